@@ -1,0 +1,1 @@
+"""The engines behind the ops: `native` (the compiled library) and `reference` (the oracle). None imports another."""

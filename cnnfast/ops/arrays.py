@@ -1,0 +1,147 @@
+"""Array arguments, checked at the door, and the arrays that ops make. An input is never modified."""
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from cnnfast.ops.options import AXES
+from cnnfast.ops.signatures import Dtypes
+
+Array = NDArray[Any]
+
+
+def as_array(name: str, value: object) -> Array:
+    """value as a NumPy array, without a copy where it is one, or speaks `__array__`, the buffer protocol or DLPack."""
+    if type(value) is np.ndarray:
+        return value
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
+        raise TypeError(f"{name} must not be a masked array: fill it first")
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+
+
+def as_input(name: str, value: object, dtypes: Dtypes, layout: str) -> Array:
+    """value as a 4-D array of one of the dtypes, none of whose dimensions but N is 0. It may still be strided."""
+    array = as_array(name, value)
+    check_dtype(name, array.dtype, dtypes)
+    if array.ndim != 4:
+        raise ValueError(f"{name} must have 4 dimensions ({AXES[layout]}), got shape {array.shape}")
+    check_input_shape(name, array.shape, layout)
+    return array
+
+
+def check_input_shape(name: str, shape: Sequence[int], layout: str) -> None:
+    """No dimension but N may be 0."""
+    if 0 in shape[1:]:
+        raise ValueError(f"{name} must have no empty dimension but N ({AXES[layout]}), got shape {tuple(shape)}")
+
+
+def check_dtype(name: str, dtype: np.dtype[Any], dtypes: Dtypes) -> None:
+    """dtype must be one of the supported ones, in the machine's byte order."""
+    if dtype not in dtypes:
+        names = ", ".join(str(each) for each in dtypes)
+        raise TypeError(f"{name} must have a dtype of {names} (native byte order), got {dtype!r}")
+
+
+def as_weight(name: str, value: object, dtype: np.dtype[Any], dtypes: Dtypes) -> Array:
+    """A weight or bias for x of `dtype`, contiguous: floats are cast to it, integers to int64."""
+    array = as_array(name, value)
+    check_dtype(name, array.dtype, dtypes)
+    kinds = "f" if dtype.kind == "f" else "iu"
+    if array.dtype.kind not in kinds:
+        rule = "floating for a floating" if kinds == "f" else "integer for an integer"
+        raise TypeError(f"{name} must be {rule} x ({dtype}), got {array.dtype}")
+    return contiguous(name, array, dtype if kinds == "f" else np.dtype(np.int64))
+
+
+def contiguous(name: str, array: Array, dtype: np.dtype[Any] | None = None) -> Array:
+    """array itself where it is C-contiguous, aligned and of `dtype`, else such a copy."""
+    if array.flags.c_contiguous and array.flags.aligned and dtype in (None, array.dtype):
+        return array
+    copy = allocate(f"a contiguous copy of {name}", array.shape, dtype or array.dtype)
+    np.copyto(copy, array, casting="same_kind")
+    return copy
+
+
+def max_abs(x: Array) -> int:
+    """The largest |x| of an integer array, at least 1: what bounds its sums. 0 for floats, which need no bound."""
+    if x.dtype.kind == "f":
+        return 0
+    return max(1, int(x.max()), -int(x.min())) if x.size else 1
+
+
+def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """An uninitialised array; MemoryError where it cannot be had, instead of a kill when it is first touched."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size > _memory():
+        raise MemoryError(f"{name} of shape {tuple(shape)} needs {size} bytes, this machine has {_memory()}")
+    return np.empty(shape, dtype)
+
+
+def check_out(out: object, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+    """The caller's output array: it must be writable, of the exact shape and dtype."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a numpy.ndarray, got {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must have dtype {dtype}, got {out.dtype!r}")
+    if out.shape != tuple(shape):
+        raise ValueError(f"out must have shape {tuple(shape)}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writable, got a read-only array")
+    if _overlaps_itself(out):
+        raise ValueError(f"out must not overlap itself, got strides {out.strides} for shape {out.shape}")
+    return out
+
+
+def check_no_overlap(out: Array, inputs: Iterable[tuple[str, object]]) -> None:
+    """out may share no byte with an input, or the call would modify that."""
+    for name, value in inputs:
+        if value is not None and _share_memory(out, as_array(name, value)):
+            raise ValueError(f"out must not overlap an input, got one that shares memory with {name}")
+
+
+def _share_memory(a: Array, b: Array) -> bool:
+    if not np.may_share_memory(a, b):
+        return False
+    try:  # the exact answer lets `out` be the other channels of x's own buffer
+        return np.shares_memory(a, b, max_work=1000)  # type: ignore[arg-type]
+    except RuntimeError:  # numpy's TooHardError: too long to find out
+        return True
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Whether two elements may share a byte: from the smallest stride up, each must pass the reach of those below."""
+    if array.size == 0:
+        return False
+    reach = array.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape, strict=True)):
+        if size > 1 and stride < reach:
+            return True
+        reach += stride * (size - 1)
+    return False
+
+
+@cache
+def _memory() -> int:
+    """Bytes of memory of this machine, or of its container."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(path) as file:
+                text = file.read().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits)

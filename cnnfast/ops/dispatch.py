@@ -1,0 +1,68 @@
+"""From an op to its backend: the native plan of a problem, and its run on arrays that may need a copy first.
+
+Every array on this machine goes to `backends.native`; `backends.reference` is asked by name only, as the oracle.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnfast.backends import native
+from cnnfast.ops import arrays, checks
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.signatures import SIGNATURES
+
+
+def algorithm(op: str, value: object) -> str | None:
+    """The `algorithm` argument of `op`: a row of its table, or None for "auto"."""
+    if isinstance(value, str) and value == "auto":
+        return None
+    return checks.choice("algorithm", value, ("auto", *algorithms(op)))
+
+
+def algorithms(op: str) -> tuple[str, ...]:
+    """The rows of the op's table.
+
+    >>> "direct" in algorithms("conv2d")
+    True
+    """
+    return tuple(native.algorithms(SIGNATURES[op].table))
+
+
+def native_plan(op: str, *args: Any, **problem: Any) -> native.Plan:
+    """Validate, choose, size, pack: the native plan of a problem that `ops` has checked."""
+    try:
+        return getattr(native, f"plan_{SIGNATURES[op].table}")(*args, **problem)
+    except ValueError as error:
+        algorithm = problem.get("algorithm")
+        if algorithm is None:
+            raise
+        raise ValueError(
+            f'algorithm "{algorithm}" does not take this problem ({error}); "auto" finds one of '
+            f"{', '.join(algorithms(op))} that does"
+        ) from error
+
+
+def execute(
+    plan: native.Plan, x: Array, y_shape: Sequence[int], y_dtype: np.dtype[Any], *, residual: Array | None = None,
+    out: object = None, indices: Array | None = None, inputs: Iterable[tuple[str, object]] = (),
+) -> Array:  # fmt: skip
+    """Run a plan on checked inputs, into `out` where it is given; `inputs` are the arrays that it may not overlap."""
+    if out is None:
+        y = arrays.allocate("the output", y_shape, y_dtype)
+    else:
+        y = arrays.check_out(out, y_shape, y_dtype)
+        arrays.check_no_overlap(y, inputs)
+    if y.size == 0:
+        return y
+    x = arrays.contiguous("x", x)
+    if residual is not None:
+        residual = arrays.contiguous("residual", residual)
+    direct = y.flags.c_contiguous and y.flags.aligned
+    target = y if direct else arrays.allocate("a contiguous copy of out", y_shape, y_dtype)
+    if not plan.run(x, residual, target, indices):
+        raise RuntimeError(f"the native plan refused arrays that were checked: x {x.shape} {x.dtype}, y {y.shape}")
+    if not direct:
+        np.copyto(y, target)
+    return y

@@ -1,0 +1,55 @@
+"""The choices shared by the ops: layout, activation, precision, workspace."""
+
+import os
+from typing import Final
+
+from cnnfast.ops import checks
+
+LAYOUTS: Final = ("NHWC", "NCHW")
+AXES: Final = {"NHWC": "N, H, W, C", "NCHW": "N, C, H, W"}
+PADDING_MODES: Final = ("zeros", "reflect", "replicate", "circular")
+PRECISIONS: Final = ("default", "strict", "fast")
+ACTIVATIONS: Final = ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "hardswish")
+INTEGER_ACTIVATIONS: Final = (None, "relu", "relu6")
+"""Those that map integers to integers."""
+LEAKY_SLOPE: Final = 0.01
+"""leaky_relu's slope below zero, as torch's."""
+
+Activation = str | tuple[str, float] | None
+"""How users write one; normalised it is (name or None, alpha)."""
+
+
+def layout(value: object) -> str:
+    """The order of the axes: NHWC or NCHW."""
+    return checks.choice("layout", value, LAYOUTS)
+
+
+def activation(name: str, value: object) -> tuple[str | None, float]:
+    """(name or None, alpha) of an activation argument called `name`.
+
+    >>> activation("activation", "relu"), activation("activation", ("leaky_relu", 0.2))
+    (('relu', 0.0), ('leaky_relu', 0.2))
+    """
+    if value is None:
+        return None, 0.0
+    if isinstance(value, tuple | list):
+        if len(value) != 2 or value[0] != "leaky_relu":
+            raise ValueError(f'{name} must be a name or ("leaky_relu", slope), got {value!r}')
+        return "leaky_relu", checks.number(f"{name}'s slope", value[1])
+    chosen = checks.choice(name, value, ACTIVATIONS)
+    return chosen, LEAKY_SLOPE if chosen == "leaky_relu" else 0.0
+
+
+def precision(value: object) -> str:
+    """The precision asked for; "default" reads CNNFAST_PRECISION. All mean the chain of trust's contract 1 today."""
+    chosen = checks.choice("precision", value, PRECISIONS)
+    if chosen == "default":
+        return checks.choice("CNNFAST_PRECISION", os.environ.get("CNNFAST_PRECISION") or "default", PRECISIONS)
+    return chosen
+
+
+def max_workspace(value: object) -> int:
+    """Bytes a run may use, 0 for no limit (as the backends say it): None is no limit, and 0 of the user allows none."""
+    if value is None:
+        return 0
+    return max(1, checks.integer("max_workspace", value, minimum=0, limit=2**63))

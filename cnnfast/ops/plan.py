@@ -1,0 +1,123 @@
+"""A plan: everything about a convolution but the images, worked out once and run many times."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cnnfast.backends import native
+from cnnfast.ops import arrays, checks, dispatch, shapes
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.explanation import Explanation, explanation
+from cnnfast.ops.signatures import SIGNATURES
+
+Shape = tuple[int, int, int, int]
+
+
+class Plan:
+    """A convolution made ready for images of one size, in batches of any size; made by the `plan_*` functions.
+
+    It owns a packed copy of its weights, so later changes to the arrays it was made from do not reach it. It is
+    immutable: any number of threads may call it at once. Its algorithm, and so the bits it gives an image, stay the
+    same for every batch.
+
+    Attributes
+    ----------
+    input_shape, dtype : the shape it was made for, in the layout's order, and x's dtype
+    output_dtype : y's dtype
+    layout : "NHWC" or "NCHW"
+    """
+
+    __slots__ = ("_native", "_output_shape", "_run", "dtype", "input_shape", "layout", "op", "output_dtype")
+
+    def __init__(self, op: str, plan: native.Plan, input_shape: Shape, output_shape: Shape, dtype: np.dtype[Any],
+                 layout: str) -> None:  # fmt: skip
+        self._native = plan
+        self._run = plan.run
+        self._output_shape = output_shape
+        self.op = op
+        self.input_shape = input_shape
+        self.dtype = dtype
+        self.output_dtype = SIGNATURES[op].dtypes[dtype]
+        self.layout = layout
+
+    def __call__(self, x: ArrayLike, residual: ArrayLike | None = None, out: Array | None = None) -> Array:
+        """y = activation(convolution of x + bias + residual).
+
+        Parameters
+        ----------
+        x : any batch of images of the plan's size and dtype
+        residual : added before the activation; y's shape; floats are cast to x's dtype
+        out : where to write y: y's exact shape and dtype, writable, overlapping no input. Contiguous, aligned arrays
+            and an `out` make the fastest call.
+
+        Returns
+        -------
+        y, which is `out` where it was given
+
+        Raises
+        ------
+        ValueError, TypeError : an argument does not fit; nothing has been written
+        MemoryError : no memory for the output, a contiguous copy or the workspace
+
+        Examples
+        --------
+        >>> import numpy as np, cnnfast
+        >>> plan = cnnfast.plan_conv2d((1, 4, 4, 1), np.ones((3, 3, 1, 1), np.float32))
+        >>> plan(np.ones((2, 4, 4, 1), np.float32)).ravel().tolist()
+        [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
+        """
+        if out is not None and self._run(x, residual, out):  # every array fits: nothing else may stand before this
+            return out
+        return self.run(x, residual, out)
+
+    def run(self, x: object, residual: object, out: object, inputs: Iterable[tuple[str, object]] = ()) -> Array:
+        """The careful way: check every argument, copy what is strided, run; `out` may not overlap `inputs` either."""
+        images = arrays.as_array("x", x)
+        if images.dtype != self.dtype:
+            raise TypeError(f"x must have the plan's dtype {self.dtype}, got {images.dtype!r}")
+        if images.ndim != 4 or images.shape[1:] != self.input_shape[1:]:
+            sizes = ", ".join(str(size) for size in self.input_shape[1:])
+            raise ValueError(f"x must have the plan's shape (N, {sizes}), got {images.shape}")
+        shape = (images.shape[0], *self._output_shape[1:])
+        added = None if residual is None else self._residual(residual, shape)
+        return dispatch.execute(
+            self._native, images, shape, self.output_dtype, residual=added, out=out,
+            inputs=(("x", images), ("residual", residual), *inputs),
+        )  # fmt: skip
+
+    def _residual(self, value: object, shape: Shape) -> Array:
+        if self.dtype.kind != "f":
+            raise ValueError(f"residual must be None for an integer x ({self.dtype})")
+        residual = arrays.as_array("residual", value)
+        arrays.check_dtype("residual", residual.dtype, SIGNATURES["separable_conv2d"].dtypes)
+        if residual.shape != shape:
+            raise ValueError(f"residual must have y's shape {shape}, got {residual.shape}")
+        return arrays.contiguous("residual", residual, self.dtype)
+
+    def output_shape(self, n: int | None = None) -> Shape:
+        """y's shape for a batch of n images, by default the plan's own batch.
+
+        >>> import numpy as np, cnnfast
+        >>> cnnfast.plan_conv2d((1, 8, 8, 3), np.ones((3, 3, 3, 4), np.float32), padding=1).output_shape(5)
+        (5, 8, 8, 4)
+        """
+        batch = self._output_shape[0] if n is None else checks.integer("n", n, minimum=0)
+        return batch, *self._output_shape[1:]
+
+    @property
+    def workspace_size(self) -> int:
+        """Bytes of scratch memory that a run of the plan's batch takes on one thread."""
+        return self.explain().workspace_size
+
+    def explain(self) -> Explanation:
+        """What was chosen, what it costs, and what the other algorithms would; `print` it for a table."""
+        return explanation(self.op, self._native.info())
+
+    def __repr__(self) -> str:
+        N, H, W, C = shapes.split(self.input_shape, self.layout)
+        return (
+            f"<cnnfast plan of {self.op}: {H}x{W}x{C} {self.dtype} ({self.layout}, batch {N}) -> "
+            f"{self.output_shape()}, {self._native.info()['algorithm']}>"
+        )

@@ -1,0 +1,231 @@
+"""Pooling with a sliding window: max, min, average, lp."""
+
+from functools import lru_cache
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cnnfast.backends import native
+from cnnfast.ops import arrays, checks, dispatch, options, shapes
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.checks import Pair
+from cnnfast.ops.conv import Ints, Padding
+from cnnfast.ops.signatures import SIGNATURES
+
+
+# fmt: off
+@overload
+def max_pool2d(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, *, padding: Padding = 0, dilation: Ints = 1,
+    ceil_mode: bool = False, return_indices: Literal[False] = False, layout: str = "NHWC", algorithm: str = "auto",
+    out: Array | None = None,
+) -> Array: ...
+@overload
+def max_pool2d(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, *, padding: Padding = 0, dilation: Ints = 1,
+    ceil_mode: bool = False, return_indices: Literal[True], layout: str = "NHWC", algorithm: str = "auto",
+    out: Array | None = None,
+) -> tuple[Array, Array]: ...
+# fmt: on
+def max_pool2d(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, *, padding: Padding = 0, dilation: Ints = 1,
+    ceil_mode: bool = False, return_indices: bool = False, layout: str = "NHWC", algorithm: str = "auto",
+    out: Array | None = None,
+) -> Array | tuple[Array, Array]:  # fmt: skip
+    """The largest value in each window. Padding never wins; NaN does.
+
+    P = floor((H + top + bottom - dilation*(R-1) - 1) / stride) + 1, Q alike.
+
+    Parameters
+    ----------
+    x : (N, H, W, C), or (N, C, H, W) with layout "NCHW"; float32, float64, int8, uint8, int16, uint16, int32, uint32
+        or int64. Strided, read-only and DLPack arrays will do. N may be 0.
+    kernel_size : the window: an integer, or (height, width)
+    stride : between windows, by default kernel_size
+    padding : an integer, (height, width) or ((top, bottom), (left, right)), at most half of kernel_size; "valid" (none)
+        or "same" (ceil(size / stride) outputs, TensorFlow's rule)
+    dilation : between a window's pixels
+    ceil_mode : round P and Q up: a last window may run over the end, if it starts before it
+    return_indices : also give where each maximum stood
+    layout : "NHWC" or "NCHW"
+    algorithm : "auto", or a row of pool2d's table
+    out : where to write y; it may not overlap x
+
+    Returns
+    -------
+    y : (N, P, Q, C), or (N, C, P, Q) with "NCHW", of x's dtype; with return_indices (y, indices), int64 h*W + w within
+    the image and channel (the first of equal maxima), as `max_unpool2d` reads them
+
+    Raises
+    ------
+    ValueError : a value or shape is out of its range
+    TypeError : an argument has the wrong type or dtype
+    MemoryError : y cannot be had
+    Nothing has been written to `out` then.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> x = np.array([[2, 3, 1, 9], [4, 7, 3, 5], [8, 2, 2, 2], [1, 3, 4, 5]], np.float32).reshape(1, 4, 4, 1)
+    >>> cnnfast.max_pool2d(x, 2).reshape(2, 2).tolist()
+    [[7.0, 9.0], [8.0, 5.0]]
+    """
+    y, indices = _pool(
+        "max_pool2d", "max", x, kernel_size, stride, layout, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
+        return_indices=return_indices, algorithm=algorithm, out=out,
+    )  # fmt: skip
+    return y if indices is None else (y, indices)
+
+
+def min_pool2d(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, *, padding: Padding = 0, dilation: Ints = 1,
+    ceil_mode: bool = False, layout: str = "NHWC", algorithm: str = "auto", out: Array | None = None,
+) -> Array:  # fmt: skip
+    """The smallest value in each window. Padding never wins; NaN does.
+
+    Parameters
+    ----------
+    x, kernel_size, stride, padding, dilation, ceil_mode, layout, algorithm, out : see `max_pool2d`
+
+    Returns
+    -------
+    y : (N, P, Q, C), or (N, C, P, Q) with "NCHW", of x's dtype
+
+    Raises
+    ------
+    As `max_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.min_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2).item()
+    0.0
+    """
+    return _pool(
+        "min_pool2d", "min", x, kernel_size, stride, layout, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
+        algorithm=algorithm, out=out,
+    )[0]  # fmt: skip
+
+
+def avg_pool2d(
+    x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, *, padding: Padding = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, layout: str = "NHWC", algorithm: str = "auto", out: Array | None = None,
+) -> Array:  # fmt: skip
+    """The mean of each window.
+
+    Parameters
+    ----------
+    x : as `max_pool2d`'s, float32 or float64
+    count_include_pad : divide by the window's pixels within the padded input, the zeros of the padding among them;
+        False: by those within the input alone
+    kernel_size, stride, padding, ceil_mode, layout, algorithm, out : see `max_pool2d`
+
+    Returns
+    -------
+    y : (N, P, Q, C), or (N, C, P, Q) with "NCHW", of x's dtype
+
+    Raises
+    ------
+    As `max_pool2d`; integers are a TypeError.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.avg_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2).item()
+    1.5
+    """
+    return _pool(
+        "avg_pool2d", "avg", x, kernel_size, stride, layout, padding=padding, ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad, algorithm=algorithm, out=out,
+    )[0]  # fmt: skip
+
+
+def lp_pool2d(
+    x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, *, padding: Padding = 0,
+    dilation: Ints = 1, ceil_mode: bool = False, layout: str = "NHWC", algorithm: str = "auto",
+    out: Array | None = None,
+) -> Array:  # fmt: skip
+    """The p-norm of each window: (sum of |x|**p)**(1/p), the true norm also where x is negative.
+
+    Parameters
+    ----------
+    x : as `max_pool2d`'s, float32 or float64
+    norm_type : p > 0, finite
+    kernel_size, stride, padding, dilation, ceil_mode, layout, algorithm, out : see `max_pool2d`
+
+    Returns
+    -------
+    y : (N, P, Q, C), or (N, C, P, Q) with "NCHW", of x's dtype
+
+    Raises
+    ------
+    As `max_pool2d`; integers are a TypeError.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.lp_pool2d(np.array([3.0, -4.0]).reshape(1, 1, 2, 1), 2, (1, 2)).item()
+    5.0
+
+    References
+    ----------
+    Gulcehre et al., "Learned-norm pooling", arXiv:1311.1780.
+    """
+    return _pool(
+        "lp_pool2d", "lp", x, kernel_size, stride, layout, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
+        norm_type=checks.number("norm_type", norm_type, positive=True), algorithm=algorithm, out=out,
+    )[0]  # fmt: skip
+
+
+def _pool(
+    op: str, kind: str, x: object, kernel_size: object, stride: object, layout: object, *, padding: object,
+    ceil_mode: object, algorithm: object, out: object, dilation: object = 1, return_indices: object = False,
+    count_include_pad: object = True, norm_type: float = 0.0,
+) -> tuple[Array, Array | None]:  # fmt: skip
+    order = options.layout(layout)
+    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
+    step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
+    window = kernel, step, checks.sides("padding", padding), checks.pair("dilation", dilation, minimum=1)
+    ceil, indexed = checks.boolean("ceil_mode", ceil_mode), checks.boolean("return_indices", return_indices)
+    count = checks.boolean("count_include_pad", count_include_pad)
+    row = dispatch.algorithm(op, algorithm)
+    images = arrays.as_input("x", x, SIGNATURES[op].dtypes, order)
+    plan, y_shape = _window_plan(
+        native.isa(), op, kind, images.shape, images.dtype, order, *window, ceil, count, norm_type, indexed, row
+    )
+    return run_pool(op, plan, images, y_shape, indexed, out)
+
+
+def run_pool(
+    op: str, plan: native.Plan, x: Array, y_shape: tuple[int, ...], indexed: bool, out: object
+) -> tuple[Array, Array | None]:
+    """Run a pool's native plan: y, and the indices where they are wanted."""
+    indices = arrays.allocate("the indices", y_shape, np.int64) if indexed else None
+    y = dispatch.execute(
+        plan, x, y_shape, SIGNATURES[op].dtypes[x.dtype], out=out, indices=indices, inputs=(("x", x),)
+    )
+    return y, indices
+
+
+@lru_cache(maxsize=256)
+def _window_plan(
+    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], layout: str,
+    kernel: Pair, stride: Pair, padding: checks.SidesOrSame, dilation: Pair, ceil_mode: bool,
+    count_include_pad: bool, norm_type: float, return_indices: bool, row: str | None,
+) -> tuple[native.Plan, tuple[int, int, int, int]]:  # fmt: skip
+    """The native plan and y's shape. A plan keeps the ISA it was made with, so that is part of the key."""
+    N, H, W, C = shapes.split(x_shape, layout)
+    sides = shapes.resolve(padding, (H, W), kernel, stride, dilation)
+    if padding != "same":
+        shapes.check_pool_padding(sides, kernel)
+    P, Q = (
+        shapes.pool_size(size, kernel[i], stride[i], sides[i], dilation[i], ceil_mode, shapes.AXES[i])
+        for i, size in enumerate((H, W))
+    )
+    plan = dispatch.native_plan(
+        op, shapes.planned(x_shape), dtype=str(dtype), layout=layout, kind=kind, kernel_size=kernel, stride=stride,
+        padding=(*sides[0], *sides[1]), dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+        norm_type=norm_type, output_size=None, return_indices=return_indices, algorithm=row, max_workspace=0,
+    )  # fmt: skip
+    return plan, shapes.join(N, P, Q, C, layout)

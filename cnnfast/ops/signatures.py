@@ -1,0 +1,109 @@
+"""THE table: what each op takes and gives. Dispatch and the tests read it; every backend agrees with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+REQUIRED: Final = object()
+"""Default of an attribute that has none."""
+
+Dtypes = Mapping[np.dtype[Any], np.dtype[Any]]
+
+
+def _dtypes(**names: str) -> Dtypes:
+    return MappingProxyType({np.dtype(x): np.dtype(y) for x, y in names.items()})
+
+
+FLOATS: Final[Dtypes] = _dtypes(float32="float32", float64="float64")
+SUMS: Final[Dtypes] = _dtypes(
+    float32="float32", float64="float64",
+    int8="int32", uint8="int32",
+    int16="int64", uint16="int64", int32="int64", uint32="int64", int64="int64",
+)  # fmt: skip
+"""What a sum of products is accumulated in and returned as."""
+KEPT: Final[Dtypes] = MappingProxyType({dtype: dtype for dtype in SUMS})
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One op.
+
+    inputs: the arrays, in order; a name ending in "?" is optional.
+    attributes: keyword -> default, as users write it.
+    lowered: the keywords a backend gets, normalised (see `backends/reference`); every attribute unless said otherwise.
+    dtypes: x's dtype -> y's.
+    table: the table of its algorithms, `csrc/kernels/<table>/table.inc`; `plan_<table>` makes its native plan.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    dtypes: Dtypes
+    table: str
+    lowered: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        object.__setattr__(self, "lowered", self.lowered or tuple(self.attributes))
+
+
+_STEP = {"stride": 1, "padding": 0, "dilation": 1}
+_ENDING = {"layout": "NHWC", "padding_mode": "zeros", "activation": None}
+_WINDOW = {"kernel_size": REQUIRED, "stride": None, "padding": 0}
+_LAYOUT = {"layout": "NHWC"}
+_POOL: dict[str, Any] = {"inputs": ("x",), "outputs": ("y",), "table": "pool2d"}
+
+_ROWS = (
+    Signature(
+        "conv2d", ("x", "weight", "bias?", "residual?"), _STEP | {"groups": 1} | _ENDING, ("y",), SUMS,
+        table="conv2d",
+    ),
+    Signature(
+        "depthwise_conv2d", ("x", "weight", "bias?", "residual?"), _STEP | _ENDING, ("y",), SUMS,
+        table="conv2d",
+    ),
+    Signature(
+        "separable_conv2d",
+        ("x", "depthwise_weight", "pointwise_weight", "bias?", "depthwise_bias?", "residual?"),
+        _STEP | _ENDING | {"depthwise_activation": None}, ("y",), FLOATS,
+        table="separable_conv2d",
+    ),
+    Signature(
+        "conv_transpose2d", ("x", "weight", "bias?", "residual?"),
+        _STEP | {"output_padding": 0, "groups": 1, "activation": None} | _LAYOUT, ("y",), FLOATS,
+        table="conv_transpose2d",
+    ),
+    Signature(
+        "max_pool2d", attributes=_WINDOW | {"dilation": 1, "ceil_mode": False, "return_indices": False} | _LAYOUT,
+        dtypes=KEPT, **_POOL | {"outputs": ("y", "indices?")},
+    ),
+    Signature("min_pool2d", attributes=_WINDOW | {"dilation": 1, "ceil_mode": False} | _LAYOUT, dtypes=KEPT, **_POOL),
+    Signature(
+        "avg_pool2d", attributes=_WINDOW | {"ceil_mode": False, "count_include_pad": True} | _LAYOUT,
+        dtypes=FLOATS, **_POOL,
+    ),
+    Signature(
+        "lp_pool2d", attributes={"norm_type": REQUIRED} | _WINDOW | {"dilation": 1, "ceil_mode": False} | _LAYOUT,
+        dtypes=FLOATS, **_POOL,
+    ),
+    Signature("global_avg_pool2d", attributes=_LAYOUT, dtypes=FLOATS, **_POOL),
+    Signature("global_max_pool2d", attributes=_LAYOUT, dtypes=KEPT, **_POOL),
+    Signature("adaptive_avg_pool2d", attributes={"output_size": REQUIRED} | _LAYOUT, dtypes=FLOATS, **_POOL),
+    Signature(
+        "adaptive_max_pool2d", attributes={"output_size": REQUIRED, "return_indices": False} | _LAYOUT,
+        dtypes=KEPT, **_POOL | {"outputs": ("y", "indices?")},
+    ),
+    Signature(
+        "max_unpool2d", ("x", "indices"), _WINDOW | {"output_size": None} | _LAYOUT, ("y",), KEPT,
+        table="max_unpool2d", lowered=("output_size", "layout"),
+    ),
+)  # fmt: skip
+
+SIGNATURES: Final[Mapping[str, Signature]] = MappingProxyType({row.name: row for row in _ROWS})
+
+CONTROLS: Final[Mapping[str, Any]] = MappingProxyType({"algorithm": "auto", "precision": "default"})
+"""How, not what: every convolution's keywords that do not change the op. Pools have `algorithm` alone."""
