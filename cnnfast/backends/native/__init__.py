@@ -1,0 +1,43 @@
+"""The compiled backend: plans over libcnnfast. `CNNFAST_ISA` and `CNNFAST_NUM_THREADS` are read here, once."""
+
+import os
+
+from cnnfast.backends.native._native import (
+    Plan,
+    algorithms,
+    get_num_threads,
+    isa,
+    isas,
+    plan_conv2d,
+    plan_conv_transpose2d,
+    plan_max_unpool2d,
+    plan_pool2d,
+    plan_separable_conv2d,
+    probe,
+    set_isa,
+    set_num_threads,
+    version,
+)
+
+__all__ = [
+    "Plan",
+    "algorithms",
+    "get_num_threads",
+    "isa",
+    "isas",
+    "plan_conv2d",
+    "plan_conv_transpose2d",
+    "plan_max_unpool2d",
+    "plan_pool2d",
+    "plan_separable_conv2d",
+    "probe",
+    "set_isa",
+    "set_num_threads",
+    "version",
+]
+
+_threads = os.environ.get("CNNFAST_NUM_THREADS", "")
+if _threads and not (_threads.isdecimal() and 1 <= int(_threads) < 2**31):
+    raise ValueError(f"CNNFAST_NUM_THREADS must be an integer >= 1, got {_threads!r}")
+if os.environ.get("CNNFAST_ISA"):
+    set_isa(os.environ["CNNFAST_ISA"])

@@ -1,0 +1,349 @@
+# cython: language_level=3, freethreading_compatible=True
+"""Thin Cython over the C API: fill the struct, run without the GIL, raise on the status.
+
+Arguments come normalised from `cnnfast.ops`, which has already raised the errors a user reads.
+"""
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t
+
+from cnnfast.libcnnfast cimport *
+
+cdef extern from "buffers.h" nogil:
+    ctypedef struct run_buffers:
+        pass
+    int run_buffers_take(run_buffers *, object x, object residual, object y, object indices, const cnnfast_plan *,
+                         const int64_t *x_shape, const int64_t *y_shape, const int64_t *index_shape, bint reads_indices,
+                         cnnfast_args *) with gil
+    void run_buffers_release(run_buffers *) with gil
+    cnnfast_status plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
+
+DTYPES = {
+    "float32": CNNFAST_FLOAT32, "float64": CNNFAST_FLOAT64,
+    "int8": CNNFAST_INT8, "uint8": CNNFAST_UINT8, "int16": CNNFAST_INT16, "uint16": CNNFAST_UINT16,
+    "int32": CNNFAST_INT32, "uint32": CNNFAST_UINT32, "int64": CNNFAST_INT64,
+}
+DTYPE_NAMES = {code: name for name, code in DTYPES.items()}
+LAYOUTS = {"NHWC": CNNFAST_NHWC, "NCHW": CNNFAST_NCHW}
+PADDING_MODES = {"zeros": CNNFAST_ZEROS, "reflect": CNNFAST_REFLECT, "replicate": CNNFAST_REPLICATE,
+                 "circular": CNNFAST_CIRCULAR}
+ACTIVATIONS = {None: CNNFAST_NONE, "relu": CNNFAST_RELU, "relu6": CNNFAST_RELU6, "leaky_relu": CNNFAST_LEAKY_RELU,
+               "sigmoid": CNNFAST_SIGMOID, "tanh": CNNFAST_TANH, "gelu": CNNFAST_GELU, "silu": CNNFAST_SILU,
+               "hardswish": CNNFAST_HARDSWISH}
+POOLS = {"max": CNNFAST_MAX, "min": CNNFAST_MIN, "avg": CNNFAST_AVERAGE, "lp": CNNFAST_LP}
+
+ERRORS = {CNNFAST_OUT_OF_MEMORY: MemoryError}
+
+_interruption = None
+
+
+cdef int should_stop() noexcept with gil:
+    global _interruption
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        _interruption = error
+        return 1
+    return 0
+
+
+cdef int ask_python() noexcept nogil:
+    return should_stop()
+
+
+cnnfast_set_interrupt(ask_python)
+
+
+cdef int check(cnnfast_status status) except -1:
+    global _interruption
+    if status == CNNFAST_OK:
+        return 0
+    if status == CNNFAST_INTERRUPTED and _interruption is not None:
+        error, _interruption = _interruption, None
+        raise error
+    raise ERRORS.get(status, ValueError)((<bytes>cnnfast_status_string(status)).decode())
+
+
+cdef const void *address(array) except? NULL:
+    """Where a C-contiguous array's elements lie; NULL for None. The caller keeps the array."""
+    cdef const unsigned char[::1] view
+    if array is None:
+        return NULL
+    view = array.reshape(-1).view("u1")
+    return &view[0]
+
+
+cdef pair(values, int64_t *to):
+    to[0], to[1] = values
+
+
+cdef quad(values, int64_t *to):
+    to[0], to[1], to[2], to[3] = values
+
+
+@cython.final
+cdef class Plan:
+    """An immutable plan. Threads may run it at once."""
+    cdef cnnfast_plan *plan
+    cdef int64_t x_shape[4]
+    cdef int64_t y_shape[4]
+    cdef const int64_t *index_shape
+    cdef bint reads_indices
+    cdef object algorithm  # keeps the name the C API is given alive while it reads it
+
+    def __cinit__(self):
+        self.plan = NULL
+
+    def __dealloc__(self):
+        cnnfast_plan_free(&self.plan)
+
+    cdef Plan made(self, cnnfast_status status):
+        check(status)
+        cnnfast_plan_input_shape(self.plan, 1, self.x_shape)
+        cnnfast_plan_output_shape(self.plan, 1, self.y_shape)
+        return self
+
+    def run(self, x, residual, y, indices=None):
+        """Run if every array is an exact fit: C-contiguous, aligned, of the plan's dtype and shape for any one batch,
+        y writable and apart from the others. Returns whether it ran; False wrote nothing."""
+        cdef run_buffers buffers
+        cdef cnnfast_args args
+        cdef cnnfast_status status
+        if not run_buffers_take(&buffers, x, residual, y, indices, self.plan, self.x_shape, self.y_shape,
+                                self.index_shape, self.reads_indices, &args):
+            return False
+        with nogil:
+            status = plan_run_allocating(self.plan, &args)
+        run_buffers_release(&buffers)
+        check(status)
+        return True
+
+    def input_shape(self, int64_t n):
+        cdef int64_t shape[4]
+        cnnfast_plan_input_shape(self.plan, n, shape)
+        return (shape[0], shape[1], shape[2], shape[3])
+
+    def output_shape(self, int64_t n):
+        cdef int64_t shape[4]
+        cnnfast_plan_output_shape(self.plan, n, shape)
+        return (shape[0], shape[1], shape[2], shape[3])
+
+    @property
+    def input_dtype(self):
+        return DTYPE_NAMES[cnnfast_plan_input_dtype(self.plan)]
+
+    @property
+    def output_dtype(self):
+        return DTYPE_NAMES[cnnfast_plan_output_dtype(self.plan)]
+
+    def workspace_size(self, int64_t n):
+        """Bytes a run of n images takes now."""
+        return cnnfast_plan_workspace_size(self.plan, n)
+
+    def info(self):
+        """What was chosen and what it costs, with every row of the op's table under "candidates"."""
+        cdef cnnfast_info info = cnnfast_plan_info(self.plan)
+        cdef cnnfast_candidate row
+        candidates = []
+        while cnnfast_plan_candidate(self.plan, len(candidates), &row):
+            candidates.append({"algorithm": row.algorithm.decode(), "accepts": bool(row.accepts), "cost": row.cost,
+                               "workspace": row.workspace})
+        return {"op": info.op.decode(), "algorithm": info.algorithm.decode(), "isa": info.isa.decode(),
+                "tile": (info.tile_pixels, info.tile_channels), "workspace": info.workspace, "packed": info.packed,
+                "flops": info.flops, "bytes": info.bytes, "candidates": candidates}
+
+
+cdef const char *name_of(Plan plan, algorithm) except? NULL:
+    plan.algorithm = None if algorithm is None else algorithm.encode()
+    return NULL if algorithm is None else <const char *>(<bytes>plan.algorithm)
+
+
+cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups, padding_mode,
+                             activation, alpha, algorithm, max_abs_input, max_workspace, transposed) except *:
+    """All but K, which a transposed convolution and a normal one read from different places."""
+    cdef cnnfast_conv2d d
+    d.dtype = DTYPES[dtype]
+    d.layout = LAYOUTS[layout]
+    d.algorithm = name_of(plan, algorithm)
+    if layout == "NHWC":
+        d.N, d.H, d.W, d.C = x_shape
+        d.R, d.S, inner, outer = weight.shape
+    else:
+        d.N, d.C, d.H, d.W = x_shape
+        outer, inner, d.R, d.S = weight.shape
+    d.groups = groups
+    d.K = inner * groups if transposed else outer
+    pair(stride, d.stride)
+    pair(dilation, d.dilation)
+    quad(padding, d.pad)
+    d.padding_mode = PADDING_MODES[padding_mode]
+    d.activation = ACTIVATIONS[activation]
+    d.alpha = alpha
+    d.max_abs_input = max_abs_input
+    d.max_workspace = max_workspace
+    return d
+
+
+def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1),
+                groups=1, padding_mode="zeros", activation=None, alpha=0.01, algorithm=None, max_abs_input=0,
+                max_workspace=0):
+    cdef Plan plan = Plan()
+    cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups,
+                                     padding_mode, activation, alpha, algorithm, max_abs_input, max_workspace, False)
+    cdef const void *w = address(weight)
+    cdef const void *b = address(bias)
+    cdef cnnfast_status status
+    with nogil:
+        status = cnnfast_conv2d_plan(&plan.plan, &d, w, b)
+    return plan.made(status)
+
+
+def plan_conv_transpose2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), padding=(0, 0, 0, 0),
+                          output_padding=(0, 0), dilation=(1, 1), groups=1, activation=None, alpha=0.01, algorithm=None,
+                          max_abs_input=0, max_workspace=0):
+    cdef Plan plan = Plan()
+    cdef cnnfast_conv_transpose2d d
+    d.conv = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups, "zeros", activation,
+                      alpha, algorithm, max_abs_input, max_workspace, True)
+    pair(output_padding, d.output_padding)
+    cdef const void *w = address(weight)
+    cdef const void *b = address(bias)
+    cdef cnnfast_status status
+    with nogil:
+        status = cnnfast_conv_transpose2d_plan(&plan.plan, &d, w, b)
+    return plan.made(status)
+
+
+def plan_separable_conv2d(x_shape, depthwise_weight, depthwise_bias, pointwise_weight, bias, *, dtype, layout="NHWC",
+                          stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), padding_mode="zeros",
+                          depthwise_activation=None, depthwise_alpha=0.01, activation=None, alpha=0.01, algorithm=None,
+                          max_workspace=0):
+    cdef Plan plan = Plan()
+    cdef cnnfast_separable_conv2d d
+    nhwc = layout == "NHWC"
+    d.depthwise = describe(plan, x_shape, depthwise_weight, dtype, layout, stride, padding, dilation,
+                           x_shape[3 if nhwc else 1], padding_mode, depthwise_activation, depthwise_alpha, algorithm, 0,
+                           max_workspace, False)
+    d.depthwise.K = pointwise_weight.shape[2 if nhwc else 1]
+    d.K = pointwise_weight.shape[3 if nhwc else 0]
+    d.activation = ACTIVATIONS[activation]
+    d.alpha = alpha
+    cdef const void *dw = address(depthwise_weight)
+    cdef const void *db = address(depthwise_bias)
+    cdef const void *pw = address(pointwise_weight)
+    cdef const void *b = address(bias)
+    cdef cnnfast_status status
+    with nogil:
+        status = cnnfast_separable_conv2d_plan(&plan.plan, &d, dw, db, pw, b)
+    return plan.made(status)
+
+
+def plan_pool2d(x_shape, *, dtype, layout="NHWC", kind="max", kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0),
+                dilation=(1, 1), ceil_mode=False, count_include_pad=True, norm_type=2.0, output_size=None,
+                return_indices=False, algorithm=None, max_workspace=0):
+    cdef Plan plan = Plan()
+    cdef cnnfast_pool2d d
+    d.dtype = DTYPES[dtype]
+    d.layout = LAYOUTS[layout]
+    d.algorithm = name_of(plan, algorithm)
+    d.kind = POOLS[kind]
+    if layout == "NHWC":
+        d.N, d.H, d.W, d.C = x_shape
+    else:
+        d.N, d.C, d.H, d.W = x_shape
+    d.R, d.S = kernel_size
+    pair(stride, d.stride)
+    pair(dilation, d.dilation)
+    quad(padding, d.pad)
+    d.ceil_mode = ceil_mode
+    d.count_include_pad = count_include_pad
+    d.norm = norm_type
+    pair(output_size or (0, 0), d.output_size)
+    d.with_indices = return_indices
+    d.max_workspace = max_workspace
+    cdef cnnfast_status status
+    with nogil:
+        status = cnnfast_pool2d_plan(&plan.plan, &d)
+    plan.made(status)
+    if return_indices:
+        plan.index_shape = plan.y_shape
+    return plan
+
+
+def plan_max_unpool2d(x_shape, output_size, *, dtype, layout="NHWC", max_workspace=0):
+    cdef Plan plan = Plan()
+    cdef cnnfast_max_unpool2d d
+    d.dtype = DTYPES[dtype]
+    d.layout = LAYOUTS[layout]
+    if layout == "NHWC":
+        d.N, d.H, d.W, d.C = x_shape
+    else:
+        d.N, d.C, d.H, d.W = x_shape
+    d.P, d.Q = output_size
+    d.max_workspace = max_workspace
+    cdef cnnfast_status status
+    with nogil:
+        status = cnnfast_max_unpool2d_plan(&plan.plan, &d)
+    plan.made(status)
+    plan.index_shape = plan.x_shape
+    plan.reads_indices = True
+    return plan
+
+
+def algorithms(op):
+    """Names of the op's table, in its order; empty for an op that has none."""
+    names = []
+    cdef const char *name = cnnfast_algorithm(op.encode(), 0)
+    while name:
+        names.append(name.decode())
+        name = cnnfast_algorithm(op.encode(), len(names))
+    return tuple(names)
+
+
+def isas():
+    """ISAs of this library that this machine has, weakest first."""
+    names = []
+    cdef int index = 0
+    cdef const char *name = cnnfast_isa_name(0)
+    while name:
+        if cnnfast_isa_available(name):
+            names.append(name.decode())
+        index += 1
+        name = cnnfast_isa_name(index)
+    return tuple(names)
+
+
+def isa():
+    return cnnfast_isa().decode()
+
+
+def set_isa(name):
+    """The ISA of plans made from now on; None: the best there is."""
+    if name is None:
+        check(cnnfast_set_isa(NULL))
+    elif cnnfast_set_isa(name.encode()) != CNNFAST_OK:
+        raise ValueError(f"CNNFAST_ISA must be one of {', '.join(isas())} on this machine, got {name!r}")
+
+
+def get_num_threads():
+    return cnnfast_get_num_threads()
+
+
+def set_num_threads(int n):
+    check(cnnfast_set_num_threads(n))
+
+
+def version():
+    return cnnfast_version().decode()
+
+
+def probe(kind, size_t bytes_per_thread, double seconds, int threads):
+    """The machine's limit with the ISA in force: "fma" in GFLOP/s, "read" and "copy" in GB/s."""
+    cdef double rate
+    cdef bytes name = kind.encode()
+    cdef const char *c_kind = name
+    with nogil:
+        rate = cnnfast_probe(c_kind, bytes_per_thread, seconds, threads)
+    if rate < 0:
+        raise ValueError(f"kind must be 'fma', 'read' or 'copy', with memory for it, got {kind!r} of {bytes_per_thread} bytes")
+    return rate

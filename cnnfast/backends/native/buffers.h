@@ -1,0 +1,86 @@
+/* What the Cython module asks of Python buffers, in C so that the module has no loops and no arithmetic. */
+#ifndef CNNFAST_BUFFERS_H
+#define CNNFAST_BUFFERS_H
+
+#include <Python.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cnnfast.h"
+
+/* struct-module characters of each cnnfast_dtype, native byte order and size. */
+static const char *const buffer_formats[] = {"f", "d", "b", "B", "h", "H", "i", "I", "lq"};
+
+/* Takes o's buffer if it is C-contiguous, aligned, of this dtype and of shape (any, shape[1], shape[2], shape[3]), and
+ * writable if asked; 0 and nothing taken otherwise. */
+static int buffer_take(PyObject *o, Py_buffer *view, cnnfast_dtype dtype, const int64_t shape[4], int writable) {
+    if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0))) {
+        PyErr_Clear();
+        return 0;
+    }
+    const char *format = view->format ? view->format : "B";
+    if (view->ndim == 4 && view->shape[1] == shape[1] && view->shape[2] == shape[2] && view->shape[3] == shape[3] &&
+        format[0] && !format[1] && strchr(buffer_formats[dtype], format[0]) && (uintptr_t)view->buf % (size_t)view->itemsize == 0)
+        return 1;
+    PyBuffer_Release(view);
+    return 0;
+}
+
+static int buffers_overlap(const Py_buffer *a, const Py_buffer *b) {
+    const char *x = a->buf, *y = b->buf;
+    return x < y + b->len && y < x + a->len;
+}
+
+/* What one run takes from Python, taken together and given back together. */
+typedef struct {
+    Py_buffer x, residual, y, indices;
+    int taken; /* a bit each */
+} run_buffers;
+
+static void run_buffers_release(run_buffers *b) {
+    if (b->taken & 1) PyBuffer_Release(&b->x);
+    if (b->taken & 2) PyBuffer_Release(&b->residual);
+    if (b->taken & 4) PyBuffer_Release(&b->y);
+    if (b->taken & 8) PyBuffer_Release(&b->indices);
+    b->taken = 0;
+}
+
+/* 1 if every array is an exact fit for the plan, all of one batch, and y overlaps none; 0 and nothing taken otherwise.
+ * `index_shape` NULL: the plan has no indices. `reads_indices`: they are input. */
+static int run_buffers_take(run_buffers *b, PyObject *x, PyObject *residual, PyObject *y, PyObject *indices,
+                            const cnnfast_plan *plan, const int64_t *x_shape, const int64_t *y_shape,
+                            const int64_t *index_shape, int reads_indices, cnnfast_args *args) {
+    b->taken = 0;
+    if (!buffer_take(x, &b->x, cnnfast_plan_input_dtype(plan), x_shape, 0)) return 0;
+    b->taken |= 1;
+    const Py_ssize_t N = b->x.shape[0];
+    int fits = 1;
+    if (residual != Py_None && (fits = buffer_take(residual, &b->residual, cnnfast_plan_output_dtype(plan), y_shape, 0)))
+        b->taken |= 2, fits = b->residual.shape[0] == N;
+    if (fits && (fits = buffer_take(y, &b->y, cnnfast_plan_output_dtype(plan), y_shape, 1)))
+        b->taken |= 4, fits = b->y.shape[0] == N && !buffers_overlap(&b->y, &b->x) &&
+                              (!(b->taken & 2) || !buffers_overlap(&b->y, &b->residual));
+    if (fits && (indices != Py_None) != (index_shape != NULL)) fits = 0;
+    if (fits && index_shape && (fits = buffer_take(indices, &b->indices, CNNFAST_INT64, index_shape, !reads_indices)))
+        b->taken |= 8, fits = b->indices.shape[0] == N && !buffers_overlap(&b->indices, &b->y) && !buffers_overlap(&b->indices, &b->x);
+    if (!fits) {
+        run_buffers_release(b);
+        return 0;
+    }
+    *args = (cnnfast_args){.N = N, .x = b->x.buf, .residual = b->taken & 2 ? b->residual.buf : NULL, .y = b->y.buf,
+                           .indices = index_shape ? b->indices.buf : NULL};
+    return 1;
+}
+
+/* A run with a workspace of its own, so that calls are independent and a plan holds no memory between them. */
+static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfast_args *args) {
+    const size_t size = cnnfast_plan_workspace_size(plan, args->N);
+    void *workspace = size ? aligned_alloc(64, size) : NULL; /* the size is a multiple of 64 */
+    if (size && !workspace) return CNNFAST_OUT_OF_MEMORY;
+    cnnfast_status status = cnnfast_plan_run(plan, args, workspace, size);
+    free(workspace);
+    return status;
+}
+
+#endif

@@ -1,0 +1,150 @@
+# The C API of include/cnnfast.h for Cython: `from cnnfast.libcnnfast cimport cnnfast_conv2d_plan`.
+# Compile with `cnnfast.get_include()` and link `libcnnfast.so.0` from `cnnfast.get_lib()`.
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "cnnfast.h" nogil:
+    ctypedef enum cnnfast_status:
+        CNNFAST_OK
+        CNNFAST_INVALID_SHAPE
+        CNNFAST_INVALID_PARAM
+        CNNFAST_UNSUPPORTED
+        CNNFAST_SMALL_WORKSPACE
+        CNNFAST_OUT_OF_MEMORY
+        CNNFAST_OVERFLOW
+        CNNFAST_INTERRUPTED
+
+    ctypedef enum cnnfast_dtype:
+        CNNFAST_FLOAT32
+        CNNFAST_FLOAT64
+        CNNFAST_INT8
+        CNNFAST_UINT8
+        CNNFAST_INT16
+        CNNFAST_UINT16
+        CNNFAST_INT32
+        CNNFAST_UINT32
+        CNNFAST_INT64
+
+    ctypedef enum cnnfast_layout:
+        CNNFAST_NHWC
+        CNNFAST_NCHW
+
+    ctypedef enum cnnfast_padding_mode:
+        CNNFAST_ZEROS
+        CNNFAST_REFLECT
+        CNNFAST_REPLICATE
+        CNNFAST_CIRCULAR
+
+    ctypedef enum cnnfast_activation:
+        CNNFAST_NONE
+        CNNFAST_RELU
+        CNNFAST_RELU6
+        CNNFAST_LEAKY_RELU
+        CNNFAST_SIGMOID
+        CNNFAST_TANH
+        CNNFAST_GELU
+        CNNFAST_SILU
+        CNNFAST_HARDSWISH
+
+    ctypedef enum cnnfast_pool_kind:
+        CNNFAST_MAX
+        CNNFAST_MIN
+        CNNFAST_AVERAGE
+        CNNFAST_LP
+
+    ctypedef struct cnnfast_conv2d:
+        cnnfast_dtype dtype
+        cnnfast_layout layout
+        const char *algorithm
+        int64_t N, H, W, C, K, R, S, groups
+        int64_t stride[2]
+        int64_t dilation[2]
+        int64_t pad[4]
+        cnnfast_padding_mode padding_mode
+        cnnfast_activation activation
+        double alpha
+        uint64_t max_abs_input
+        size_t max_workspace
+
+    ctypedef struct cnnfast_conv_transpose2d:
+        cnnfast_conv2d conv
+        int64_t output_padding[2]
+
+    ctypedef struct cnnfast_separable_conv2d:
+        cnnfast_conv2d depthwise
+        int64_t K
+        cnnfast_activation activation
+        double alpha
+
+    ctypedef struct cnnfast_pool2d:
+        cnnfast_dtype dtype
+        cnnfast_layout layout
+        const char *algorithm
+        cnnfast_pool_kind kind
+        int64_t N, H, W, C, R, S
+        int64_t stride[2]
+        int64_t dilation[2]
+        int64_t pad[4]
+        int ceil_mode, count_include_pad
+        double norm
+        int64_t output_size[2]
+        int with_indices
+        size_t max_workspace
+
+    ctypedef struct cnnfast_max_unpool2d:
+        cnnfast_dtype dtype
+        cnnfast_layout layout
+        int64_t N, H, W, C, P, Q
+        size_t max_workspace
+
+    ctypedef struct cnnfast_plan:
+        pass
+
+    ctypedef struct cnnfast_args:
+        int64_t N
+        const void *x
+        const void *residual
+        void *y
+        int64_t *indices
+
+    ctypedef struct cnnfast_info:
+        const char *op
+        const char *algorithm
+        const char *isa
+        int64_t tile_pixels, tile_channels
+        size_t workspace, packed
+        double flops, bytes
+
+    ctypedef struct cnnfast_candidate:
+        const char *algorithm
+        int accepts
+        double cost
+        size_t workspace
+
+    cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight, const void *bias)
+    cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const cnnfast_conv_transpose2d *, const void *weight,
+                                                 const void *bias)
+    cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const cnnfast_separable_conv2d *,
+                                                 const void *depthwise_weight, const void *depthwise_bias,
+                                                 const void *pointwise_weight, const void *bias)
+    cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *)
+    cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *)
+    size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N)
+    cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace, size_t workspace_size)
+    void cnnfast_plan_free(cnnfast_plan **)
+    void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
+    void cnnfast_plan_output_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
+    cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *)
+    cnnfast_dtype cnnfast_plan_output_dtype(const cnnfast_plan *)
+    cnnfast_info cnnfast_plan_info(const cnnfast_plan *)
+    int cnnfast_plan_candidate(const cnnfast_plan *, int row, cnnfast_candidate *)
+    const char *cnnfast_algorithm(const char *op, int row)
+    const char *cnnfast_status_string(cnnfast_status)
+    const char *cnnfast_version()
+    cnnfast_status cnnfast_set_isa(const char *name)
+    const char *cnnfast_isa()
+    const char *cnnfast_isa_name(int index)
+    int cnnfast_isa_available(const char *name)
+    cnnfast_status cnnfast_set_num_threads(int n)
+    int cnnfast_get_num_threads()
+    void cnnfast_set_interrupt(int (*should_stop)() noexcept nogil)
+    double cnnfast_probe(const char *kind, size_t bytes, double seconds, int threads)

@@ -1,0 +1,210 @@
+/* cnnfast: convolution and pooling on the CPU.
+ *
+ * Describe a problem, make a plan of it once, run the plan many times:
+ *
+ *     cnnfast_conv2d conv = {.dtype = CNNFAST_FLOAT32, .N = 1, .H = 56, .W = 56, .C = 64, .K = 64, .R = 3, .S = 3,
+ *                            .groups = 1, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}};
+ *     cnnfast_plan *plan;
+ *     cnnfast_status status = cnnfast_conv2d_plan(&plan, &conv, weight, bias);
+ *     size_t size = cnnfast_plan_workspace_size(plan, 1);
+ *     void *workspace = aligned_alloc(64, size);
+ *     status = cnnfast_plan_run(plan, &(cnnfast_args){.N = 1, .x = x, .y = y}, workspace, size);
+ *     cnnfast_plan_free(&plan);
+ *
+ * Letters: N images; H W C the input's height, width, channels; P Q K the output's; R S the kernel's height and
+ * width. Weights lie as (R, S, C/groups, K) in NHWC and as (K, C/groups, R, S) in NCHW.
+ *
+ * A plan is immutable: threads may run it at once, each with a workspace of its own. The plan owns its packed copy of
+ * the weights; the caller owns every tensor and the workspace. Nothing is written unless the status is CNNFAST_OK,
+ * CNNFAST_INTERRUPTED excepted.
+ */
+#ifndef CNNFAST_H
+#define CNNFAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CNNFAST_API __attribute__((visibility("default")))
+#else
+#error "cnnfast needs GCC or Clang (vector types); MSVC is not supported"
+#endif
+
+typedef enum {
+    CNNFAST_OK,
+    CNNFAST_INVALID_SHAPE,   /* a size that is not positive, or sizes that do not fit each other */
+    CNNFAST_INVALID_PARAM,   /* a stride, dilation, padding, group count, index or name out of its range */
+    CNNFAST_UNSUPPORTED,     /* valid, but not for this dtype or this algorithm */
+    CNNFAST_SMALL_WORKSPACE, /* the workspace given, or max_workspace, is too small */
+    CNNFAST_OUT_OF_MEMORY,   /* an allocation failed, or a size overflows */
+    CNNFAST_OVERFLOW,        /* an integer sum could exceed its accumulator */
+    CNNFAST_INTERRUPTED      /* the interrupt hook asked to stop; the output is undefined */
+} cnnfast_status;
+
+typedef enum {
+    CNNFAST_FLOAT32,
+    CNNFAST_FLOAT64,
+    CNNFAST_INT8,
+    CNNFAST_UINT8,
+    CNNFAST_INT16,
+    CNNFAST_UINT16,
+    CNNFAST_INT32,
+    CNNFAST_UINT32,
+    CNNFAST_INT64
+} cnnfast_dtype;
+
+typedef enum { CNNFAST_NHWC, CNNFAST_NCHW } cnnfast_layout;
+
+typedef enum { CNNFAST_ZEROS, CNNFAST_REFLECT, CNNFAST_REPLICATE, CNNFAST_CIRCULAR } cnnfast_padding_mode;
+
+typedef enum {
+    CNNFAST_NONE,
+    CNNFAST_RELU,
+    CNNFAST_RELU6,
+    CNNFAST_LEAKY_RELU,
+    CNNFAST_SIGMOID,
+    CNNFAST_TANH,
+    CNNFAST_GELU,
+    CNNFAST_SILU,
+    CNNFAST_HARDSWISH
+} cnnfast_activation;
+
+typedef enum { CNNFAST_MAX, CNNFAST_MIN, CNNFAST_AVERAGE, CNNFAST_LP } cnnfast_pool_kind;
+
+/* y = activation(conv(x, weight) + bias + residual). Depthwise is groups == C, output channel c*multiplier + m.
+ * Integer x gives int32 (8-bit x) or int64 (wider x) y; its weight and bias are given as int64. */
+typedef struct {
+    cnnfast_dtype dtype;
+    cnnfast_layout layout;
+    const char *algorithm; /* a row of the op's table; NULL lets the cost model choose */
+    int64_t N, H, W, C, K, R, S, groups;
+    int64_t stride[2], dilation[2];
+    int64_t pad[4]; /* top, bottom, left, right */
+    cnnfast_padding_mode padding_mode;
+    cnnfast_activation activation;
+    double alpha;           /* slope of leaky_relu */
+    uint64_t max_abs_input; /* integers: the largest |x| that will come; 0 means the dtype's largest */
+    size_t max_workspace;   /* bytes; 0 means no limit */
+} cnnfast_conv2d;
+
+/* The gradient of a convolution with the same geometry, as a layer: conv.C is x's channels, conv.K is y's.
+ * Weights lie as (R, S, K/groups, C) in NHWC and as (C, K/groups, R, S) in NCHW. Padding is zeros. */
+typedef struct {
+    cnnfast_conv2d conv;
+    int64_t output_padding[2];
+} cnnfast_conv_transpose2d;
+
+/* Depthwise, then pointwise. depthwise.K is C*multiplier; the pointwise weight is (1, 1, C*multiplier, K) in NHWC
+ * and (K, C*multiplier, 1, 1) in NCHW. */
+typedef struct {
+    cnnfast_conv2d depthwise;
+    int64_t K;
+    cnnfast_activation activation;
+    double alpha;
+} cnnfast_separable_conv2d;
+
+typedef struct {
+    cnnfast_dtype dtype;
+    cnnfast_layout layout;
+    const char *algorithm;
+    cnnfast_pool_kind kind;
+    int64_t N, H, W, C, R, S;
+    int64_t stride[2], dilation[2];
+    int64_t pad[4];
+    int ceil_mode, count_include_pad;
+    double norm;             /* CNNFAST_LP: p of (sum |x|^p)^(1/p) */
+    int64_t output_size[2];  /* above 0: adaptive, and R, S, stride, dilation, pad are not read */
+    int with_indices;        /* CNNFAST_MAX: also give h*W + w of each maximum */
+    size_t max_workspace;
+} cnnfast_pool2d;
+
+typedef struct {
+    cnnfast_dtype dtype;
+    cnnfast_layout layout;
+    int64_t N, H, W, C, P, Q;
+    size_t max_workspace;
+} cnnfast_max_unpool2d;
+
+typedef struct cnnfast_plan cnnfast_plan;
+
+/* What a run reads and writes, in the plan's layout, contiguous. */
+typedef struct {
+    int64_t N; /* any batch; the plan's own N only guides the choice of algorithm */
+    const void *x;
+    const void *residual; /* y's shape and dtype, or NULL */
+    void *y;
+    int64_t *indices; /* written by max pooling with indices, read by max_unpool2d, else NULL */
+} cnnfast_args;
+
+CNNFAST_API cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight,
+                                               const void *bias);
+CNNFAST_API cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const cnnfast_conv_transpose2d *,
+                                                         const void *weight, const void *bias);
+CNNFAST_API cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const cnnfast_separable_conv2d *,
+                                                         const void *depthwise_weight, const void *depthwise_bias,
+                                                         const void *pointwise_weight, const void *bias);
+CNNFAST_API cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *);
+CNNFAST_API cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *);
+
+/* Bytes a run of N images wants now, for all threads; a run takes fewer threads where it is given less. */
+CNNFAST_API size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N);
+CNNFAST_API cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace,
+                                            size_t workspace_size);
+CNNFAST_API void cnnfast_plan_free(cnnfast_plan **);
+
+/* x is (N, H, W, C) or (N, C, H, W) as the layout says; so is y. */
+CNNFAST_API void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t shape[4]);
+CNNFAST_API void cnnfast_plan_output_shape(const cnnfast_plan *, int64_t N, int64_t shape[4]);
+CNNFAST_API cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *);
+CNNFAST_API cnnfast_dtype cnnfast_plan_output_dtype(const cnnfast_plan *);
+
+/* What was chosen, and what it costs. */
+typedef struct {
+    const char *op, *algorithm, *isa;
+    int64_t tile_pixels, tile_channels; /* what the micro-kernel holds in registers; 0 where it has none */
+    size_t workspace, packed;           /* bytes: a run of the plan's N now; the weights as packed */
+    double flops, bytes;                /* of the plan's N images; bytes is x + y + residual-free weights, read once */
+} cnnfast_info;
+CNNFAST_API cnnfast_info cnnfast_plan_info(const cnnfast_plan *);
+
+/* The rows of the op's table in order, for this plan's problem. Returns 0 past the last row. */
+typedef struct {
+    const char *algorithm;
+    int accepts;
+    double cost;      /* microseconds on a nominal core: the same on every machine, so only ratios mean anything */
+    size_t workspace; /* bytes, one thread */
+} cnnfast_candidate;
+CNNFAST_API int cnnfast_plan_candidate(const cnnfast_plan *, int row, cnnfast_candidate *);
+
+/* Name of row `row` of an op's table ("conv2d", "pool2d", ...); NULL past the last. */
+CNNFAST_API const char *cnnfast_algorithm(const char *op, int row);
+
+CNNFAST_API const char *cnnfast_status_string(cnnfast_status);
+CNNFAST_API const char *cnnfast_version(void);
+
+/* The ISA of plans made from now on: NULL names the best this machine has. */
+CNNFAST_API cnnfast_status cnnfast_set_isa(const char *name);
+CNNFAST_API const char *cnnfast_isa(void);
+CNNFAST_API const char *cnnfast_isa_name(int index); /* all the library has; NULL past the last */
+CNNFAST_API int cnnfast_isa_available(const char *name);
+
+/* Threads of a run: cnnfast_set_num_threads, else OMP_NUM_THREADS, else min(affinity, cgroup quota). n < 1 is
+ * CNNFAST_INVALID_PARAM. A child made by fork runs on one thread. */
+CNNFAST_API cnnfast_status cnnfast_set_num_threads(int n);
+CNNFAST_API int cnnfast_get_num_threads(void);
+
+/* Asked about every 50 ms during long runs, on the calling thread; a nonzero answer ends the run. */
+CNNFAST_API void cnnfast_set_interrupt(int (*should_stop)(void));
+
+/* The machine's limits, measured with this ISA: kind is "fma" (GFLOP/s, float32), "read" or "copy" (GB/s, bytes read
+ * plus bytes written; `bytes` is a thread's working set). A negative answer: unknown kind or out of memory. */
+CNNFAST_API double cnnfast_probe(const char *kind, size_t bytes, double seconds, int threads);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,17 @@
+/* The activation over outputs that were just stored and still lie in L1. */
+#ifndef CNNFAST_EPILOGUE_H
+#define CNNFAST_EPILOGUE_H
+
+#include "activation.h"
+#include "kernel.h"
+#include "simd.h"
+
+INLINE void epilogue_run(const epilogue *e, real *y, int64_t count) {
+    if (e->activation == CNNFAST_NONE) return;
+    for (int64_t i = 0; i < count; i += LANES) {
+        int n = (int)min64(LANES, count - i);
+        v_store_n(y + i, v_activation(v_load_n(y + i, n), e->activation, (real)e->alpha), n);
+    }
+}
+
+#endif

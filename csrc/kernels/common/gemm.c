@@ -1,0 +1,93 @@
+#include "gemm.h"
+
+#if CNNFAST_REAL
+#include "activation.h"
+
+/* With m and v constant every accumulator is a register; the loops over them unroll. */
+INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict x, const real *restrict w,
+                 const real *bias, const real *residual, real *y) {
+    vec acc[TILE_M][TILE_V];
+    const ptrdiff_t step = g->x_step;
+#pragma GCC unroll 14
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
+
+    for (int64_t t = 0; t < g->taps; t++) {
+        const real *xt = x + g->tap[t];
+        for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
+            vec weight[TILE_V];
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
+#pragma GCC unroll 14
+            for (int i = 0; i < m; i++) {
+                vec pixel = v_splat(xt[i * step + c]);
+#pragma GCC unroll 4
+                for (int j = 0; j < v; j++) acc[i][j] = v_fma(pixel, weight[j], acc[i][j]);
+            }
+        }
+    }
+
+    int last = channels - (v - 1) * LANES; /* lanes of the last vector that exist */
+    if (residual)
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++) {
+                const real *from = residual + i * g->y_step + j * LANES;
+                acc[i][j] += j < v - 1 || last == LANES ? v_load(from) : v_load_n(from, last);
+            }
+    if (g->activation == CNNFAST_RELU || g->activation == CNNFAST_RELU6)
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++) acc[i][j] = v_at_least(acc[i][j], v_splat(0));
+    if (g->activation == CNNFAST_RELU6)
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(6));
+#pragma GCC unroll 14
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++) {
+            real *to = y + i * g->y_step + j * LANES;
+            if (j < v - 1 || last == LANES) v_store(to, acc[i][j]);
+            else v_store_n(to, acc[i][j], last);
+        }
+}
+
+/* The activations that are too long to stand in every tile: over what the tile just stored, still in L1. */
+static void activate(const gemm *g, int m, int channels, real *y) {
+    for (int i = 0; i < m; i++)
+        for (int k = 0; k < channels; k += LANES) {
+            real *at = y + i * g->y_step + k;
+            int n = channels - k < LANES ? channels - k : LANES;
+            v_store_n(at, v_activation(v_load_n(at, n), g->activation, g->alpha), n);
+        }
+}
+
+#define PIXELS(m, v) case m: tile(m, v, g, channels, x, w, bias, residual, y); break;
+#if TILE_M == 14
+#define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v) PIXELS(5, v) PIXELS(6, v) PIXELS(7, v) \
+        PIXELS(8, v) PIXELS(9, v) PIXELS(10, v) PIXELS(11, v) PIXELS(12, v) PIXELS(13, v) PIXELS(14, v)
+#elif TILE_M == 6
+#define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v) PIXELS(5, v) PIXELS(6, v)
+#elif TILE_M == 4
+#define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v)
+#endif
+#define VECTORS(v) case v: switch (m) { EVERY_PIXELS(v) } break;
+
+void SYMBOL(gemm_tile)(const gemm *g, int m, int channels, const real *x, const real *w, const real *bias,
+                       const real *residual, real *y) {
+    switch ((channels + LANES - 1) / LANES) {
+        VECTORS(1)
+        VECTORS(2)
+#if TILE_V == 4
+        VECTORS(3)
+        VECTORS(4)
+#endif
+    }
+    if (g->activation > CNNFAST_RELU6) activate(g, m, channels, y);
+}
+#endif

@@ -1,0 +1,41 @@
+/* The micro-kernel: a tile of up to TILE_M pixels by TILE_N output channels, in registers over the whole reduction.
+ *
+ * Each output is one chain (trust.md's contract): it starts at its bias and takes one FMA per (r, s, c), ascending.
+ * Nothing is vectorised over the reduction, so the tile's shape, the ISA and the threads cannot change a bit of it.
+ */
+#ifndef CNNFAST_GEMM_H
+#define CNNFAST_GEMM_H
+
+#include "cnnfast.h"
+#include "simd.h"
+
+#define TILE_N (TILE_V * LANES)
+
+/* What a run's tiles have in common. The reduction is `taps` runs of `len` contiguous elements of x, run t starting
+ * `tap[t]` elements after the pixel's own; weights lie [taps][len][TILE_N]. */
+typedef struct {
+    const ptrdiff_t *tap;
+    int64_t taps, len;
+    ptrdiff_t x_step, y_step; /* elements from one pixel of the tile to the next */
+    cnnfast_activation activation;
+    real alpha;
+} gemm;
+
+/* y[i*y_step + k] = activation(bias[k] + sum x*w + residual), for i < pixels <= TILE_M and k < channels <= TILE_N.
+ * bias holds TILE_N values; residual may be NULL or y. */
+void SYMBOL(gemm_tile)(const gemm *, int pixels, int channels, const real *x, const real *w, const real *bias,
+                       const real *residual, real *y);
+
+/* gemm_tile over any number of pixels, cut into tiles of about equal size. */
+INLINE void gemm_row(const gemm *g, int64_t pixels, int channels, const real *x, const real *w, const real *bias,
+                     const real *residual, real *y) {
+    int64_t tiles = (pixels + TILE_M - 1) / TILE_M;
+    for (int64_t i = 0, begin = 0; i < tiles; i++) {
+        int64_t end = pixels * (i + 1) / tiles;
+        SYMBOL(gemm_tile)(g, (int)(end - begin), channels, x + begin * g->x_step, w, bias,
+                          residual ? residual + begin * g->y_step : NULL, y + begin * g->y_step);
+        begin = end;
+    }
+}
+
+#endif

@@ -1,0 +1,279 @@
+/* Depthwise: vectors run over channels, and a tile of 2 x 4 outputs shares each input vector it loads.
+ *
+ * A table of pointers, one a pixel of the padded image (Dukhan 2019, "The Indirect Convolution Algorithm"), makes
+ * borders, padding modes and dilation one case: a padding pixel points at zeros. Away from the borders the 3x3 tiles
+ * step from pixel to pixel without it. A channel multiplier is unrolled into a copy of the rows, each channel repeated.
+ */
+#include "depthwise.h"
+
+#include "common/band.h"
+#include "common/cost.h"
+#include "common/epilogue.h"
+
+#if CNNFAST_REAL
+
+typedef const real *pixel;
+
+static const int64_t EXPANDED_BYTES = 256 * 1024;
+enum { TILE_P = 2, TILE_Q = 4 };
+
+static int64_t padded_K(const conv2d_problem *p) { return ceil_div(p->g.K, LANES) * LANES; }
+static int64_t multiplier(const conv2d_problem *p) { return p->g.K / p->g.C; }
+static int64_t padded_W(const conv2d_problem *p) { return p->g.W + p->g.pad[2] + p->g.pad[3]; }
+/* Rows of the padded image under `rows` rows of the output. */
+static int64_t rows_under(const conv2d_problem *p, int64_t rows) {
+    return (rows - 1) * p->g.stride[0] + (p->g.R - 1) * p->g.dilation[0] + 1;
+}
+
+/* Packed: [K] biases, then [R*S][K] weights, each K filled up to whole vectors. */
+size_t SYMBOL(depthwise_packed_size)(const conv2d_problem *p) {
+    return size_mul(size_mul((size_t)(1 + p->g.R * p->g.S), (size_t)padded_K(p)), sizeof(real));
+}
+
+void SYMBOL(depthwise_pack)(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
+    const int64_t K = p->g.K, step = padded_K(p);
+    memset(packed, 0, SYMBOL(depthwise_packed_size)(p));
+    if (bias) memcpy(packed, bias, (size_t)K * sizeof *packed);
+    for (int64_t r = 0; r < p->g.R; r++)
+        for (int64_t s = 0; s < p->g.S; s++) {
+            packed += step;
+            for (int64_t k = 0; k < K; k++) packed[k] = weight[r * p->step_r + s * p->step_s + k * p->step_k];
+        }
+}
+
+static size_t zeros_bytes(const conv2d_problem *p) { return size_align(size_mul((size_t)padded_K(p), sizeof(real))); }
+static size_t table_bytes(const conv2d_problem *p, int64_t rows) {
+    return size_align(size_mul(size_mul((size_t)rows_under(p, rows), (size_t)padded_W(p)), sizeof(pixel)));
+}
+
+size_t SYMBOL(depthwise_workspace)(const conv2d_problem *p, int64_t rows) {
+    size_t expanded = 0;
+    if (multiplier(p) > 1)
+        expanded = size_mul(size_mul((size_t)rows_under(p, rows), (size_t)p->g.W), size_mul((size_t)p->g.K, sizeof(real)));
+    return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), expanded);
+}
+
+/* What the tiles of one call share. */
+typedef struct {
+    const real *bias, *weight;
+    int64_t w_step, pixel_step, table_step; /* from tap to tap; from pixel to pixel of x; pointers a table row */
+    int64_t R, S, stride[2], dilation[2], k0, k1;
+    int64_t y_row, y_step;
+    const epilogue *epilogue;
+} shared;
+
+/* One vector of channels of a tile of tp x tq outputs, all but `n` constant; `by_table` false: x lies in place. */
+INLINE void fixed_vector(int R, int S, int stride, int tp, int tq, bool by_table, const shared *d, const pixel *at,
+                         const real *residual, real *y, int64_t k, int n) {
+    const bool whole = n == LANES;
+    vec acc[TILE_P][TILE_Q], w[9];
+    const pixel *row = at;
+#pragma GCC unroll 9
+    for (int t = 0; t < R * S; t++) w[t] = v_load(d->weight + t * d->w_step + k);
+    vec bias = v_load(d->bias + k);
+#pragma GCC unroll 2
+    for (int a = 0; a < tp; a++)
+#pragma GCC unroll 4
+        for (int b = 0; b < tq; b++) acc[a][b] = bias;
+#pragma GCC unroll 5
+    for (int i = 0; i < (tp - 1) * stride + R; i++, row += d->table_step)
+#pragma GCC unroll 9
+        for (int j = 0; j < (tq - 1) * stride + S; j++) {
+            const real *x = (by_table ? row[j] : row[0] + j * d->pixel_step) + k;
+            vec v = whole ? v_load(x) : v_load_n(x, n);
+#pragma GCC unroll 2
+            for (int a = 0; a < tp; a++)
+#pragma GCC unroll 4
+                for (int b = 0; b < tq; b++) {
+                    int r = i - a * stride, s = j - b * stride;
+                    if (r >= 0 && r < R && s >= 0 && s < S) acc[a][b] = v_fma(v, w[r * S + s], acc[a][b]);
+                }
+        }
+#pragma GCC unroll 2
+    for (int a = 0; a < tp; a++)
+#pragma GCC unroll 4
+        for (int b = 0; b < tq; b++) {
+            int64_t to = a * d->y_row + b * d->y_step + k;
+            if (residual) acc[a][b] += v_load_n(residual + to, n);
+            if (d->epilogue->activation == CNNFAST_RELU || d->epilogue->activation == CNNFAST_RELU6)
+                acc[a][b] = v_at_least(acc[a][b], v_splat(0));
+            if (d->epilogue->activation == CNNFAST_RELU6) acc[a][b] = v_at_most(acc[a][b], v_splat(6));
+            if (whole) v_store(y + to, acc[a][b]);
+            else v_store_n(y + to, acc[a][b], n);
+        }
+}
+
+INLINE void fixed(int R, int S, int stride, int tp, int tq, bool by_table, const shared *d, const pixel *at,
+                  const real *residual, real *y) {
+    int64_t k = d->k0;
+    for (; k + LANES <= d->k1; k += LANES)
+        fixed_vector(R, S, stride, tp, tq, by_table, d, at, residual, y, k, LANES);
+    if (k < d->k1) fixed_vector(R, S, stride, tp, tq, by_table, d, at, residual, y, k, (int)(d->k1 - k));
+}
+
+/* Any window: one row of tq outputs. */
+INLINE void any(int tq, const shared *d, const pixel *at, const real *residual, real *y) {
+    for (int64_t k = d->k0; k < d->k1; k += LANES) {
+        int n = (int)min64(LANES, d->k1 - k);
+        const real *w = d->weight + k;
+        vec acc[TILE_Q];
+#pragma GCC unroll 4
+        for (int b = 0; b < tq; b++) acc[b] = v_load(d->bias + k);
+        for (int64_t r = 0; r < d->R; r++) {
+            const pixel *row = at + r * d->dilation[0] * d->table_step;
+            for (int64_t s = 0; s < d->S; s++, w += d->w_step, row += d->dilation[1]) {
+                vec weight = v_load(w);
+#pragma GCC unroll 4
+                for (int b = 0; b < tq; b++) {
+                    const real *x = row[b * d->stride[1]] + k;
+                    acc[b] = v_fma(n == LANES ? v_load(x) : v_load_n(x, n), weight, acc[b]);
+                }
+            }
+        }
+#pragma GCC unroll 4
+        for (int b = 0; b < tq; b++) {
+            real *to = y + b * d->y_step + k;
+            if (residual) acc[b] += v_load_n(residual + b * d->y_step + k, n);
+            v_store_n(to, acc[b], n);
+        }
+    }
+}
+
+/* 3x3 of stride 1 or 2 with no dilation: tp in {1, 2}, tq in {1, TILE_Q}. Constant arguments make each its own code. */
+#define FIXED(stride, tp, tq) \
+    if (in_place) fixed(3, 3, stride, tp, tq, false, d, at, residual, y); \
+    else fixed(3, 3, stride, tp, tq, true, d, at, residual, y)
+
+static void fixed3x3(int64_t tp, int64_t tq, bool in_place, const shared *d, const pixel *at, const real *residual, real *y) {
+    if (d->stride[1] == 1) {
+        if (tp == 2 && tq == TILE_Q) { FIXED(1, 2, TILE_Q); }
+        else if (tp == 2) { FIXED(1, 2, 1); }
+        else if (tq == TILE_Q) { FIXED(1, 1, TILE_Q); }
+        else { FIXED(1, 1, 1); }
+    } else {
+        if (tp == 2 && tq == TILE_Q) { FIXED(2, 2, TILE_Q); }
+        else if (tp == 2) { FIXED(2, 2, 1); }
+        else if (tq == TILE_Q) { FIXED(2, 1, TILE_Q); }
+        else { FIXED(2, 1, 1); }
+    }
+}
+
+static bool is_fixed3x3(const window *g) {
+    return g->R == 3 && g->S == 3 && g->dilation[0] == 1 && g->dilation[1] == 1 && g->stride[0] == g->stride[1] &&
+           g->stride[0] <= 2;
+}
+
+/* Rows of x from padded row h0, each channel repeated `multiplier` times; rows outside the image are left alone. */
+static const real *expand(const conv2d_problem *p, const real *image, int64_t h0, int64_t rows, real *to) {
+    const window *g = &p->g;
+    const int64_t m = multiplier(p), size = g->W * g->C;
+    for (int64_t i = 0; i < rows; i++, to += size * m) {
+        int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
+        if (h < 0) continue;
+        const real *from = image + h * size;
+        for (int64_t c = 0; c < size; c++)
+            for (int64_t j = 0; j < m; j++) to[c * m + j] = from[c];
+    }
+    return to - rows * size * m;
+}
+
+/* table[i][j]: where pixel (h0 + i, j - pad_left) of the padded image lies. */
+static void fill_table(const conv2d_problem *p, const depthwise_rows *at, real *zeros, pixel *table, real *expanded) {
+    const window *g = &p->g;
+    const int64_t h0 = at->p0 * g->stride[0] - g->pad[0], rows = rows_under(p, at->p1 - at->p0), width = padded_W(p);
+    const real *copy = multiplier(p) > 1 ? expand(p, at->image, h0, rows, expanded) : NULL;
+    memset(zeros, 0, (size_t)padded_K(p) * sizeof *zeros);
+    for (int64_t i = 0; i < rows; i++, table += width) {
+        int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
+        const real *row = copy ? copy + i * g->W * g->K : at->image + h * g->W * g->K;
+        for (int64_t j = 0; j < width; j++) table[j] = zeros;
+        if (h < 0) continue;
+        for (int64_t j = 0; j < g->pad[2]; j++) {
+            int64_t w = pad_index(j - g->pad[2], g->W, p->padding_mode);
+            if (w >= 0) table[j] = row + w * g->K;
+        }
+        for (int64_t w = 0; w < g->W; w++) table[g->pad[2] + w] = row + w * g->K;
+        for (int64_t j = g->pad[2] + g->W; j < width; j++) {
+            int64_t w = pad_index(j - g->pad[2], g->W, p->padding_mode);
+            if (w >= 0) table[j] = row + w * g->K;
+        }
+    }
+}
+
+void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
+    const window *g = &p->g;
+    real *zeros = workspace;
+    pixel *table = (pixel *)((char *)workspace + zeros_bytes(p));
+    fill_table(p, at, zeros, table, (real *)((char *)table + table_bytes(p, at->p1 - at->p0)));
+    const shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .pixel_step = g->K,
+                      .table_step = padded_W(p), .R = g->R, .S = g->S, .stride = {g->stride[0], g->stride[1]},
+                      .dilation = {g->dilation[0], g->dilation[1]}, .k0 = at->k0, .k1 = at->k1,
+                      .y_row = g->Q * at->y_step, .y_step = at->y_step, .epilogue = &p->epilogue};
+    const bool is3x3 = is_fixed3x3(g);
+    for (int64_t row = at->p0, tp; row < at->p1; row += tp) {
+        tp = is3x3 && row + TILE_P <= at->p1 ? TILE_P : 1;
+        const int64_t h0 = row * g->stride[0] - g->pad[0], h1 = h0 + rows_under(p, tp);
+        for (int64_t q = 0, tq; q < g->Q; q += tq) {
+            tq = q + TILE_Q <= g->Q ? TILE_Q : 1;
+            const int64_t w0 = q * g->stride[1] - g->pad[2], w1 = w0 + (tq - 1) * g->stride[1] + g->S;
+            const int64_t to = (row - at->p0) * d.y_row + q * at->y_step;
+            const pixel *from = table + (row - at->p0) * g->stride[0] * d.table_step + q * g->stride[1];
+            const real *residual = at->residual ? at->residual + to : NULL;
+            bool in_place = h0 >= 0 && h1 <= g->H && w0 >= 0 && w1 <= g->W;
+            if (is3x3) fixed3x3(tp, tq, in_place, &d, from, residual, at->y + to);
+            else if (tq == TILE_Q) any(TILE_Q, &d, from, residual, at->y + to);
+            else any(1, &d, from, residual, at->y + to);
+            if (p->epilogue.activation > (is3x3 ? CNNFAST_RELU6 : CNNFAST_NONE))
+                for (int64_t i = 0; i < tp * tq; i++)
+                    epilogue_run(&p->epilogue, at->y + to + i / tq * d.y_row + i % tq * at->y_step + at->k0, at->k1 - at->k0);
+        }
+    }
+}
+
+static bool accepts(const void *problem) {
+    const conv2d_problem *p = problem;
+    return p->groups == p->g.C;
+}
+
+static double cost(const void *problem, int64_t N) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)g->R * g->S * g->K);
+    return cost_max(2 * conv2d_macs(p, N) / (NOMINAL_FLOPS * 0.6 * lane_efficiency(g->K)), bytes / NOMINAL_DRAM);
+}
+
+static grain grain_of(const void *problem) {
+    const conv2d_problem *p = problem;
+    int64_t rows = max64(1, min64(64, (int64_t)(1e8 * (double)p->g.P / conv2d_macs(p, 1))));
+    if (multiplier(p) > 1) {
+        int64_t fit = EXPANDED_BYTES / (p->g.W * p->g.K * (int64_t)sizeof(real)) - rows_under(p, 1);
+        rows = max64(1, min64(rows, fit / p->g.stride[0] + 1));
+    }
+    bool is3x3 = is_fixed3x3(&p->g);
+    return (grain){.columns = ceil_div(p->g.K, LANES), .block_rows = rows, .tile_pixels = is3x3 ? TILE_P * TILE_Q : TILE_Q,
+                   .tile_channels = LANES, .workspace = SYMBOL(depthwise_workspace)(p, rows)};
+}
+
+static size_t packed_size(const void *problem) { return SYMBOL(depthwise_packed_size)(problem); }
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    SYMBOL(depthwise_pack)(problem, weight, bias, packed);
+}
+
+static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    for (int64_t row = at.row0; row < at.row1;) {
+        int64_t n = row / g->P, to = row * g->Q * g->K;
+        depthwise_rows rows = {.p0 = row % g->P, .k0 = at.col0 * LANES, .k1 = min64(g->K, at.col1 * LANES), .y_step = g->K,
+                               .image = (const real *)t->x + n * g->H * g->W * g->C,
+                               .residual = t->residual ? (const real *)t->residual + to : NULL,
+                               .y = (real *)t->y + to};
+        rows.p1 = min64(g->P, rows.p0 + (at.row1 - row));
+        SYMBOL(depthwise_run)(p, packed, &rows, workspace);
+        row += rows.p1 - rows.p0;
+    }
+}
+
+const kernel SYMBOL(conv2d_depthwise) = {accepts, cost, grain_of, packed_size, pack, run};
+#endif

@@ -1,0 +1,171 @@
+/* Direct convolution: implicit GEMM over NHWC. The micro-kernel reads the image where it lies, or, where there is
+ * padding, a band of it copied with its border into the workspace, once for all output channels. */
+#include "common/band.h"
+#include "common/cost.h"
+#include "panels.h"
+
+#if CNNFAST_REAL
+
+/* Half of a 1 MB L2, less a panel of weights that streams through it. */
+static const int64_t BAND_BYTES = 384 * 1024;
+/* A call on one core stays well under 100 ms on any ISA. */
+static const double CALL_MACS = 3e8;
+
+/* How a call's band is cut: rows by columns of the output. */
+typedef struct {
+    bool copied;
+    int64_t rows, cols, step; /* step: elements from one pixel of the band to the next */
+} cut;
+
+/* Rows of a tile that lie a multiple of 2 KB apart fall into a few sets of L1 and evict each other. */
+static bool aliases(int64_t elements) { return elements * (int64_t)sizeof(real) % 2048 == 0; }
+
+static cut cut_band(const conv2d_problem *p) {
+    const window *g = &p->g;
+    int64_t Cg = g->C / p->groups;
+    cut b = {.copied = conv2d_padded(p) || aliases(g->stride[1] * g->C)};
+    b.step = aliases(g->stride[1] * Cg) ? Cg + CACHE_LINE / (int64_t)sizeof(real) : Cg;
+    int64_t pixels = BAND_BYTES / (b.step * (int64_t)sizeof(real)); /* that fit */
+    int64_t tall = (g->R - 1) * g->dilation[0] + 1, wide = (g->S - 1) * g->dilation[1] + 1;
+    if (conv2d_pointwise(p)) { /* rows of a pixel list: no halo */
+        b.cols = g->Q;
+        b.rows = max64(1, pixels / g->Q);
+    } else {
+        b.cols = min64(g->Q, max64(TILE_M, (pixels / tall - wide) / g->stride[1] + 1));
+        int64_t band_cols = (b.cols - 1) * g->stride[1] + wide;
+        b.rows = max64(1, (pixels / band_cols - tall) / g->stride[0] + 1);
+    }
+    double row_macs = conv2d_macs(p, 1) / (double)g->P;
+    b.rows = max64(1, min64(b.rows, (int64_t)(CALL_MACS / row_macs)));
+    return b;
+}
+
+static bool accepts(const void *problem) {
+    (void)problem;
+    return true;
+}
+
+static double cost(const void *problem, int64_t N) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    int64_t run = conv2d_pointwise(p) ? N * g->P * g->Q : g->Q;
+    double rate = NOMINAL_FLOPS * tile_efficiency(run) * lane_efficiency(g->K / p->groups);
+    double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)panel_depth(p) * g->K);
+    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM);
+}
+
+static size_t taps_bytes(const conv2d_problem *p) {
+    return size_align(size_mul((size_t)p->g.R * (size_t)p->g.S, sizeof(ptrdiff_t)));
+}
+
+static grain grain_of(const void *problem) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    cut b = cut_band(p);
+    size_t rows = (size_t)((b.rows - 1) * g->stride[0] + (g->R - 1) * g->dilation[0] + 1);
+    size_t cols = (size_t)((b.cols - 1) * g->stride[1] + (g->S - 1) * g->dilation[1] + 1);
+    size_t band = b.copied ? size_mul(size_mul(rows, cols), size_mul((size_t)b.step, sizeof(real))) : 0;
+    return (grain){.columns = p->groups * panels_per_group(p), .block_rows = b.rows, .tile_pixels = TILE_M,
+                   .tile_channels = TILE_N, .workspace = size_add(taps_bytes(p), band)};
+}
+
+static size_t packed_size(const void *problem) { return panels_bytes(problem); }
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    panels_pack(problem, weight, bias, packed);
+}
+
+/* One (image, rows, columns of the output) block of one group's panels. */
+typedef struct {
+    int64_t n, p0, p1, q0, q1, col0, col1;
+} block;
+
+static gemm describe(const conv2d_problem *p, int64_t row_step, int64_t pixel_step, ptrdiff_t *tap) {
+    const window *g = &p->g;
+    int64_t Cg = g->C / p->groups, i = 0;
+    /* (s, c) is one contiguous run where neighbouring pixels' channels are neighbours. */
+    bool merged = g->dilation[1] == 1 && pixel_step == Cg;
+    for (int64_t r = 0; r < g->R; r++)
+        for (int64_t s = 0; s < (merged ? 1 : g->S); s++)
+            tap[i++] = r * g->dilation[0] * row_step + s * g->dilation[1] * pixel_step;
+    return (gemm){.tap = tap, .taps = i, .len = merged ? g->S * Cg : Cg, .x_step = g->stride[1] * pixel_step,
+                  .y_step = g->K, .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
+}
+
+static void run_block(const conv2d_problem *p, const cut *b, const real *packed, const tensors *t, block at,
+                      ptrdiff_t *tap, real *buffer) {
+    const window *g = &p->g;
+    int64_t Cg = g->C / p->groups;
+    const real *image = (const real *)t->x + at.n * g->H * g->W * g->C;
+    for (int64_t col = at.col0; col < at.col1;) {
+        int64_t group = panel_at(p, packed, col).group;
+        int64_t end = min64(at.col1, (group + 1) * panels_per_group(p));
+        int64_t h0 = at.p0 * g->stride[0], w0 = at.q0 * g->stride[1];
+        int64_t row_step = g->W * g->C, pixel_step = g->C;
+        const real *x = image + h0 * row_step + w0 * pixel_step + group * Cg;
+        if (b->copied) {
+            band r = {.h0 = h0 - g->pad[0], .w0 = w0 - g->pad[2], .c0 = group * Cg, .channels = Cg};
+            r.h1 = r.h0 + (at.p1 - at.p0 - 1) * g->stride[0] + (g->R - 1) * g->dilation[0] + 1;
+            r.w1 = r.w0 + (at.q1 - at.q0 - 1) * g->stride[1] + (g->S - 1) * g->dilation[1] + 1;
+            band_copy(g, p->padding_mode, image, r, buffer, b->step);
+            x = buffer, pixel_step = b->step, row_step = (r.w1 - r.w0) * b->step;
+        }
+        gemm m = describe(p, row_step, pixel_step, tap);
+        for (; col < end; col++) {
+            panel of = panel_at(p, packed, col);
+            for (int64_t row = at.p0; row < at.p1; row++) {
+                int64_t to = ((at.n * g->P + row) * g->Q + at.q0) * g->K + of.k0;
+                gemm_row(&m, at.q1 - at.q0, of.channels, x + (row - at.p0) * g->stride[0] * row_step, of.weight, of.bias,
+                         t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
+            }
+        }
+    }
+}
+
+/* 1x1, stride 1, no padding: the batch is one list of pixels, and a tile may span rows and images. */
+static void run_pointwise(const conv2d_problem *p, const cut *b, const real *packed, const tensors *t, tile at,
+                          ptrdiff_t *tap, real *buffer) {
+    const window *g = &p->g;
+    int64_t Cg = g->C / p->groups, first = at.row0 * g->Q, pixels = (at.row1 - at.row0) * g->Q;
+    for (int64_t col = at.col0; col < at.col1;) {
+        int64_t group = panel_at(p, packed, col).group;
+        int64_t end = min64(at.col1, (group + 1) * panels_per_group(p)), step = g->C;
+        const real *x = (const real *)t->x + first * g->C + group * Cg;
+        if (b->copied) {
+            step = b->step;
+            for (int64_t i = 0; i < pixels; i++) copy_pixel(buffer + i * step, x + i * g->C, Cg);
+            x = buffer;
+        }
+        gemm m = describe(p, 0, step, tap);
+        for (; col < end; col++) {
+            panel of = panel_at(p, packed, col);
+            int64_t to = first * g->K + of.k0;
+            gemm_row(&m, pixels, of.channels, x, of.weight, of.bias, t->residual ? (const real *)t->residual + to : NULL,
+                     (real *)t->y + to);
+        }
+    }
+}
+
+static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    cut b = cut_band(p);
+    ptrdiff_t *tap = workspace;
+    real *buffer = (real *)((char *)workspace + taps_bytes(p));
+    if (conv2d_pointwise(p)) {
+        run_pointwise(p, &b, packed, t, at, tap, buffer);
+        return;
+    }
+    for (int64_t row = at.row0; row < at.row1;) {
+        block of = {.n = row / g->P, .p0 = row % g->P, .col0 = at.col0, .col1 = at.col1};
+        of.p1 = min64(g->P, of.p0 + (at.row1 - row));
+        for (of.q0 = 0; of.q0 < g->Q; of.q0 = of.q1) {
+            of.q1 = min64(g->Q, of.q0 + b.cols);
+            run_block(p, &b, packed, t, of, tap, buffer);
+        }
+        row += of.p1 - of.p0;
+    }
+}
+
+const kernel SYMBOL(conv2d_direct) = {accepts, cost, grain_of, packed_size, pack, run};
+#endif

@@ -1,0 +1,53 @@
+/* Weights as the GEMM micro-kernel reads them, shared by direct and im2col: for each group, for each panel of TILE_N
+ * of its output channels, TILE_N biases and then [R][S][C/groups][TILE_N] weights. The last panel is filled with zeros.
+ * A panel is these kernels' column. */
+#ifndef CNNFAST_PANELS_H
+#define CNNFAST_PANELS_H
+
+#include "common/gemm.h"
+#include "conv2d/problem.h"
+
+INLINE int64_t panels_per_group(const conv2d_problem *p) { return ceil_div(p->g.K / p->groups, TILE_N); }
+INLINE int64_t panel_depth(const conv2d_problem *p) { return p->g.R * p->g.S * (p->g.C / p->groups); }
+INLINE int64_t panel_size(const conv2d_problem *p) { return (1 + panel_depth(p)) * TILE_N; }
+
+INLINE size_t panels_bytes(const conv2d_problem *p) {
+    size_t panels = (size_t)(p->groups * panels_per_group(p));
+    return size_mul(size_mul(panels, (size_t)panel_size(p)), sizeof(real));
+}
+
+/* Which channels a column computes. */
+typedef struct {
+    int64_t group, k0; /* k0 counts over all K */
+    int channels;
+    const real *bias, *weight;
+} panel;
+
+INLINE panel panel_at(const conv2d_problem *p, const real *packed, int64_t column) {
+    int64_t per_group = panels_per_group(p), in_group = column % per_group, Kg = p->g.K / p->groups;
+    const real *at = packed + column * panel_size(p);
+    return (panel){.group = column / per_group,
+                   .k0 = column / per_group * Kg + in_group * TILE_N,
+                   .channels = (int)min64(TILE_N, Kg - in_group * TILE_N),
+                   .bias = at,
+                   .weight = at + TILE_N};
+}
+
+INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
+    const int64_t Cg = p->g.C / p->groups, columns = p->groups * panels_per_group(p);
+    for (int64_t column = 0; column < columns; column++) {
+        panel to = panel_at(p, packed, column);
+        real *at = packed + column * panel_size(p);
+        memset(at, 0, (size_t)panel_size(p) * sizeof *at);
+        if (bias) memcpy(at, bias + to.k0, (size_t)to.channels * sizeof *at);
+        at += TILE_N;
+        for (int64_t r = 0; r < p->g.R; r++)
+            for (int64_t s = 0; s < p->g.S; s++)
+                for (int64_t c = 0; c < Cg; c++, at += TILE_N) {
+                    const real *from = weight + r * p->step_r + s * p->step_s + c * p->step_c + to.k0 * p->step_k;
+                    for (int k = 0; k < to.channels; k++) at[k] = from[k * p->step_k];
+                }
+    }
+}
+
+#endif

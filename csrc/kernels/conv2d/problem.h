@@ -1,0 +1,26 @@
+/* A convolution as its kernels see it: valid, NHWC. */
+#ifndef CNNFAST_CONV2D_PROBLEM_H
+#define CNNFAST_CONV2D_PROBLEM_H
+
+#include "kernel.h"
+
+typedef struct {
+    window g;
+    int64_t groups;
+    cnnfast_padding_mode padding_mode;
+    epilogue epilogue;
+    /* Elements from one weight to the next along r, s, c and k, as the caller's layout has them. */
+    int64_t step_r, step_s, step_c, step_k;
+} conv2d_problem;
+
+static inline bool conv2d_padded(const conv2d_problem *p) {
+    return p->g.pad[0] || p->g.pad[1] || p->g.pad[2] || p->g.pad[3];
+}
+static inline bool conv2d_pointwise(const conv2d_problem *p) {
+    return p->g.R == 1 && p->g.S == 1 && p->g.stride[0] == 1 && p->g.stride[1] == 1 && !conv2d_padded(p);
+}
+static inline double conv2d_macs(const conv2d_problem *p, int64_t N) {
+    return (double)N * p->g.P * p->g.Q * p->g.K * (p->g.C / p->groups) * p->g.R * p->g.S;
+}
+
+#endif

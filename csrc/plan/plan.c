@@ -1,0 +1,188 @@
+/* A plan's life: choose a row of the table, pack the weights, answer questions, end. */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+size_t dtype_size(cnnfast_dtype dtype) {
+    switch (dtype) {
+    case CNNFAST_INT8:
+    case CNNFAST_UINT8: return 1;
+    case CNNFAST_INT16:
+    case CNNFAST_UINT16: return 2;
+    case CNNFAST_FLOAT32:
+    case CNNFAST_INT32:
+    case CNNFAST_UINT32: return 4;
+    default: return 8;
+    }
+}
+
+bool dtype_valid(cnnfast_dtype dtype) { return (unsigned)dtype <= CNNFAST_INT64; }
+bool dtype_is_integer(cnnfast_dtype dtype) { return dtype >= CNNFAST_INT8; }
+
+element_type dtype_type(cnnfast_dtype dtype) {
+    switch (dtype) {
+    case CNNFAST_FLOAT32: return TYPE_f32;
+    case CNNFAST_FLOAT64: return TYPE_f64;
+    case CNNFAST_INT8:
+    case CNNFAST_UINT8: return TYPE_i32;
+    default: return TYPE_i64;
+    }
+}
+
+size_t type_size(element_type type) { return type == TYPE_f32 || type == TYPE_i32 ? 4 : 8; }
+
+cnnfast_dtype conv_output_dtype(cnnfast_dtype in) {
+    if (!dtype_is_integer(in)) return in;
+    return dtype_type(in) == TYPE_i32 ? CNNFAST_INT32 : CNNFAST_INT64;
+}
+
+cnnfast_plan *plan_new(const table *table, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout layout, int64_t N,
+                       size_t max_workspace) {
+    cnnfast_plan *plan = calloc(1, sizeof *plan);
+    if (!plan) return NULL;
+    plan->table = table;
+    plan->in = in;
+    plan->out = out;
+    plan->type = dtype_type(in);
+    plan->integer = dtype_is_integer(in);
+    plan->layout = layout;
+    plan->N = N;
+    plan->isa = isa_current();
+    plan->max_workspace = max_workspace ? max_workspace : SIZE_OVERFLOW - 1;
+    return plan;
+}
+
+/* Bytes this row wants for the plan's N on one thread. */
+static size_t row_workspace(const cnnfast_plan *plan, const kernel *k) {
+    return k->grain(&plan->problem).workspace;
+}
+
+static const kernel *row_kernel(const cnnfast_plan *plan, const table_row *row) {
+    const kernel *k = row->kernels[plan->isa][plan->type];
+    return k && k->accepts(&plan->problem) ? k : NULL;
+}
+
+static void take(cnnfast_plan *plan, const table_row *row, const kernel *k) {
+    plan->row = row;
+    plan->kernel = k;
+    plan->grain = k->grain(&plan->problem);
+}
+
+static cnnfast_status choose_named(cnnfast_plan *plan, const char *algorithm) {
+    for (const table_row *row = plan->table->rows; row->name; row++) {
+        if (strcmp(row->name, algorithm)) continue;
+        const kernel *k = row_kernel(plan, row);
+        if (!k) return CNNFAST_UNSUPPORTED;
+        size_t size = row_workspace(plan, k);
+        if (size == SIZE_OVERFLOW) return CNNFAST_OUT_OF_MEMORY;
+        if (size > plan->max_workspace) return CNNFAST_SMALL_WORKSPACE;
+        take(plan, row, k);
+        return CNNFAST_OK;
+    }
+    return CNNFAST_INVALID_PARAM;
+}
+
+cnnfast_status plan_choose(cnnfast_plan *plan, const char *algorithm) {
+    if (algorithm) return choose_named(plan, algorithm);
+    cnnfast_status status = CNNFAST_UNSUPPORTED;
+    double least = 0;
+    for (const table_row *row = plan->table->rows; row->name; row++) {
+        const kernel *k = row_kernel(plan, row);
+        if (!k) continue;
+        if (row_workspace(plan, k) > plan->max_workspace) {
+            if (!plan->kernel) status = CNNFAST_SMALL_WORKSPACE;
+            continue;
+        }
+        double cost = k->cost(&plan->problem, max64(1, plan->N));
+        if (plan->kernel && cost >= least) continue;
+        least = cost;
+        take(plan, row, k);
+        status = CNNFAST_OK;
+    }
+    return status;
+}
+
+/* int64 weights as the element type has them; their values fit, since check_overflow passed. */
+static void *cast_int64(const int64_t *from, size_t count, element_type type) {
+    void *to = malloc(size_mul(count, type_size(type)));
+    if (!to) return NULL;
+    if (type == TYPE_i64) memcpy(to, from, count * sizeof *from);
+    else
+        for (size_t i = 0; i < count; i++) ((int32_t *)to)[i] = (int32_t)from[i];
+    return to;
+}
+
+cnnfast_status plan_pack(cnnfast_plan *plan, const void *weight, const void *bias) {
+    size_t size = size_align(plan->kernel->packed_size(&plan->problem));
+    if (size == SIZE_OVERFLOW || size > PTRDIFF_MAX) return CNNFAST_OUT_OF_MEMORY;
+    plan->packed = aligned_alloc(CACHE_LINE, size);
+    if (!plan->packed) return CNNFAST_OUT_OF_MEMORY;
+    if (!plan->integer) {
+        plan->kernel->pack(&plan->problem, weight, bias, plan->packed);
+        return CNNFAST_OK;
+    }
+    void *w = cast_int64(weight, (size_t)plan->weight_elements, plan->type);
+    void *b = bias ? cast_int64(bias, (size_t)plan->g.K, plan->type) : NULL;
+    bool ok = w && (b || !bias);
+    if (ok) plan->kernel->pack(&plan->problem, w, b, plan->packed);
+    free(w);
+    free(b);
+    return ok ? CNNFAST_OK : CNNFAST_OUT_OF_MEMORY;
+}
+
+cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *plan, cnnfast_status status) {
+    if (status) cnnfast_plan_free(&plan);
+    *to = plan;
+    return status;
+}
+
+void cnnfast_plan_free(cnnfast_plan **plan) {
+    if (!plan || !*plan) return;
+    free((*plan)->packed);
+    free((*plan)->spans);
+    free(*plan);
+    *plan = NULL;
+}
+
+static void shape(const cnnfast_plan *plan, int64_t to[4], int64_t N, int64_t H, int64_t W, int64_t C) {
+    to[0] = N;
+    if (plan->layout == CNNFAST_NHWC) to[1] = H, to[2] = W, to[3] = C;
+    else to[1] = C, to[2] = H, to[3] = W;
+}
+
+void cnnfast_plan_input_shape(const cnnfast_plan *plan, int64_t N, int64_t to[4]) {
+    shape(plan, to, N, plan->g.H, plan->g.W, plan->g.C);
+}
+void cnnfast_plan_output_shape(const cnnfast_plan *plan, int64_t N, int64_t to[4]) {
+    shape(plan, to, N, plan->g.P, plan->g.Q, plan->g.K);
+}
+cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *plan) { return plan->in; }
+cnnfast_dtype cnnfast_plan_output_dtype(const cnnfast_plan *plan) { return plan->out; }
+
+cnnfast_info cnnfast_plan_info(const cnnfast_plan *plan) {
+    const window *g = &plan->g;
+    double x = (double)plan->N * g->H * g->W * g->C, y = (double)plan->N * g->P * g->Q * g->K;
+    return (cnnfast_info){
+        .op = plan->table->op,
+        .algorithm = plan->row->name,
+        .isa = cnnfast_isa_name(plan->isa),
+        .tile_pixels = plan->grain.tile_pixels,
+        .tile_channels = plan->grain.tile_channels,
+        .workspace = cnnfast_plan_workspace_size(plan, plan->N),
+        .packed = plan->kernel->packed_size(&plan->problem),
+        .flops = plan->flops,
+        .bytes = x * (double)dtype_size(plan->in) + y * (double)dtype_size(plan->out) +
+                 plan->weight_elements * (double)type_size(plan->type),
+    };
+}
+
+int cnnfast_plan_candidate(const cnnfast_plan *plan, int index, cnnfast_candidate *to) {
+    const table_row *row = plan->table->rows;
+    for (int i = 0; row->name && i < index; i++) row++;
+    if (index < 0 || !row->name) return 0;
+    const kernel *k = row_kernel(plan, row);
+    *to = (cnnfast_candidate){.algorithm = row->name, .accepts = k != NULL};
+    if (k) to->cost = k->cost(&plan->problem, max64(1, plan->N)), to->workspace = row_workspace(plan, k);
+    return 1;
+}

@@ -1,0 +1,102 @@
+/* Inside a plan. Made in <op>.c: validate -> describe the problem -> plan_choose -> plan_pack; run in run.c. */
+#ifndef CNNFAST_PLAN_H
+#define CNNFAST_PLAN_H
+
+#include "conv2d/problem.h"
+#include "conv_transpose2d/problem.h"
+#include "isa.h"
+#include "kernel.h"
+#include "max_unpool2d/problem.h"
+#include "pool2d/problem.h"
+#include "separable_conv2d/problem.h"
+
+/* The element types kernels are compiled for. 8-bit integers run as i32, wider ones as i64. */
+#define FOR_EACH_TYPE(X) X(f32) X(f64) X(i32) X(i64)
+#define TYPE_INDEX(name) TYPE_##name,
+typedef enum { FOR_EACH_TYPE(TYPE_INDEX) TYPE_COUNT } element_type;
+
+typedef struct {
+    const char *name;
+    const kernel *kernels[ISA_COUNT][TYPE_COUNT]; /* NULL: this row has no such type */
+} table_row;
+
+typedef struct {
+    const char *op;
+    const table_row *rows; /* up to one whose name is NULL */
+} table;
+
+extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table;
+
+struct cnnfast_plan {
+    const table *table;
+    const table_row *row;
+    const kernel *kernel;
+    int isa;
+    element_type type;
+    grain grain;
+    cnnfast_dtype in, out;
+    cnnfast_layout layout;
+    int64_t N;              /* the batch it was made for */
+    window g;               /* x is H W C, y is P Q K */
+    int64_t rows_per_image; /* tile rows an image has: P, but 1 where a kernel takes whole images */
+    size_t max_workspace;
+    double flops, weight_elements;
+    union {
+        conv2d_problem conv;
+        conv_transpose2d_problem transpose;
+        separable_problem separable;
+        pool2d_problem pool;
+        max_unpool2d_problem unpool;
+    } problem;
+    void *packed;
+    span *spans; /* pooling's rows, then its columns */
+    bool integer, checks_indices;
+};
+
+size_t dtype_size(cnnfast_dtype);
+bool dtype_valid(cnnfast_dtype);
+element_type dtype_type(cnnfast_dtype);
+size_t type_size(element_type);
+bool dtype_is_integer(cnnfast_dtype);
+
+/* Allocates a plan of zeros. NULL: out of memory. */
+cnnfast_plan *plan_new(const table *, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout, int64_t N, size_t max_workspace);
+
+/* Takes the row named `algorithm`, or the cheapest that accepts the problem within max_workspace. */
+cnnfast_status plan_choose(cnnfast_plan *, const char *algorithm);
+
+/* Packs weights of the plan's element type (integers: given as int64). Counts are elements. */
+cnnfast_status plan_pack(cnnfast_plan *, const void *weight, const void *bias);
+
+/* Frees the plan unless status is CNNFAST_OK, else hands it over. */
+cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *, cnnfast_status);
+
+/* What every window op must hold. */
+cnnfast_status check_window(const window *);
+cnnfast_status check_tensors(const window *, int64_t N, cnnfast_dtype in, cnnfast_dtype out, size_t weights);
+int64_t output_size(int64_t padded, int64_t taps, int64_t dilation, int64_t stride);
+
+/* What every convolution must hold; describes it, but for P, Q and the weights' steps. */
+cnnfast_status check_conv2d(const cnnfast_conv2d *, conv2d_problem *);
+
+/* Integer sums must fit the accumulator whatever x comes: sum|w| * max|x| + |b| <= its largest value for each output.
+ * Groups of weights lie `group_step` elements apart, and are told as if C/groups and K/groups were all there is. */
+cnnfast_status check_overflow(const cnnfast_conv2d *, const conv2d_problem *, int64_t group_step, const int64_t *weight,
+                              const int64_t *bias);
+
+/* The dtype a convolution of `in` gives: itself, or its accumulator. */
+cnnfast_dtype conv_output_dtype(cnnfast_dtype in);
+
+/* import: x as the caller has it (dtype, layout) to NHWC of the plan's element type; export: the way back. */
+typedef struct {
+    const void *from;
+    void *to;
+    int64_t N, C, pixels; /* pixels of an image */
+    cnnfast_dtype dtype;  /* the caller's side */
+    element_type type;    /* the kernels' side */
+    bool transpose;       /* the caller's side is NCHW */
+} conversion;
+void convert_import(const conversion *, int threads);
+void convert_export(const conversion *, int threads);
+
+#endif

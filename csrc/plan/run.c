@@ -1,0 +1,175 @@
+/* Running a plan: bring the input to the kernels' form where it is not, cut the output into equal shares, one a thread,
+ * and bring the output back. */
+#include "parallel.h"
+#include "plan.h"
+
+/* NCHW and integers go through the workspace, so many images at a time. */
+static const size_t CHUNK_BYTES = 4 << 20;
+/* A thread must have this much to do, in nominal microseconds, to be worth waking. */
+static const double WORTH_A_THREAD = 8;
+
+/* What of a run's tensors lies in the workspace, and how many images at a time. */
+typedef struct {
+    bool x, y, indices;
+    size_t x_bytes, y_bytes, index_bytes; /* an image, 0 where it is not converted */
+    int64_t images;
+} staging;
+
+static bool other_order(const cnnfast_plan *plan, int64_t channels, int64_t pixels) {
+    return plan->layout == CNNFAST_NCHW && channels > 1 && pixels > 1;
+}
+
+static staging stage(const cnnfast_plan *plan, int64_t N) {
+    const window *g = &plan->g;
+    const int64_t in = g->H * g->W, out = g->P * g->Q;
+    const bool unpool = plan->checks_indices, pool_indices = plan->table == &pool2d_table && plan->problem.pool.with_indices;
+    const bool widened = plan->integer && dtype_size(plan->in) != type_size(plan->type);
+    const bool narrowed = plan->integer && dtype_size(plan->out) != type_size(plan->type);
+    const bool x = other_order(plan, g->C, in) || widened, y = other_order(plan, g->K, out) || narrowed;
+    const size_t size = type_size(plan->type);
+    staging s = {.x = x, .y = y, .indices = unpool ? other_order(plan, g->C, in) : pool_indices && other_order(plan, g->K, out)};
+    if (s.x) s.x_bytes = (size_t)(in * g->C) * size;
+    if (s.y) s.y_bytes = (size_t)(out * g->K) * size;
+    if (s.indices) s.index_bytes = (size_t)(unpool ? in * g->C : out * g->K) * sizeof(int64_t);
+    const size_t image = s.x_bytes + s.y_bytes + s.index_bytes;
+    s.images = image ? max64(1, min64(N, (int64_t)(CHUNK_BYTES / image))) : N;
+    return s;
+}
+
+static size_t staging_size(const staging *s) {
+    size_t n = (size_t)s->images;
+    return size_add(size_add(size_align(size_mul(n, s->x_bytes)), size_align(size_mul(n, s->y_bytes))),
+                    size_align(size_mul(n, s->index_bytes)));
+}
+
+/* Threads by what there is to do, not by what there is room for. */
+static int threads_for(const cnnfast_plan *plan, int64_t N) {
+    const double worth = plan->kernel->cost(&plan->problem, N) / WORTH_A_THREAD;
+    const double tiles = (double)N * (double)plan->rows_per_image * (double)plan->grain.columns;
+    double threads = parallel_threads();
+    if (threads > worth) threads = worth;
+    if (threads > tiles) threads = tiles;
+    return threads < 1 ? 1 : (int)threads;
+}
+
+size_t cnnfast_plan_workspace_size(const cnnfast_plan *plan, int64_t N) {
+    N = max64(1, N);
+    const staging s = stage(plan, N);
+    const size_t thread = size_align(plan->grain.workspace), fixed = staging_size(&s);
+    size_t all = size_add(fixed, size_mul(thread, (size_t)threads_for(plan, N)));
+    if (all <= plan->max_workspace) return all;
+    /* One thread may exceed the cap by what NCHW needs; plan_choose kept the kernel's own part below it. */
+    if (fixed >= plan->max_workspace || plan->max_workspace - fixed < thread) return size_add(fixed, thread);
+    return fixed + (plan->max_workspace - fixed) / thread * thread;
+}
+
+/* The grid of shares: rows x columns of threads. */
+typedef struct {
+    const cnnfast_plan *plan;
+    const tensors *t;
+    int64_t rows;
+    int row_shares, col_shares;
+    char *workspace;
+} job;
+
+static void run_share(void *context, int thread, parallel_watch *watch) {
+    const job *j = context;
+    const cnnfast_plan *plan = j->plan;
+    const int64_t r = thread / j->col_shares, c = thread % j->col_shares, columns = plan->grain.columns;
+    const int64_t row0 = j->rows * r / j->row_shares, row1 = j->rows * (r + 1) / j->row_shares;
+    tile at = {.col0 = columns * c / j->col_shares, .col1 = columns * (c + 1) / j->col_shares};
+    void *workspace = j->workspace + (size_t)thread * size_align(plan->grain.workspace);
+    const int64_t blocks = ceil_div(row1 - row0, plan->grain.block_rows);
+    for (int64_t i = 0; i < blocks; i++) { /* of about equal size */
+        if (parallel_stopped(watch, thread)) return;
+        at.row0 = row0 + (row1 - row0) * i / blocks;
+        at.row1 = row0 + (row1 - row0) * (i + 1) / blocks;
+        plan->kernel->run(&plan->problem, plan->packed, j->t, at, workspace);
+    }
+}
+
+/* The grid whose largest share is least. Of equal ones, the one that reads less twice: threads side by side in rows
+ * all read the weights, side by side in columns all read the input. */
+static void choose_grid(job *j, int threads) {
+    const window *g = &j->plan->g;
+    const int64_t columns = j->plan->grain.columns;
+    const double weights = j->plan->weight_elements, input = (double)g->H * (double)g->W * (double)g->C;
+    int64_t least = INT64_MAX;
+    double extra = 0;
+    for (int rows = 1; rows <= threads; rows++) {
+        int cols = threads / rows;
+        if (rows > j->rows || cols > columns) continue;
+        int64_t share = ceil_div(j->rows, rows) * ceil_div(columns, cols);
+        double twice = weights * (rows - 1) + input * (cols - 1);
+        if (share > least || (share == least && twice >= extra)) continue;
+        least = share, extra = twice;
+        j->row_shares = rows, j->col_shares = cols;
+    }
+}
+
+static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads) {
+    job j = {.plan = plan, .t = t, .rows = N * plan->rows_per_image, .row_shares = 1, .col_shares = 1, .workspace = workspace};
+    if (threads > 1) choose_grid(&j, threads);
+    return parallel_run(j.row_shares * j.col_shares, run_share, &j);
+}
+
+static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit) {
+    bool ok = true;
+    for (int64_t i = 0; i < count; i++) ok &= index[i] >= 0 && index[i] < limit;
+    return ok;
+}
+
+static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *args) {
+    const window *g = &plan->g;
+    if (args->N < 0) return CNNFAST_INVALID_SHAPE;
+    if (check_tensors(g, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
+    if (args->N == 0) return CNNFAST_OK;
+    const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
+    if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
+    if (args->residual && (plan->integer || plan->table == &pool2d_table || plan->checks_indices)) return CNNFAST_UNSUPPORTED;
+    if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))
+        return CNNFAST_INVALID_PARAM;
+    return CNNFAST_OK;
+}
+
+/* Images [first, first + s->images) through the staging buffers at `at`. */
+static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const staging *s, int64_t first, char *at, int threads) {
+    const window *g = &plan->g;
+    const int64_t in = g->H * g->W, out = g->P * g->Q, n = min64(s->images, args->N - first);
+    const bool order = plan->layout == CNNFAST_NCHW, unpool = plan->checks_indices;
+    const size_t x_image = (size_t)(in * g->C) * dtype_size(plan->in), y_image = (size_t)(out * g->K) * dtype_size(plan->out);
+    char *x = at, *y = x + size_align((size_t)s->images * s->x_bytes), *index = y + size_align((size_t)s->images * s->y_bytes);
+    char *kernels = index + size_align((size_t)s->images * s->index_bytes);
+
+    const char *from_x = (const char *)args->x + (size_t)first * x_image;
+    char *to_y = (char *)args->y + (size_t)first * y_image;
+    const char *residual = args->residual ? (const char *)args->residual + (size_t)first * y_image : NULL;
+    int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
+    tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .residual = residual, .indices = s->indices ? (void *)index : indices};
+
+    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, order}, threads);
+    if (s->y && residual) { /* the kernels read it where they then write */
+        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, order}, threads);
+        t.residual = y;
+    }
+    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, order}, threads);
+    if (!run_kernels(plan, &t, n, kernels, threads)) return false;
+    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, order}, threads);
+    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, order}, threads);
+    return true;
+}
+
+cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void *workspace, size_t workspace_size) {
+    cnnfast_status status = check_args(plan, args);
+    if (status || args->N == 0) return status;
+    staging s = stage(plan, args->N);
+    const size_t thread = size_align(plan->grain.workspace);
+    while (s.images > 1 && size_add(staging_size(&s), thread) > workspace_size) s.images /= 2;
+    const size_t fixed = staging_size(&s);
+    if (size_add(fixed, thread) > workspace_size) return CNNFAST_SMALL_WORKSPACE;
+    int threads = threads_for(plan, args->N);
+    if (thread && (workspace_size - fixed) / thread < (size_t)threads) threads = (int)((workspace_size - fixed) / thread);
+    for (int64_t first = 0; first < args->N; first += s.images)
+        if (!run_staged(plan, args, &s, first, workspace, threads)) return CNNFAST_INTERRUPTED;
+    return CNNFAST_OK;
+}

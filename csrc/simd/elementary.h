@@ -1,0 +1,136 @@
+/* Elementary functions on whole vectors, for the activations.
+ *
+ *   v_abs(v), v_copy_sign(v, of)    bit operations; NaN stays NaN
+ *   V_HORNER(x, c)                  c[0] + c[1]*x + c[2]*x^2 + ..., c a constant array
+ *   v_exp(x), v_gauss(a)            e^x for x <= 0 and e^(-a^2/2) for a >= 0, as a mantissa and a scale
+ *   v_mills(a)                      Phi(-a) * e^(a^2/2), the normal distribution's tail without its exponential
+ *
+ * Same bits on every ISA with FMA: a sum with a product in it is always v_fma(a, b, c). Where c is a product too, or
+ * where a product is also used elsewhere, it is exact (by a power of two, or n*LN2_HIGH): fused or not, it is the same.
+ * Nothing needs the FMA's single rounding: the baseline ISA has the same error bounds (tests/c/test_activation.c).
+ *
+ * Polynomials: minimax by Remez exchange in 60-digit arithmetic, then rounded; the errors given include that rounding.
+ */
+#ifndef CNNFAST_ELEMENTARY_H
+#define CNNFAST_ELEMENTARY_H
+
+#include "simd.h"
+
+#if CNNFAST_REAL
+
+#if defined(CNNFAST_TYPE_f32)
+typedef uint32_t lane_bits;
+#define MANTISSA_BITS 23
+#define SIGN_BIT 0x80000000u
+#define HIGH_HALF 0xfffff000u /* 12 of 24 significant bits: the square is exact */
+#define EXP_MAGIC (0x1.8p23f + 127 + 64)
+#define EXP_UNSCALE 0x1p-64f
+#define EXP_CLAMP 120.0f  /* n >= -174; a*e^-a is 0 here */
+#define MILLS_CLAMP 14.5f /* n >= -152; a*Phi(-a) is 0 here */
+#define LN2_HIGH 0x1.62e4p-1f /* 16 bits, n has 8 */
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define LOG2_E 0x1.715476p+0f
+
+/* (e^r - 1 - r) / r^2 on |r| <= ln(2)/2. Relative error of e^r - 1: 2^-25.7; of e^r: 2^-27.2. */
+static const real expm1_c[] = {0.5f, 0.166665465f, 0.0416662917f, 0.00836626627f, 0.0013945864f};
+
+/* (a + 5/4)*M(a) by powers of t = (a - k)/(a + k), a in [0, 14.6]; see v_mills. Relative error 2^-29.1. */
+#define MILLS_K 4.09375f
+static const real mills_c[] = {0.494048387f,    -0.138235554f,    0.0470347852f, 0.00848535076f,
+                               -0.0238751378f,  0.0165635925f,    -0.00581527222f, 0.000296495971f,
+                               0.00064738543f, -0.000146221122f, -7.64840297e-05f};
+#else
+typedef uint64_t lane_bits;
+#define MANTISSA_BITS 52
+#define SIGN_BIT 0x8000000000000000u
+#define HIGH_HALF 0xfffffffff8000000u /* 26 of 53 significant bits: the square is exact */
+#define EXP_MAGIC (0x1.8p52 + 1023 + 128)
+#define EXP_UNSCALE 0x1p-128
+#define EXP_CLAMP 760.0  /* n >= -1097; a*e^-a is 0 here */
+#define MILLS_CLAMP 39.0 /* n >= -1098; a*Phi(-a) is 0 here */
+#define LN2_HIGH 0x1.62e42fefa38p-1 /* 42 bits, n has 11 */
+#define LN2_LOW 0x1.ef35793c7673p-45
+#define LOG2_E 0x1.71547652b82fep+0
+
+/* As above. Relative error of e^r - 1: 2^-54.7; of e^r: 2^-56.1. */
+static const real expm1_c[] = {
+    0.5000000000000004,   0.16666666666666682,   0.04166666666658521,    0.008333333333316028,  0.0013888888929356135,
+    0.000198412699001796, 2.4801507503847566e-05, 2.75572302938585e-06,  2.762526960713404e-07, 2.51137898026658e-08};
+
+/* a in [0, 39]. Relative error 2^-57.9. */
+#define MILLS_K 4.171875
+static const real mills_c[] = {
+    0.49274602060641171, -0.13733196235043599, 0.048552406420402795, 0.0066897910271339258,
+    -0.02329593504283408, 0.017103744429761574, -0.0065694199782602757, 0.00070126420049368486,
+    0.00057665765102133239, -0.00022425478037306419, -4.194731286299402e-05, 3.7938747926455078e-05,
+    3.9483229424370135e-06, -6.3090598329484341e-06, -7.6798976025052684e-07, 1.0853208391047501e-06,
+    2.3312168636572531e-07, -1.7906990563419043e-07, -7.0113719187912911e-08, 2.2558389402110724e-08,
+    1.6841152267361867e-08, -3.3757377105745844e-10, -2.3280767761489372e-09, -4.8831940072748936e-10};
+#endif
+
+/* Unsigned, so that the shift and the wrap-around of a NaN lane's meaningless bits are defined. */
+typedef lane_bits bits __attribute__((vector_size(VEC_BYTES)));
+
+INLINE vec v_abs(vec v) { return (vec)((bits)v & ~(lane_bits)SIGN_BIT); }
+INLINE vec v_copy_sign(vec v, vec of) { return (vec)((bits)v_abs(v) | ((bits)of & (lane_bits)SIGN_BIT)); }
+
+/* `c` and `n` are constants: the loop unrolls and the coefficients become immediate operands. */
+INLINE vec v_horner(vec x, const real *c, int n) {
+    vec p = v_splat(c[n - 1]);
+#pragma GCC unroll 32
+    for (int i = n - 2; i >= 0; i--) p = v_fma(p, x, v_splat(c[i]));
+    return p;
+}
+#define V_HORNER(x, c) v_horner(x, c, (int)(sizeof(c) / sizeof((c)[0])))
+
+/* e^x = (1 + expm1_r) * scale * EXP_UNSCALE. A caller multiplies the mantissa 1 + expm1_r up before the scale takes it
+ * into the denormals, so that the result is rounded there once. */
+typedef struct {
+    vec expm1_r; /* in [-0.3, 0.42] */
+    vec scale;   /* 2^n / EXP_UNSCALE, a normal number whatever n */
+} exp_parts;
+
+/* Adding EXP_MAGIC to x/ln 2 rounds it to the integer n and leaves n plus the exponent's bias in the low bits of the
+ * sum, which the shift moves in place. r = x - n*ln 2. */
+INLINE exp_parts v_exp_reduced(vec sum, vec r) {
+    vec expm1_r = v_fma(r * r, V_HORNER(r, expm1_c), r);
+    return (exp_parts){expm1_r, (vec)((bits)sum << MANTISSA_BITS)};
+}
+
+/* e^x, x in [-EXP_CLAMP, 0] or NaN. ln 2 comes in two parts, n*LN2_HIGH being exact (Cody and Waite, Software Manual
+ * for the Elementary Functions, 1980, ch. 6). */
+INLINE exp_parts v_exp(vec x) {
+    vec sum = v_fma(x, v_splat(LOG2_E), v_splat(EXP_MAGIC)), n = sum - EXP_MAGIC;
+    vec r = v_fma(n, v_splat(-LN2_HIGH), x);
+    return v_exp_reduced(sum, v_fma(n, v_splat(-LN2_LOW), r));
+}
+
+/* e^(-a^2/2), a in [0, MILLS_CLAMP] or NaN. a^2/2 needs more digits than the element has, for e^x turns its absolute
+ * error into a relative one: a is split in a high part, whose square is exact, and the rest, (a - high)*(a + high).
+ * n <= 0, so v_abs gives -n*LN2_LOW, and keeps it from being fused instead of the other product. */
+INLINE exp_parts v_gauss(vec a) {
+    vec sum = v_fma(a * a, v_splat(LOG2_E * (real)-0.5), v_splat(EXP_MAGIC)), n = sum - EXP_MAGIC;
+    vec high = (vec)((bits)a & (lane_bits)HIGH_HALF);
+    vec r = v_fma(n, v_splat(-LN2_HIGH), high * high * (real)-0.5);
+    vec rest = v_fma((a - high) * (real)-0.5, a + high, v_abs(n * LN2_LOW));
+    return v_exp_reduced(sum, r + rest);
+}
+
+/* M(a) for a >= 0: Mills' ratio over sqrt(2*pi) (Abramowitz and Stegun, 26.2), 1/2 at 0, falling like 1/(a*sqrt(2*pi)).
+ * (a + 5/4)*M(a) stays between 0.39 and 0.63 and is level at 0, and t takes the half-line to [-1, 1): the way of
+ * Schonfelder, Chebyshev expansions for the error and related functions, Math. Comp. 32 (1978). So the errors of t and
+ * of the sum count little: the terms' magnitudes add up to at most 1.6 times the sum, and t*d(log sum)/dt is below 0.17.
+ * k is near the best for the degree, and such that c[0] and c[1] round well. */
+typedef struct {
+    vec ratio; /* M(a) = ratio * (1 + slip/divisor) */
+    vec slip;  /* what rounding added to the divisor a + 5/4; 1/divisor is 2*ratio within 28% */
+} mills;
+
+INLINE mills v_mills(vec a) {
+    vec t = (a - MILLS_K) / (a + MILLS_K);
+    vec divisor = a + (real)1.25;
+    return (mills){V_HORNER(t, mills_c) / divisor, divisor - (real)1.25 - a};
+}
+
+#endif
+#endif

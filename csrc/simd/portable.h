@@ -1,0 +1,23 @@
+/* The words an ISA may do better, in portable form.
+ *   v_load_n / v_store_n   the first n lanes, touching no byte beyond them; the other lanes read as zero
+ *   v_select(m, a, b)      a where m is all ones, b where it is zero
+ *   v_at_least(v, lo)      v < lo ? lo : v, so NaN and -0 stay as they are
+ *   v_at_most(v, hi)       v > hi ? hi : v, likewise
+ *   v_greater(v, best)     v > best ? v : best, so `best` where either is NaN
+ *   v_lesser(v, best)      v < best ? v : best, likewise
+ */
+INLINE vec v_load_n(const real *p, int n) {
+    real lane[LANES] = {0};
+    for (int i = 0; i < n; i++) lane[i] = p[i];
+    return v_load(lane);
+}
+INLINE void v_store_n(real *p, vec v, int n) {
+    real lane[LANES];
+    v_store(lane, v);
+    for (int i = 0; i < n; i++) p[i] = lane[i];
+}
+INLINE vec v_select(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
+INLINE vec v_at_least(vec v, vec lo) { return v_select(v < lo, lo, v); }
+INLINE vec v_at_most(vec v, vec hi) { return v_select(v > hi, hi, v); }
+INLINE vec v_greater(vec v, vec best) { return v_select(v > best, v, best); }
+INLINE vec v_lesser(vec v, vec best) { return v_select(v < best, v, best); }

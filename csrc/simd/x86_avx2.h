@@ -1,0 +1,28 @@
+/* portable.h's words for AVX2. MAXPS and MINPS return their second operand when either is NaN or both are zero,
+ * which is what the words below promise. */
+#include <immintrin.h>
+
+#if defined(CNNFAST_TYPE_f32)
+#define X86(op) _mm256_##op##_ps
+#elif defined(CNNFAST_TYPE_f64)
+#define X86(op) _mm256_##op##_pd
+#endif
+
+#if CNNFAST_REAL
+/* LANES ones, then LANES zeros: reading at LANES - n gives a mask of the first n lanes. */
+static const lane_int x86_first[2 * LANES] = {
+#if defined(CNNFAST_TYPE_f32)
+    -1, -1, -1, -1,
+#endif
+    -1, -1, -1, -1};
+INLINE __m256i x86_first_n(int n) { return _mm256_loadu_si256((const __m256i *)(x86_first + LANES - n)); }
+INLINE vec v_load_n(const real *p, int n) { return (vec)X86(maskload)(p, x86_first_n(n)); }
+INLINE void v_store_n(real *p, vec v, int n) { X86(maskstore)(p, x86_first_n(n), v); }
+INLINE vec v_select(mask m, vec a, vec b) { return (vec)X86(blendv)(b, a, (vec)m); }
+INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
+INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
+INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }
+INLINE vec v_lesser(vec v, vec best) { return (vec)X86(min)(v, best); }
+#else
+#include "portable.h"
+#endif
