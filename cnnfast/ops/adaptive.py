@@ -171,9 +171,10 @@ def _adaptive_plan(
     return_indices: bool, row: str | None,
 ) -> tuple[native.Plan, tuple[int, int, int, int]]:  # fmt: skip
     N, _, _, C = shapes.split(x_shape, layout)
+    y_shape = shapes.join(N, *size, C, layout)
     plan = dispatch.native_plan(
-        op, shapes.planned(x_shape), dtype=str(dtype), layout=layout, kind=kind, kernel_size=(1, 1), stride=(1, 1),
+        op, x_shape, y_shape, dtype=dtype, layout=layout, kind=kind, kernel_size=(1, 1), stride=(1, 1),
         padding=(0, 0, 0, 0), dilation=(1, 1), ceil_mode=False, count_include_pad=False, norm_type=0.0,
         output_size=size, return_indices=return_indices, algorithm=row, max_workspace=0,
     )  # fmt: skip
-    return plan, shapes.join(N, *size, C, layout)
+    return plan, y_shape

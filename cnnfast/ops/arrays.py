@@ -83,10 +83,15 @@ def max_abs(x: Array) -> int:
 
 def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     """An uninitialised array; MemoryError where it cannot be had, instead of a kill when it is first touched."""
+    check_fits(name, shape, dtype)
+    return np.empty(shape, dtype)
+
+
+def check_fits(name: str, shape: Sequence[int], dtype: DTypeLike) -> None:
+    """MemoryError for an array larger than the machine's memory."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size > _memory():
         raise MemoryError(f"{name} of shape {tuple(shape)} needs {size} bytes, this machine has {_memory()}")
-    return np.empty(shape, dtype)
 
 
 def check_out(out: object, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:

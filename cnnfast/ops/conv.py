@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cnnfast.ops import arrays, checks, dispatch, geometry, integers, shapes
+from cnnfast.ops import arrays, checks, dispatch, geometry, integers
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.geometry import Options, Shape, conv_options
 from cnnfast.ops.options import Activation
@@ -232,7 +232,7 @@ def _plan(
         axis = 3 if asked.layout == "NHWC" else 0
         integers.check(weight, axis, added, dtype, dtypes[dtype], max_abs, activation)
     native = dispatch.native_plan(
-        op, shapes.planned(x_shape), weight, added, dtype=str(dtype), layout=asked.layout, stride=asked.stride,
+        op, x_shape, place.output_shape, weight, added, dtype=dtype, layout=asked.layout, stride=asked.stride,
         padding=(*place.padding[0], *place.padding[1]), dilation=asked.dilation, groups=groups,
         padding_mode=asked.padding_mode, activation=activation, alpha=alpha, algorithm=asked.algorithm,
         max_abs_input=max_abs, max_workspace=asked.max_workspace,

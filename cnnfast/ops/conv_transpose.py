@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cnnfast.ops import arrays, checks, dispatch, geometry, shapes
+from cnnfast.ops import arrays, checks, dispatch, geometry
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair
 from cnnfast.ops.conv import Ints, Padding
@@ -116,7 +116,7 @@ def _plan(
     added = geometry.as_bias("bias", bias, dtype, SIGNATURES[_OP].dtypes, place.filters)
     activation, alpha = asked.activation
     native = dispatch.native_plan(
-        _OP, shapes.planned(x_shape), packed, added, dtype=str(dtype), layout=asked.layout, stride=asked.stride,
+        _OP, x_shape, place.output_shape, packed, added, dtype=dtype, layout=asked.layout, stride=asked.stride,
         padding=(*place.padding[0], *place.padding[1]), output_padding=place.output_padding,
         dilation=asked.dilation, groups=count, activation=activation, alpha=alpha, algorithm=asked.algorithm,
         max_workspace=asked.max_workspace,

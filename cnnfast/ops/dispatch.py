@@ -30,10 +30,15 @@ def algorithms(op: str) -> tuple[str, ...]:
     return tuple(native.algorithms(SIGNATURES[op].table))
 
 
-def native_plan(op: str, *args: Any, **problem: Any) -> native.Plan:
+def native_plan(
+    op: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], *args: Any, dtype: np.dtype[Any], **problem: Any
+) -> native.Plan:
     """Validate, choose, size, pack: the native plan of a problem that `ops` has checked."""
+    arrays.check_fits("an image of x", x_shape[1:], dtype)
+    arrays.check_fits("an image of the output", y_shape[1:], SIGNATURES[op].dtypes[dtype])
+    shape = max(1, x_shape[0]), *x_shape[1:]  # an image to judge by, also where the batch is empty
     try:
-        return getattr(native, f"plan_{SIGNATURES[op].table}")(*args, **problem)
+        return getattr(native, f"plan_{SIGNATURES[op].table}")(shape, *args, dtype=dtype.name, **problem)
     except ValueError as error:
         algorithm = problem.get("algorithm")
         if algorithm is None:

@@ -108,8 +108,9 @@ class Plan:
 
     @property
     def workspace_size(self) -> int:
-        """Bytes of scratch memory that a run of the plan's batch takes on one thread."""
-        return self.explain().workspace_size
+        """Bytes of scratch memory that a run of the plan's batch takes now, for all its threads."""
+        size: int = self._native.workspace_size(self.input_shape[0])
+        return size
 
     def explain(self) -> Explanation:
         """What was chosen, what it costs, and what the other algorithms would; `print` it for a table."""

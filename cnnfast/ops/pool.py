@@ -223,9 +223,10 @@ def _window_plan(
         shapes.pool_size(size, kernel[i], stride[i], sides[i], dilation[i], ceil_mode, shapes.AXES[i])
         for i, size in enumerate((H, W))
     )
+    y_shape = shapes.join(N, P, Q, C, layout)
     plan = dispatch.native_plan(
-        op, shapes.planned(x_shape), dtype=str(dtype), layout=layout, kind=kind, kernel_size=kernel, stride=stride,
+        op, x_shape, y_shape, dtype=dtype, layout=layout, kind=kind, kernel_size=kernel, stride=stride,
         padding=(*sides[0], *sides[1]), dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
         norm_type=norm_type, output_size=None, return_indices=return_indices, algorithm=row, max_workspace=0,
     )  # fmt: skip
-    return plan, shapes.join(N, P, Q, C, layout)
+    return plan, y_shape

@@ -7,7 +7,8 @@ import numpy as np
 
 from cnnfast.backends import native
 from cnnfast.ops import checks
-from cnnfast.version import __version__
+
+__version__: str = native.version()
 
 
 def set_num_threads(n: int) -> None:

@@ -123,14 +123,14 @@ def _plan(
     )  # fmt: skip
     filters = geometry.pointwise_filters("pointwise_weight", pointwise.shape, asked.layout, place.filters)
     N, P, Q, _ = shapes.split(place.output_shape, asked.layout)
+    y_shape = shapes.join(N, P, Q, filters, asked.layout)
     native = dispatch.native_plan(
-        _OP, shapes.planned(x_shape), depthwise,
+        _OP, x_shape, y_shape, depthwise,
         geometry.as_bias("depthwise_bias", weights["depthwise_bias"], dtype, dtypes, place.filters), pointwise,
-        geometry.as_bias("bias", weights["bias"], dtype, dtypes, filters), dtype=str(dtype), layout=asked.layout,
+        geometry.as_bias("bias", weights["bias"], dtype, dtypes, filters), dtype=dtype, layout=asked.layout,
         stride=asked.stride, padding=(*place.padding[0], *place.padding[1]), dilation=asked.dilation,
         padding_mode=asked.padding_mode, depthwise_activation=between[0], depthwise_alpha=between[1],
         activation=asked.activation[0], alpha=asked.activation[1], algorithm=asked.algorithm,
         max_workspace=asked.max_workspace,
     )  # fmt: skip
-    y_shape = shapes.join(N, P, Q, filters, asked.layout)
     return Plan(_OP, native, x_shape, y_shape, dtype, asked.layout)

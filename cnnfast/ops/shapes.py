@@ -26,11 +26,6 @@ def join(N: int, H: int, W: int, C: int, layout: str) -> tuple[int, int, int, in
     return (N, H, W, C) if layout == "NHWC" else (N, C, H, W)
 
 
-def planned(x_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape a native plan is made for: it wants an image to judge by, also where the batch is empty."""
-    return max(1, x_shape[0]), *x_shape[1:]
-
-
 def dilated(kernel: int, dilation: int) -> int:
     """Pixels from a dilated kernel's first tap to its last, both counted."""
     return dilation * (kernel - 1) + 1
@@ -84,20 +79,21 @@ def transpose_same_padding(kernel: int, stride: int, dilation: int = 1) -> tuple
 
 def pool_size(size: int, kernel: int, stride: int = 1, padding: Pair = (0, 0), dilation: int = 1,
               ceil_mode: bool = False, axis: str = "height") -> int:  # fmt: skip
-    """How many windows a pool has along one axis, by torch's rule.
+    """How many windows a pool has along one axis.
 
     Without ceil_mode as conv_size. With it the division rounds up, so the last window may run past the end, but one
-    that would start behind the input is dropped. A window all of whose taps fall into the padding is an error.
+    that would start behind the input is dropped (torch's rule). One window at least must fit whole (torch lets
+    ceil_mode cut the only one). A window all of whose taps fall into the padding is an error.
 
     >>> pool_size(5, 2, stride=2), pool_size(5, 2, stride=2, ceil_mode=True)
     (2, 3)
     """
     room = size + sum(padding) - dilated(kernel, dilation)
+    if room < 0:
+        raise _too_large("kernel_size", size, kernel, padding, dilation, axis)
     count = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
     if ceil_mode and (count - 1) * stride >= size + padding[0]:
         count -= 1
-    if count < 1:
-        raise _too_large("kernel_size", size, kernel, padding, dilation, axis)
     _refuse_empty_windows(count, size, stride, padding[0], dilation, axis)
     return count
 

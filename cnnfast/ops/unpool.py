@@ -66,9 +66,10 @@ def max_unpool2d(
     )
     P, Q = _output_size(output_size, (default[0], default[1]), step, (N, C), order)
     places = _indices(indices, values.shape, P * Q)
-    plan = _plan(native.isa(), values.shape, (P, Q), str(values.dtype), order)
+    y_shape = shapes.join(N, P, Q, C, order)
+    plan = _plan(native.isa(), values.shape, y_shape, (P, Q), values.dtype, order)
     return dispatch.execute(
-        plan, values, shapes.join(N, P, Q, C, order), values.dtype, out=out, indices=places,
+        plan, values, y_shape, values.dtype, out=out, indices=places,
         inputs=(("x", values), ("indices", indices)),
     )  # fmt: skip
 
@@ -104,6 +105,8 @@ def _indices(value: object, shape: tuple[int, ...], count: int) -> Array:
 
 
 @lru_cache(maxsize=256)
-def _plan(isa: str, x_shape: tuple[Any, ...], size: Pair, dtype: str, layout: str) -> native.Plan:
+def _plan(
+    isa: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], size: Pair, dtype: np.dtype[Any], layout: str
+) -> native.Plan:
     """The native plan. It keeps the ISA it was made with, so that is part of the key."""
-    return dispatch.native_plan(_OP, shapes.planned(x_shape), size, dtype=dtype, layout=layout)
+    return dispatch.native_plan(_OP, x_shape, y_shape, size, dtype=dtype, layout=layout)

@@ -1,0 +1,70 @@
+"""What several test files use: seeded numbers, torch as a second opinion, and a process for one call alone."""
+
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20)
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    return pytest.importorskip("torch", reason="a second opinion: pip install torch==2.13.0")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call did in its own process: its value, or its error's class names (with bases) and message."""
+
+    value: Any = None
+    error: tuple[str, ...] = ()
+    message: str = ""
+
+
+@pytest.fixture(scope="session")
+def isolated() -> Callable[..., Outcome]:
+    """isolated(call): run call() in a process of its own, so that a crash or a hang is this test's failure alone."""
+
+    def run(call: Callable[[], Any], seconds: int = 60) -> Outcome:
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _report(call, seconds, write)
+        os.close(write)
+        with open(read, "rb") as pipe:
+            told = pipe.read()
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            pytest.fail(f"the call ended in signal {signal.Signals(os.WTERMSIG(status)).name}")
+        assert status == 0, f"the call ended the process with status {os.WEXITSTATUS(status)}"
+        outcome = pickle.loads(told)
+        assert isinstance(outcome, Outcome)
+        return outcome
+
+    return run
+
+
+def _report(call: Callable[[], Any], seconds: int, pipe: int) -> None:
+    """In the child: call, tell what happened, and leave without running anything of the parent's."""
+    status = 1
+    try:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a hang ends in a signal, and so in a failure
+        signal.alarm(seconds)
+        try:
+            outcome = Outcome(call())
+        except Exception as error:
+            outcome = Outcome(error=tuple(each.__name__ for each in type(error).__mro__), message=str(error))
+        with open(pipe, "wb") as file:
+            pickle.dump(outcome, file)
+        status = 0
+    finally:
+        os._exit(status)
