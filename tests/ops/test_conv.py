@@ -1,0 +1,243 @@
+"""The convolutions' edges: what arguments mean, every kind of array, `out`. Values at large are verify's business."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.backends import reference
+from cnnfast.ops import shapes
+
+
+@pytest.fixture
+def x(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(-9, 9, (2, 7, 6, 4)).astype(np.float32)
+
+
+@pytest.fixture
+def weight(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(-9, 9, (3, 2, 4, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("padding", "sides"),
+    [
+        (1, ((1, 1), (1, 1))), ((2, 1), ((2, 2), (1, 1))), (((1, 0), (0, 2)), ((1, 0), (0, 2))),
+        ("valid", ((0, 0), (0, 0))), ([[1, 0], [0, 2]], ((1, 0), (0, 2))), (np.int64(1), ((1, 1), (1, 1))),
+        ((np.uint8(9), 7), ((9, 9), (7, 7))),
+    ],
+)  # fmt: skip
+def test_padding_forms(x: np.ndarray, weight: np.ndarray, padding: Any, sides: Any) -> None:
+    assert np.array_equal(cnnfast.conv2d(x, weight, padding=padding), reference.conv2d(x, weight, padding=sides))
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), ((3, 1), 2)])
+def test_same(x: np.ndarray, weight: np.ndarray, stride: Any, dilation: int, mode: str) -> None:
+    step = stride if isinstance(stride, tuple) else (stride, stride)
+    sides = tuple(shapes.same_padding(x.shape[1 + i], weight.shape[i], step[i], dilation) for i in range(2))
+    options: dict[str, Any] = {"padding_mode": mode}
+    y = cnnfast.conv2d(x, weight, padding="same", stride=stride, dilation=dilation, **options)
+    assert y.shape == (2, -(7 // -step[0]), -(6 // -step[1]), 6)
+    expected = reference.conv2d(x, weight, padding=sides, stride=step, dilation=(dilation,) * 2, **options)
+    assert np.array_equal(y, expected)
+
+
+def test_conv_transpose_same_grows_by_the_stride(x: np.ndarray, rng: np.random.Generator) -> None:
+    weight = rng.integers(-9, 9, (3, 1, 5, 4)).astype(np.float32)
+    y = cnnfast.conv_transpose2d(x, weight, stride=(2, 3), padding="same")
+    assert y.shape == (2, 14, 18, 5)
+    expected = reference.conv_transpose2d(
+        x, weight, stride=(2, 3), padding=((0, 1), (0, 0)), output_padding=(0, 2)
+    )
+    assert np.array_equal(y, expected)
+
+
+def test_activation_slope(x: np.ndarray, weight: np.ndarray) -> None:
+    default = cnnfast.conv2d(x, weight, activation="leaky_relu")
+    assert np.array_equal(default, cnnfast.conv2d(x, weight, activation=("leaky_relu", 0.01)))
+    y = cnnfast.conv2d(x, weight, activation=("leaky_relu", 0.5))
+    assert np.array_equal(y, reference.conv2d(x, weight, activation=("leaky_relu", 0.5)))
+
+
+def test_weights_are_cast_to_the_dtype_of_x(x: np.ndarray, weight: np.ndarray) -> None:
+    expected = cnnfast.conv2d(x, weight, np.ones(6, np.float32), residual=np.ones((2, 5, 5, 6), np.float32))
+    y = cnnfast.conv2d(x, weight.astype(np.float64), np.ones(6), residual=np.ones((2, 5, 5, 6)))
+    assert y.dtype == np.float32
+    assert np.array_equal(y, expected)
+    assert cnnfast.conv2d(x.astype(np.float64), weight).dtype == np.float64
+    small, wide = x.astype(np.int8), weight.astype(np.int64)
+    assert np.array_equal(cnnfast.conv2d(small, wide), cnnfast.conv2d(small, weight.astype(np.int16)))
+
+
+def unaligned(array: np.ndarray) -> np.ndarray:
+    raw = np.empty(array.nbytes + 1, np.uint8)
+    view = raw[1:].view(array.dtype).reshape(array.shape)
+    view[...] = array
+    assert not view.flags.aligned
+    return view
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+class OnlyDlpack:
+    """An array of another library, which speaks DLPack and nothing else."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.array.__dlpack_device__()
+
+
+class OnlyArray:
+    """An array of another library, which speaks `__array__` and nothing else."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.array
+
+
+def list_of(array: np.ndarray) -> Any:
+    return array.tolist()
+
+
+SAME_VALUES: dict[str, Callable[[np.ndarray], Any]] = {
+    "strided": lambda a: np.repeat(a, 2, axis=2)[:, :, ::2],
+    "reversed": lambda a: np.ascontiguousarray(a[:, ::-1, :, ::-1])[:, ::-1, :, ::-1],
+    "transposed": lambda a: np.ascontiguousarray(a.transpose(3, 2, 1, 0)).transpose(3, 2, 1, 0),
+    "fortran": np.asfortranarray,
+    "unaligned": unaligned,
+    "read-only": read_only,
+    "subclass": lambda a: a.copy().view(type("Subclass", (np.ndarray,), {})),
+    "list": list_of,
+    "memoryview": memoryview,
+    "dlpack": OnlyDlpack,
+    "array": OnlyArray,
+}
+
+
+@pytest.mark.parametrize("make", SAME_VALUES.values(), ids=SAME_VALUES)
+def test_every_kind_of_array_works(x: np.ndarray, weight: np.ndarray, make: Callable[[np.ndarray], Any]) -> None:
+    bias, residual = np.arange(6, dtype=np.float32), np.ones((2, 5, 5, 6), np.float32)
+    expected = cnnfast.conv2d(x, weight, bias, residual=residual)
+    before = x.copy(), weight.copy()
+    y = cnnfast.conv2d(make(x) if make is not list_of else x, make(weight), bias, residual=make(residual))
+    assert np.array_equal(y, expected)
+    assert np.array_equal(before[0], x)
+    assert np.array_equal(before[1], weight)
+    plan = cnnfast.plan_conv2d(x.shape, weight, bias)
+    if make is not list_of:  # whose numbers are float64
+        assert np.array_equal(plan(make(x), make(residual)), expected)
+
+
+def test_expanded_input(weight: np.ndarray) -> None:
+    """Stride 0: one pixel seen everywhere."""
+    x = np.broadcast_to(np.float32(2), (1, 5, 5, 4))
+    assert np.array_equal(cnnfast.conv2d(x, weight), cnnfast.conv2d(np.full((1, 5, 5, 4), 2, np.float32), weight))
+
+
+def test_torch_tensors(x: np.ndarray, weight: np.ndarray, torch: Any) -> None:
+    expected = cnnfast.conv2d(x, weight)
+    assert np.array_equal(cnnfast.conv2d(torch.from_numpy(x), torch.from_numpy(weight)), expected)
+    nchw = torch.from_numpy(x.transpose(0, 3, 1, 2))  # torch's channels_last
+    y = cnnfast.conv2d(nchw, weight.transpose(3, 2, 0, 1), layout="NCHW")
+    assert np.array_equal(y.transpose(0, 2, 3, 1), expected)
+    out = np.empty_like(expected)
+    assert cnnfast.plan_conv2d(x.shape, weight)(torch.from_numpy(x), out=out) is out
+    assert np.array_equal(out, expected)
+
+
+def test_out_of_any_stride(x: np.ndarray, weight: np.ndarray) -> None:
+    expected = cnnfast.conv2d(x, weight)
+    plan = cnnfast.plan_conv2d(x.shape, weight)
+    for out in (
+        np.full_like(expected, np.nan), np.full((2, 5, 5, 12), np.nan, np.float32)[..., 3:9], unaligned(expected * 0),
+        np.full((6, 5, 5, 2), np.nan, np.float32).transpose(3, 2, 1, 0), np.full_like(expected, np.nan)[::-1],
+    ):  # fmt: skip
+        assert cnnfast.conv2d(x, weight, out=out) is out
+        assert np.array_equal(out, expected)
+        out[...] = np.nan
+        assert plan(x, out=out) is out
+        assert np.array_equal(out, expected)
+
+
+def test_out_beside_x_in_one_buffer(weight: np.ndarray, x: np.ndarray) -> None:
+    """Concatenation in place: x and out are channels of the same array, and share no byte."""
+    expected = cnnfast.conv2d(x, weight, padding="same")
+    both = np.zeros((2, 7, 6, 10), np.float32)
+    both[..., :4] = x
+    cnnfast.conv2d(both[..., :4], weight, padding="same", out=both[..., 4:])
+    assert np.array_equal(both[..., 4:], expected)
+    assert np.array_equal(both[..., :4], x)
+
+
+def test_empty_batch(x: np.ndarray, weight: np.ndarray) -> None:
+    assert cnnfast.conv2d(x[:0], weight).shape == (0, 5, 5, 6)
+    out = np.empty((0, 5, 5, 6), np.float32)
+    assert cnnfast.conv2d(x[:0], weight, out=out) is out
+    assert cnnfast.plan_conv2d((0, 7, 6, 4), weight)(x[:0]).shape == (0, 5, 5, 6)
+    assert np.array_equal(cnnfast.plan_conv2d((0, 7, 6, 4), weight)(x), cnnfast.conv2d(x, weight))
+    assert cnnfast.conv2d(np.zeros((0, 7, 6, 4), np.int8), weight.astype(np.int8)).shape == (0, 5, 5, 6)
+    assert cnnfast.conv_transpose2d(x[:0], np.ones((2, 2, 3, 4))).shape == (0, 8, 7, 3)
+
+
+def test_padding_beyond_the_kernel(x: np.ndarray, weight: np.ndarray) -> None:
+    y = cnnfast.conv2d(x, weight, padding=((40, 0), (0, 50)))
+    assert np.array_equal(y, reference.conv2d(x, weight, padding=((40, 0), (0, 50))))
+
+
+def test_zero_padding_times_an_infinite_weight_is_nan(x: np.ndarray) -> None:
+    """As np.pad and the oracle say: padding is 0.0, and 0 * inf is NaN."""
+    weight = np.full((3, 3, 4, 1), np.inf, np.float32)
+    y = cnnfast.conv2d(np.abs(x) + 1, weight, padding=1)
+    assert np.array_equal(np.isnan(y), np.isnan(reference.conv2d(np.abs(x) + 1, weight, padding=((1, 1), (1, 1)))))
+    assert np.isnan(y[:, 0]).all()
+    assert np.isposinf(y[:, 1:-1, 1:-1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"])
+def test_integers_at_their_limits(dtype: str) -> None:
+    info = np.iinfo(dtype)
+    for value in (info.min, info.max, 0):
+        x = np.full((1, 1, 1, 1), value, dtype)
+        if value > -(2**63):
+            assert cnnfast.conv2d(x, np.ones((1, 1, 1, 1), np.int8)).item() == value
+            assert cnnfast.depthwise_conv2d(x, np.ones((1, 1, 1, 1), np.int8), activation="relu").item() == max(0, value)
+
+
+def test_overflow_is_judged_by_what_x_holds() -> None:
+    """One call looks at x; a plan must hold for every x of the dtype."""
+    x, weight = np.full((1, 1, 1, 1), 3, np.int8), np.full((1, 1, 1, 1), 2**28, np.int64)
+    assert cnnfast.conv2d(x, weight).item() == 3 * 2**28
+    with pytest.raises(ValueError, match=r"weight must keep every sum within int32.* 128"):
+        cnnfast.plan_conv2d(x.shape, weight, dtype="int8")
+    with pytest.raises(ValueError, match="weight must keep every sum within int32"):
+        cnnfast.conv2d(x + 5, weight)
+    largest = np.full((1, 1, 1, 2), 2**62, np.int64)
+    with pytest.raises(ValueError, match=r"within int64.*beyond 9223372036854775807"):
+        cnnfast.conv2d(largest, np.ones((1, 1, 2, 1), np.int64))
+    with pytest.raises(ValueError, match="within int64"):  # |-2**63| is its own negative in int64
+        cnnfast.conv2d(np.ones((1, 1, 1, 1), np.int64), np.full((1, 1, 1, 1), -(2**63)))
+
+
+def test_precision_from_the_environment(
+    x: np.ndarray, weight: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CNNFAST_PRECISION", "strict")
+    assert cnnfast.conv2d(x, weight).shape == (2, 5, 5, 6)
+    monkeypatch.setenv("CNNFAST_PRECISION", "sloppy")
+    assert cnnfast.conv2d(x, weight, precision="fast").shape == (2, 5, 5, 6)
+    with pytest.raises(ValueError, match=r'CNNFAST_PRECISION must be one of .* got .sloppy'):
+        cnnfast.conv2d(x, weight)

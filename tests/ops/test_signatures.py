@@ -1,0 +1,83 @@
+"""The one table against what users call and what the backends have."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.backends import native, reference
+from cnnfast.ops.signatures import CONTROLS, REQUIRED, SIGNATURES, Signature
+
+ROWS = [pytest.param(row, id=name) for name, row in SIGNATURES.items()]
+EVERY_DTYPE = "float16 float32 float64 int8 uint8 int16 uint16 int32 uint32 int64 uint64 bool complex64 complex128".split()
+
+
+def names(row: Signature) -> list[str]:
+    return [name.rstrip("?") for name in row.inputs]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_public_function(row: Signature) -> None:
+    """The same names and defaults; every input but x, weights and indices is optional; nothing more than the controls."""
+    found = inspect.signature(getattr(cnnfast, row.name)).parameters
+    expected: dict[str, Any] = {name.rstrip("?"): None if name.endswith("?") else REQUIRED for name in row.inputs}
+    expected |= row.attributes
+    expected |= CONTROLS if "weight" in "".join(row.inputs) else {"algorithm": "auto"} if row.table == "pool2d" else {}
+    expected["out"] = None
+    assert set(found) == set(expected)
+    for name, parameter in found.items():
+        default = REQUIRED if parameter.default is parameter.empty else parameter.default
+        assert default == expected[name], name
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.values[0].table.startswith(("conv", "separable"))])
+def test_plan_function(row: Signature) -> None:
+    """conv2d's keywords but residual and out, with dtype and max_workspace."""
+    one_call = inspect.signature(getattr(cnnfast, row.name)).parameters
+    plan = inspect.signature(getattr(cnnfast, f"plan_{row.name}")).parameters
+    assert set(plan) - {"input_shape", "dtype", "max_workspace"} == set(one_call) - {"x", "residual", "out"}
+    assert all(plan[name].default == one_call[name].default for name in set(plan) & set(one_call))
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_reference_backend(row: Signature) -> None:
+    found = inspect.signature(getattr(reference, row.name)).parameters
+    assert set(found) == {*names(row), *row.lowered}
+    assert [name for name in found if name in names(row)] == names(row)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_native_backend(row: Signature) -> None:
+    assert callable(getattr(native, f"plan_{row.table}"))
+    assert native.algorithms(row.table)
+
+
+def test_no_backend_has_an_op_that_the_table_lacks() -> None:
+    assert set(reference.__all__) == {*SIGNATURES, "activate"}
+    plans = {name.removeprefix("plan_") for name in native.__all__ if name.startswith("plan_")}
+    assert plans == {row.table for row in SIGNATURES.values()}
+
+
+def arguments(row: Signature, dtype: str) -> dict[str, Any]:
+    """The smallest call of an op with x of `dtype`, weights of its kind."""
+    kind = "float32" if dtype.startswith(("float", "complex")) else "int8"
+    given: dict[str, Any] = {"x": np.ones((1, 2, 2, 1), dtype)}
+    given |= {name: np.ones((1, 1, 1, 1), kind) for name in names(row) if "weight" in name}
+    if "indices" in names(row):
+        given["indices"] = np.zeros((1, 2, 2, 1), np.int64)
+    values = {"kernel_size": 1, "output_size": 1, "norm_type": 2}
+    return given | {name: values[name] for name, default in row.attributes.items() if default is REQUIRED}
+
+
+@pytest.mark.parametrize("dtype", EVERY_DTYPE)
+@pytest.mark.parametrize("row", ROWS)
+def test_dtypes(row: Signature, dtype: str) -> None:
+    call = getattr(cnnfast, row.name)
+    if np.dtype(dtype) in row.dtypes:
+        y = call(**arguments(row, dtype))
+        assert y.dtype == row.dtypes[np.dtype(dtype)]
+    else:
+        with pytest.raises(TypeError, match=f"x must have a dtype of .*float32.* got dtype\\('{dtype}'\\)"):
+            call(**arguments(row, dtype))
