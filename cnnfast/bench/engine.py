@@ -1,0 +1,73 @@
+"""How cnnfast itself runs a problem: its public API, as a user would call it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import cnnfast
+from cnnfast.backends import native
+from cnnfast.ops import dispatch
+from cnnfast.ops.explanation import Explanation, explanation
+
+from . import arrays
+from .arrays import Arrays
+from .problem import Problem
+
+Run = Callable[[], object]
+
+
+def prepare(problem: Problem, numbers: Arrays, algorithm: str = "auto") -> tuple[Run, NDArray[np.float32], Explanation]:
+    """(run, y, why): `run()` writes y once more; plans are made, weights packed and y allocated beforehand.
+
+    Raises:
+        ValueError: the algorithm does not take this problem.
+    """
+    x = numbers["x"]
+    if not problem.is_pool:
+        plan = plan_of(problem, numbers, algorithm)
+        y = plan(x)
+        return (lambda: plan(x, out=y)), y, plan.explain()
+    pool, window = getattr(cnnfast, problem.op), window_of(problem)
+    y = pool(x, algorithm=algorithm, **window)
+    return (lambda: pool(x, algorithm=algorithm, out=y, **window)), y, explain(problem, algorithm)
+
+
+def plan_of(problem: Problem, numbers: Arrays, algorithm: str) -> Any:
+    """The plan of a convolution."""
+    weights = {name: numbers[name] for name in problem.weight_shapes}
+    groups = {"groups": problem.groups} if problem.op == "conv2d" else {}
+    return getattr(cnnfast, f"plan_{problem.op}")(
+        problem.x_shape, **weights, stride=problem.stride, padding=problem.padding, dilation=problem.dilation,
+        algorithm=algorithm, **groups,
+    )  # fmt: skip
+
+
+def window_of(problem: Problem) -> dict[str, Any]:
+    """A pool's arguments; a global one has none."""
+    if problem.op == "global_avg_pool2d":
+        return {}
+    return {"kernel_size": problem.kernel_size, "stride": problem.stride, "padding": problem.padding}
+
+
+def explain(problem: Problem, algorithm: str = "auto") -> Explanation:
+    """What the problem's plan chooses. Pools make their plans themselves, so one made alike is asked."""
+    if not problem.is_pool:
+        explained: Explanation = plan_of(problem, arrays.make(problem), algorithm).explain()
+        return explained
+    (top, bottom), (left, right) = problem.padding
+    whole = problem.op == "global_avg_pool2d"
+    plan = native.plan_pool2d(
+        problem.x_shape, dtype="float32", layout="NHWC", kind="max" if problem.op == "max_pool2d" else "avg",
+        kernel_size=(1, 1) if whole else problem.kernel_size, stride=(1, 1) if whole else problem.stride,
+        padding=(top, bottom, left, right), dilation=(1, 1), ceil_mode=False, count_include_pad=True, norm_type=0.0,
+        output_size=(1, 1) if whole else None, return_indices=False,
+        algorithm=dispatch.algorithm(problem.op, algorithm), max_workspace=0,
+    )  # fmt: skip
+    return explanation(problem.op, plan.info())
+
+
+def algorithms(problem: Problem) -> tuple[str, ...]:
+    """Every row of the op's table; some may not take the problem."""
+    return dispatch.algorithms(problem.op)

@@ -1,0 +1,36 @@
+"""cnnfast, in a process of its own as every other engine, and the machine's limits as its probes measure them."""
+
+from typing import Any
+
+import cnnfast
+from cnnfast.backends import native
+from cnnfast.bench import engine
+from cnnfast.bench.problems import parse_line
+
+from . import Arrays, Engine, Request, Runnable, Unsupported
+
+
+class Ours(Engine):
+    def __init__(self, threads: int) -> None:
+        cnnfast.set_num_threads(threads)
+        self.threads, self.version = threads, cnnfast.__version__
+
+    def prepare(self, request: Request, arrays: Arrays) -> Runnable:
+        problem = parse_line(request["line"])
+        assert problem is not None
+        try:
+            run, y, why = engine.prepare(problem, arrays, request["algorithm"])
+        except ValueError as error:
+            raise Unsupported(str(error)) from error
+        facts = {"algorithm": why.algorithm, "isa": why.isa, "tile": why.tile, "workspace": why.workspace_size}
+        return Runnable(run, lambda: y, facts | {"packed": why.packed_size})
+
+    def ask(self, request: Request) -> dict[str, Any]:
+        if request["command"] != "probe":
+            return super().ask(request)
+        threads = request.get("threads", self.threads)
+        return {"rate": native.probe(request["kind"], request["bytes"], request["seconds"], threads)}
+
+
+def load(threads: int) -> Engine:
+    return Ours(threads)

@@ -1,0 +1,91 @@
+"""`cnnfast bench`: how fast is every algorithm here, how far from the machine's limit, and against other engines?"""
+
+import argparse
+from pathlib import Path
+
+from cnnfast.bench import report, tables
+from cnnfast.bench.peers import PEERS
+from cnnfast.bench.problem import Problem
+from cnnfast.bench.results import Result
+from cnnfast.bench.runner import DEFAULT_S, QUICK_S, Options, run
+from cnnfast.bench.workers import EngineError
+from cnnfast.cli import values
+from cnnfast.cli.console import Console, Progress
+
+DESCRIPTION = """\
+Measures the machine's FMA peak and bandwidths, filters a photograph, checks every algorithm against the float64
+oracle on the layers of published networks, and times them, between other engines where those are installed.
+Ends in a table; writes bench.json, report.html and the pictures to the folder of --out."""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser(
+        "bench", help="measure this machine, every algorithm and the other engines", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    names = ", ".join(peer.name for peer in PEERS)
+    parser.add_argument("--quick", action="store_true", help="a choice of layers, within a minute (else within five)")
+    parser.add_argument("--threads", type=values.count, default=0, metavar="N", help="default: as cnnfast would take")
+    parser.add_argument("--only", default="", metavar="REGEX", help="layers, networks or ops whose name starts so")
+    parser.add_argument("--peers", metavar="A,B", help=f"none, or some of {names} (default: all that are installed)")
+    parser.add_argument("--peer-python", metavar="PATH", help="an interpreter that has the peers (CNNFAST_PEER_PYTHON)")
+    spans = f"to measure in (default {DEFAULT_S:.0f}, quick {QUICK_S:.0f})"
+    parser.add_argument("--seconds", type=values.seconds, default=0, help=spans)
+    parser.add_argument("--out", type=Path, default=Path("cnnfast-bench"), metavar="DIR", help="default cnnfast-bench")
+    parser.set_defaults(run=command, parser=parser)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    console = Console()
+    options = Options(
+        out=arguments.out, quick=arguments.quick, threads=arguments.threads, only=arguments.only, peers=arguments.peers,
+        peer_python=arguments.peer_python, seconds=arguments.seconds,
+    )  # fmt: skip
+    show = Show(console)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    try:
+        outcome = run(options, show)
+    except EngineError as error:
+        raise OSError(f"cnnfast does not run in a process of its own: {error}") from error
+    finally:
+        show.close()
+    written, missing = report.write(outcome, arguments.out)
+    for line in tables.machine_lines(outcome):
+        console.line(line)
+    for table in tables.all_tables(outcome):
+        console.line()
+        console.table(*table)
+    console.line()
+    for line in tables.closing_lines(outcome):
+        console.line(line)
+    for path in written:
+        console.line(f"wrote {path}")
+    if missing:
+        console.remark(missing)
+    return 130 if outcome.interrupted else 1 if outcome.wrong else 0
+
+
+class Show:
+    """Tells the user how the run goes."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress: Progress | None = None
+
+    def stage(self, text: str) -> None:
+        self.console.remark(f"{text} ...")
+
+    def start(self, layers: int) -> None:
+        self.progress = self.console.progress(layers)
+
+    def layer(self, problem: Problem) -> None:
+        if self.progress:
+            self.progress.step(f"{problem.network}/{problem.name}")
+
+    def done(self, result: Result) -> None:
+        if self.progress:
+            self.progress.step(tables.one_line(result), done=True)
+
+    def close(self) -> None:
+        if self.progress:
+            self.progress.close()

@@ -1,0 +1,19 @@
+"""`cnnfast verify`: random problems on every algorithm and instruction set, against the float64 oracle."""
+
+import argparse
+
+import cnnfast
+from cnnfast.cli import values
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("verify", help="check this installation on random problems", description=__doc__)
+    parser.add_argument("--cases", type=values.count, default=2000, metavar="N", help="default 2000")
+    parser.add_argument("--seed", type=values.natural, default=0, metavar="S", help="default 0")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    result = cnnfast.verify(arguments.cases, arguments.seed)
+    print(result)
+    return 0 if result.ok else 1

@@ -1,0 +1,28 @@
+"""Small data that comes with the package. Its sources and licences are in the README beside this file."""
+
+from importlib.resources import as_file, files
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["photograph"]
+
+
+def photograph() -> NDArray[np.uint8]:
+    """A real photograph to try filters on: a cup of coffee, (320, 480, 3), uint8, RGB, 0 to 255.
+
+    Photograph by Rachel Michetti, CC0. Reading it needs Pillow.
+
+    Raises:
+        ImportError: Pillow is not installed.
+
+    >>> from cnnfast.datasets import photograph
+    >>> photograph().shape
+    (320, 480, 3)
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError('photograph() needs Pillow: pip install "cnnfast[cli]"') from error
+    with as_file(files(__package__) / "coffee.jpg") as path, Image.open(path) as image:
+        return np.array(image.convert("RGB"), dtype=np.uint8)
