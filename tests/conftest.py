@@ -53,6 +53,20 @@ def isolated() -> Callable[..., Outcome]:
     return run
 
 
+@pytest.fixture(scope="session")
+def refused(isolated: Callable[..., Outcome]) -> Callable[..., None]:
+    """refused(call, error, words): in its own process call() raises `error`, with every word in its message."""
+
+    def check(call: Callable[[], Any], error: str, words: tuple[str, ...]) -> None:
+        outcome = isolated(call)
+        assert outcome.error, f"accepted, and gave {outcome.value!r}"
+        assert error in outcome.error, f"{outcome.error[0]}: {outcome.message}"
+        missing = [word for word in words if word not in outcome.message]
+        assert not missing, f"{missing} not in: {outcome.message}"
+
+    return check
+
+
 def _report(call: Callable[[], Any], seconds: int, pipe: int) -> None:
     """In the child: call, tell what happened, and leave without running anything of the parent's."""
     status = 1

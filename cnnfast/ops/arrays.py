@@ -50,19 +50,22 @@ def check_input_shape(name: str, shape: Sequence[int], layout: str) -> None:
 def check_dtype(name: str, dtype: np.dtype[Any], dtypes: Dtypes) -> None:
     """dtype must be one of the supported ones, in the machine's byte order."""
     if dtype not in dtypes:
-        names = ", ".join(str(each) for each in dtypes)
-        raise TypeError(f"{name} must have a dtype of {names} (native byte order), got {dtype!r}")
+        raise TypeError(f"{name} must have a dtype of {_names(dtypes)} (native byte order), got {dtype!r}")
+
+
+def _names(dtypes: Iterable[np.dtype[Any]]) -> str:
+    return ", ".join(str(each) for each in dtypes)
 
 
 def as_weight(name: str, value: object, dtype: np.dtype[Any], dtypes: Dtypes) -> Array:
     """A weight or bias for x of `dtype`, contiguous: floats are cast to it, integers to int64."""
     array = as_array(name, value)
-    check_dtype(name, array.dtype, dtypes)
-    kinds = "f" if dtype.kind == "f" else "iu"
-    if array.dtype.kind not in kinds:
-        rule = "floating for a floating" if kinds == "f" else "integer for an integer"
-        raise TypeError(f"{name} must be {rule} x ({dtype}), got {array.dtype}")
-    return contiguous(name, array, dtype if kinds == "f" else np.dtype(np.int64))
+    floating = dtype.kind == "f"
+    if array.dtype not in dtypes or (array.dtype.kind == "f") != floating:
+        rule = "floating" if floating else "integer"
+        names = _names(each for each in dtypes if (each.kind == "f") == floating)
+        raise TypeError(f"{name} must be {rule}, as x is ({dtype}): {names}, got {array.dtype!r}")
+    return contiguous(name, array, dtype if floating else np.dtype(np.int64))
 
 
 def contiguous(name: str, array: Array, dtype: np.dtype[Any] | None = None) -> Array:

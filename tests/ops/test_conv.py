@@ -213,8 +213,9 @@ def test_integers_at_their_limits(dtype: str) -> None:
     for value in (info.min, info.max, 0):
         x = np.full((1, 1, 1, 1), value, dtype)
         if value > -(2**63):
-            assert cnnfast.conv2d(x, np.ones((1, 1, 1, 1), np.int8)).item() == value
-            assert cnnfast.depthwise_conv2d(x, np.ones((1, 1, 1, 1), np.int8), activation="relu").item() == max(0, value)
+            one = np.ones((1, 1, 1, 1), np.int8)
+            assert cnnfast.conv2d(x, one).item() == value
+            assert cnnfast.depthwise_conv2d(x, one, activation="relu").item() == max(0, value)
 
 
 def test_overflow_is_judged_by_what_x_holds() -> None:
@@ -241,3 +242,20 @@ def test_precision_from_the_environment(
     assert cnnfast.conv2d(x, weight, precision="fast").shape == (2, 5, 5, 6)
     with pytest.raises(ValueError, match=r'CNNFAST_PRECISION must be one of .* got .sloppy'):
         cnnfast.conv2d(x, weight)
+
+
+def test_more_than_2_to_the_31_elements() -> None:
+    """Four corners of an image whose pixels no 32-bit index counts; untouched zeros take no memory."""
+    try:
+        x = np.zeros((1, 2**16, 2**15 + 1, 1), np.float32)
+    except MemoryError:
+        pytest.skip("needs 8.6 GB of address space")
+    x[0, 0, 0, 0], x[0, -1, 0, 0], x[0, -1, -1, 0] = 5, 3, 9
+    stride, one = (2**16 - 1, 2**15), np.ones((1, 1, 1, 1), np.float32)
+    for algorithm in ("direct", "im2col", "plain"):
+        assert cnnfast.conv2d(x, one, stride=stride, algorithm=algorithm).ravel().tolist() == [5, 0, 3, 9]
+    y, index = cnnfast.max_pool2d(x, 1, stride, return_indices=True)
+    assert y.ravel().tolist() == [5, 0, 3, 9]
+    assert index.ravel().tolist() == [0, 2**15, (2**16 - 1) * (2**15 + 1), x.size - 1]
+    nchw = x.reshape(1, 1, 2**16, 2**15 + 1)
+    assert cnnfast.conv2d(nchw, one, stride=stride, layout="NCHW").ravel().tolist() == [5, 0, 3, 9]
