@@ -1,9 +1,13 @@
 /* Activations on whole vectors: y = v_activation(v, CNNFAST_GELU, 0).
  *
- * NaN gives NaN, an infinity gives the limit, denormals are kept. Errors are the largest measured, in units in the last
- * place of the correctly rounded result, for float32 (every bit pattern) and float64 (samples of the whole line); the
- * test's limit is 4. AVX2, AVX-512 and NEON give the same bits (a NaN's sign and payload excepted). Integer elements
- * have none, relu and relu6 alone.
+ * NaN gives NaN, an infinity gives the limit, denormals are kept. AVX2, AVX-512 and NEON give the same bits (a NaN's
+ * sign and payload excepted). Integer elements have none, relu and relu6 alone.
+ *
+ * The largest errors measured, in units in the last place of the correctly rounded result; the limit is 4:
+ *     float32   sigmoid 2.41   tanh 2.50   gelu 3.47   silu 2.84   hardswish 2.49
+ *     float64   sigmoid 2.44   tanh 2.57   gelu 3.63   silu 2.94   hardswish 2.42
+ * leaky_relu is rounded once, the rest are exact. float32: every value in 2^-14 <= |x| < 2^7 and every 61st of the
+ * others; float64: 30 to 400 million samples each. With FMA the numbers are a little lower (gelu: 3.33 and 3.45).
  *
  * sigmoid, silu and gelu share a symmetry: with tail(a) = sigmoid(-a) or Phi(-a), a = |x|, which e^-a or e^(-a^2/2)
  * gives to full relative accuracy,
