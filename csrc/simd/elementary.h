@@ -119,7 +119,7 @@ INLINE exp_parts v_gauss(vec a) {
 /* M(a), a >= 0: Mills' ratio over sqrt(2*pi) (Abramowitz and Stegun, 26.2), 1/2 at 0 and like 1/(a*sqrt(2*pi)) far out.
  * (a + 5/4)*M(a) stays between 0.39 and 0.63 and is level at 0, and t takes the half-line to [-1, 1): the way of
  * Schonfelder, Chebyshev expansions for the error and related functions, Math. Comp. 32 (1978). So the errors of t and
- * of the sum count little: the terms' magnitudes add up to at most 1.6 times the sum, and t*d(log sum)/dt is below 0.17.
+ * of the sum count little: the terms' magnitudes add up to at most 1.6 times the sum; t*d(log sum)/dt is below 0.17.
  * k is near the best for the degree, and such that c[0] and c[1] round well. */
 typedef struct {
     vec ratio; /* M(a) = ratio * (1 + slip/divisor) */
