@@ -71,3 +71,8 @@ def explain(problem: Problem, algorithm: str = "auto") -> Explanation:
 def algorithms(problem: Problem) -> tuple[str, ...]:
     """Every row of the op's table; some may not take the problem."""
     return dispatch.algorithms(problem.op)
+
+
+def rows_that_accept(why: Explanation) -> list[str]:
+    """The rows of the table that take the problem."""
+    return [row.algorithm for row in why.candidates if row.accepts]

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 
 from . import arrays, limits, measure
-from .engine import algorithms
 from .problem import Problem
 from .results import Result, Timed
 from .steps import steps_of
 from .workers import EngineError, Worker
 
 MOST_CROPPED_WORK = 40_000_000  # multiply-adds that tell whether a row is too slow for the whole problem
-DOES_NOT_APPLY = "does not apply"
 FAR_OFF = 1e-3  # a peer this far from our output, relative to its largest value, did something else
 
 
@@ -69,8 +67,8 @@ class Layer:
         self.prepare(self.engines.ours, chosen, self.problem, "x")
         if chosen.note:
             return
-        others = [row for row in algorithms(self.problem) if row != chosen.facts.get("algorithm")]
-        chosen.algorithm = chosen.facts.get("algorithm", "auto")
+        chosen.algorithm = chosen.facts["algorithm"]
+        others = [row for row in chosen.facts.pop("rows") if row != chosen.algorithm]
         self.judged[chosen.algorithm] = self.output(chosen)
         for row in others:
             self.prepare_other(Timed("cnnfast", row))
@@ -89,8 +87,7 @@ class Layer:
                 self.judge_small(run, small)
         if not run.note:
             self.prepare(self.engines.ours, run, self.problem, "x")
-        if run.note != DOES_NOT_APPLY:
-            self.result.ours.append(run)
+        self.result.ours.append(run)
         if not run.note:
             self.judged[run.algorithm] = self.output(run)
 
@@ -114,7 +111,7 @@ class Layer:
                 arrays=str(self.folder / folder), output=str(self.output(run)),
             )  # fmt: skip
         except EngineError as error:
-            run.note = DOES_NOT_APPLY if error.unsupported and worker is self.engines.ours else str(error)
+            run.note = str(error)
             return None
         run.facts = answer["facts"]
         self.turns.append((run, measure.call_turn(worker, key, answer["once"], answer["calls"])))

@@ -19,7 +19,7 @@ from .problem import Pair, Problem, Sides
 UNIT = 2.0**-24  # of float32's rounding
 EDGE = 5  # output rows and columns of a piece
 CHANNELS = 40
-PIECES = 3  # beside the four corners
+DRAWN = 2  # pieces at places drawn at random
 
 Float64 = NDArray[np.float64]
 
@@ -65,22 +65,25 @@ def judge(problem: Problem, arrays: Arrays, outputs: dict[str, NDArray[np.float3
 
 
 def pieces(problem: Problem) -> Iterator[Piece]:
-    """The corners of the first and last image, the middle, and places of a generator with a fixed seed."""
+    """The corners (of the first image in the first channels, of the last in the last), the middle, and places drawn."""
     n, p, q, k = problem.y_shape
     random = np.random.default_rng(n + p + q + k)
-    ends = [(0, 0, 0), (0, p, q), (n - 1, 0, q), (n - 1, p, 0), (n // 2, p // 2, q // 2)]
-    places = ends + [tuple(random.integers(0, (n, p + 1, q + 1))) for _ in range(PIECES - 1)]
+    places = [(0, row, column, 0) for row in (0, p) for column in (0, q)]
+    places += [(n - 1, row, column, k) for row in (0, p) for column in (0, q)]
+    places.append((n // 2, p // 2, q // 2, k // 2))
+    for _ in range(DRAWN):
+        image, row, column, channel = (int(random.integers(0, size)) for size in problem.y_shape)
+        places.append((image, row, column, channel))
     seen = set()
-    for i, (image, row, column) in enumerate(places):
-        channels = (0, k - CHANNELS, int(random.integers(0, k)))[i % 3]
-        piece = Piece(int(image), _span(row, EDGE, p), _span(column, EDGE, q), _span(channels, CHANNELS, k))
+    for image, row, column, channel in places:
+        piece = Piece(image, _span(row, EDGE, p), _span(column, EDGE, q), _span(channel, CHANNELS, k))
         if repr(piece) not in seen:
             seen.add(repr(piece))
             yield piece
 
 
 def _span(start: int, length: int, size: int) -> slice:
-    start = int(min(max(start, 0), max(size - length, 0)))
+    start = min(start, max(size - length, 0))
     return slice(start, min(start + length, size))
 
 
@@ -171,8 +174,6 @@ def _apply(problem: Problem, x: NDArray[np.float32], weights: Arrays, padding: S
     if problem.is_pool:
         return oracle(x, kernel_size=problem.kernel_size, stride=problem.stride, padding=padding)
     groups = {"groups": problem.groups} if problem.op == "conv2d" else {}
-    if problem.op == "conv_transpose2d":
-        return oracle(x, **weights, stride=problem.stride, dilation=problem.dilation)
     return oracle(x, **weights, stride=problem.stride, padding=padding, dilation=problem.dilation, **groups)
 
 

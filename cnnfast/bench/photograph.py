@@ -1,6 +1,5 @@
 """A real photograph through the lectures' filters, with cnnfast.conv2d, and the pictures written as PNG."""
 
-import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,9 +79,13 @@ def check(grey: Picture, colour: Picture, results: dict[str, Picture]) -> float:
 def pictures(results: dict[str, Picture]) -> dict[str, Picture]:
     """What to look at, 0 to 255: an edge of either sign is bright, and so is a gradient of any direction."""
     edges = {name: results["edges"][0, ..., i] for i, name in enumerate(EDGES)}
-    strength = {"vertical_edge": 3, "horizontal_edge": 3, "sobel_x": 4, "sobel_y": 4, "scharr_x": 16, "scharr_y": 16}
-    bright = {name: np.abs(edge) * (2 / strength[name]) for name, edge in edges.items()}
-    for name, scale in (("sobel", 4), ("scharr", 16)):
+    bright = {name: np.abs(edge) * brightness(name) for name, edge in edges.items()}
+    for name in ("sobel", "scharr"):
         magnitude = np.hypot(edges[f"{name}_x"], edges[f"{name}_y"])
-        bright[f"{name}_magnitude"] = magnitude * (math.sqrt(2) / scale)
+        bright[f"{name}_magnitude"] = magnitude * brightness(f"{name}_x")
     return bright | {name: results[name][0] for name in COLOURS}
+
+
+def brightness(edge: str) -> float:
+    """A step of a quarter of the range across the edge shall be white."""
+    return 4 / float(filters.FILTERS[edge].clip(min=0).sum())

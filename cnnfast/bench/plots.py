@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from .results import Result
 from .runner import Outcome
 
-OURS, OTHER, PEER, LIMIT = "#0b6e8a", "#9cc5d1", "#d1495b", "#444444"
+OURS, OTHER, PEER, LIMIT = "#0b6e8a", "#f2a541", "#d1495b", "#444444"
 ROW_INCHES = 0.22
 matplotlib.rcParams.update(
     {"svg.fonttype": "none", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
@@ -117,6 +117,7 @@ def ratios(results: list[Result]) -> Figure | None:
     axes.set_yticks(range(len(rated)), names)
     axes.axvline(1, color=LIMIT, linewidth=1)
     axes.set(xscale="log", xlabel="best peer's time / cnnfast's: right of 1 cnnfast is faster")
+    axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     return figure

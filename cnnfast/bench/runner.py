@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from . import found, limits, machine, photograph, problems
 from .layer import Engines, Layer, Patience
 from .limits import Limit
+from .neighbours import Neighbours
 from .photograph import Photograph
 from .problem import Problem
 from .results import Result
@@ -59,6 +60,7 @@ class Outcome:
     photograph: Photograph = field(default_factory=Photograph)
     results: list[Result] = field(default_factory=list)
     left_out: list[Problem] = field(default_factory=list)
+    neighbours: float | None = None
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -73,12 +75,13 @@ def run(options: Options, watcher: Watcher) -> Outcome:
     """The whole benchmark.
 
     Raises:
-        ValueError: options that cannot be met; nothing has been measured.
+        ValueError, OSError: options that cannot be met, or no folder to write to; nothing has been measured.
         EngineError: cnnfast itself cannot run in a process of its own.
     """
     start = time.perf_counter()
     wanted = schedule(options)
     seats = found.choose(options.peers, options.peer_python)
+    options.out.mkdir(parents=True, exist_ok=True)
     outcome = Outcome(options, machine.facts())
     threads = options.threads or int(outcome.machine["threads"])
     outcome.machine["threads"] = threads
@@ -88,7 +91,9 @@ def run(options: Options, watcher: Watcher) -> Outcome:
         outcome.limits = list(limits.measure(ready.ours, threads, 1.5 if options.quick else 6.0))
         watcher.stage("filtering the photograph")
         outcome.photograph = photograph.run(options.out / "photograph")
+        neighbours = Neighbours(worker.pid for worker in (ready.ours, ready.reference, *ready.peers))
         measure_layers(wanted, ready, outcome, start + options.budget - REPORT_S, watcher)
+        outcome.neighbours = neighbours.busy()
     in_order = {problem.name: i for i, problem in enumerate(problems.load())}
     outcome.results.sort(key=lambda result: in_order[result.problem.name])
     outcome.seconds = time.perf_counter() - start

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .results import Result, Timed, summarise
 from .runner import Outcome
 
+BUSY = 0.15  # processors that others may use before the figures are in doubt
 LEFT, RIGHT = "left", "right"
 
 
@@ -174,6 +175,10 @@ def peers_table(outcome: Outcome) -> Table:
 
 def closing_lines(outcome: Outcome) -> list[str]:
     lines = []
+    if (outcome.neighbours or 0) > BUSY:
+        lines.append(
+            f"! other processes kept {outcome.neighbours:.1f} processors busy meanwhile: this machine can do better"
+        )
     lagging = [result for result in outcome.results if result.faster_row]
     if lagging:
         names = ", ".join(f"{each.problem.name} ({each.faster_row.algorithm})" for each in lagging if each.faster_row)

@@ -34,8 +34,8 @@ class EngineError(RuntimeError):
 
 
 def environment(threads: int, python: str) -> dict[str, str]:
-    """What every engine's process gets: equal threads and quiet libraries; in this interpreter also the paths this
-    process imports from, for a cnnfast that is run where it lies."""
+    """What every engine's process gets: equal threads and quiet libraries; in this interpreter also the paths that this
+    process imports from, so that it measures this very cnnfast."""
     paths = [os.path.abspath(path) for path in sys.path] if python == sys.executable else []
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "3", "PYTHONWARNINGS": "ignore"}
     numbers = {name: str(threads) for name in THREAD_VARIABLES}
@@ -57,6 +57,10 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, env=environment(self.threads, self.python),
             text=True, bufsize=1,
         )  # fmt: skip
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def greet(self) -> None:
         """Wait for the engine to load.

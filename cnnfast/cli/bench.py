@@ -42,7 +42,6 @@ def command(arguments: argparse.Namespace) -> int:
         peer_python=arguments.peer_python, seconds=arguments.seconds,
     )  # fmt: skip
     show = Show(console)
-    arguments.out.mkdir(parents=True, exist_ok=True)
     try:
         outcome = run(options, show)
     except EngineError as error:
@@ -80,11 +79,11 @@ class Show:
 
     def layer(self, problem: Problem) -> None:
         if self.progress:
-            self.progress.step(f"{problem.network}/{problem.name}")
+            self.progress.now(f"{problem.network}/{problem.name}")
 
     def done(self, result: Result) -> None:
         if self.progress:
-            self.progress.step(tables.one_line(result), done=True)
+            self.progress.step(tables.one_line(result))
 
     def close(self) -> None:
         if self.progress:

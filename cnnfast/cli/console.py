@@ -49,7 +49,7 @@ class Console:
 
 
 class Progress:
-    """How far a run is. Nothing is drawn but when `step` is called: a timer would disturb what is being measured."""
+    """How far a run is. Nothing is drawn but when it is called: a timer would disturb what is being measured."""
 
     def __init__(self, console: Any, total: int) -> None:
         self.total, self.done, self.start = total, 0, time.monotonic()
@@ -62,13 +62,30 @@ class Progress:
             self.task = self.bar.add_task("", total=total)
             self.bar.start()
 
-    def step(self, text: str, done: bool = False) -> None:
-        self.done += done
-        if self.bar:
-            self.bar.update(self.task, completed=self.done, description=text, refresh=True)
-        elif done:
+    def now(self, text: str) -> None:
+        """What is being done; plain text tells only what has been."""
+        self.draw(text)
+
+    def step(self, text: str) -> None:
+        """One more is done."""
+        self.done += 1
+        self.tell(text)
+
+    def reach(self, done: int, text: str) -> None:
+        """So many are done; where that comes often, plain text tells every twentieth part of the way."""
+        before, self.done = self.done, done
+        if self.bar or done * 20 // self.total > before * 20 // self.total:
+            self.tell(text)
+
+    def tell(self, text: str) -> None:
+        self.draw(text)
+        if not self.bar:
             seconds = time.monotonic() - self.start
             print(f"[{self.done}/{self.total} {seconds:.0f} s] {text}", file=sys.stderr, flush=True)
+
+    def draw(self, text: str) -> None:
+        if self.bar:
+            self.bar.update(self.task, completed=self.done, description=text, refresh=True)
 
     def close(self) -> None:
         if self.bar:

@@ -4,6 +4,7 @@ import argparse
 
 import cnnfast
 from cnnfast.cli import values
+from cnnfast.cli.console import Console
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -14,6 +15,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(arguments: argparse.Namespace) -> int:
-    result = cnnfast.verify(arguments.cases, arguments.seed)
-    print(result)
-    return 0 if result.ok else 1
+    progress = Console().progress(arguments.cases)
+    try:
+        found = cnnfast.verify(arguments.cases, arguments.seed, progress=lambda done, _: progress.reach(done, "cases"))
+    finally:
+        progress.close()
+    print(found)
+    return 0 if found.ok else 1

@@ -7,7 +7,7 @@ from cnnfast.backends import native
 from cnnfast.bench import engine
 from cnnfast.bench.problems import parse_line
 
-from . import Arrays, Engine, Request, Runnable, Unsupported
+from . import Arrays, Engine, Request, Runnable
 
 
 class Ours(Engine):
@@ -18,12 +18,12 @@ class Ours(Engine):
     def prepare(self, request: Request, arrays: Arrays) -> Runnable:
         problem = parse_line(request["line"])
         assert problem is not None
-        try:
-            run, y, why = engine.prepare(problem, arrays, request["algorithm"])
-        except ValueError as error:
-            raise Unsupported(str(error)) from error
-        facts = {"algorithm": why.algorithm, "isa": why.isa, "tile": why.tile, "workspace": why.workspace_size}
-        return Runnable(run, lambda: y, facts | {"packed": why.packed_size})
+        run, y, why = engine.prepare(problem, arrays, request["algorithm"])
+        facts = {
+            "algorithm": why.algorithm, "isa": why.isa, "tile": why.tile, "workspace": why.workspace_size,
+            "packed": why.packed_size, "rows": engine.rows_that_accept(why),
+        }  # fmt: skip
+        return Runnable(run, lambda: y, facts)
 
     def ask(self, request: Request) -> dict[str, Any]:
         if request["command"] != "probe":

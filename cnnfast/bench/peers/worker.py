@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 PACKAGE = "cnnfast_peers"
+SEARCH_PATH = "CNNFAST_BENCH_PATH"  # the parent's sys.path, where this is the parent's interpreter
 SAMPLE_S = 2e-3  # a sample is as many calls as take this long
 MOST_CALLS = 5000
 
@@ -105,7 +106,8 @@ def seconds_of(run: Any) -> float:
 def main(name: str, threads: int) -> None:
     die_with_parent()
     channel = own_stdout()
-    sys.path += [path for path in os.environ.get("CNNFAST_BENCH_PATH", "").split(os.pathsep) if path not in sys.path]
+    if os.environ.get(SEARCH_PATH):
+        sys.path[:] = os.environ[SEARCH_PATH].split(os.pathsep)
 
     def reply(**answer: object) -> None:
         channel.write(json.dumps(answer) + "\n")
