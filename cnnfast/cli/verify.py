@@ -2,7 +2,6 @@
 
 import argparse
 
-import cnnfast
 from cnnfast.cli import values
 from cnnfast.cli.console import Console
 
@@ -15,9 +14,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from cnnfast.verification import verify  # heavy, and the other commands do not need it
+
     progress = Console().progress(arguments.cases)
     try:
-        found = cnnfast.verify(arguments.cases, arguments.seed, progress=lambda done, _: progress.reach(done, "cases"))
+        found = verify(arguments.cases, arguments.seed, progress=lambda done, _: progress.reach(done, "cases"))
     finally:
         progress.close()
     print(found)
