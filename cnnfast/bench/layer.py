@@ -1,5 +1,6 @@
 """One problem from start to end: make its numbers, prepare every engine, judge the outputs, time all in turns."""
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ class Layer:
         self.take_medians(limit)
         self.time_numpy()
         for worker in (self.engines.ours, *self.engines.peers):
-            worker.ask("release")
+            with contextlib.suppress(EngineError):  # it died, and has nothing left
+                worker.ask("release")
         return self.result
 
     def prepare_ours(self) -> None:
@@ -68,7 +70,7 @@ class Layer:
         if chosen.note:
             return
         chosen.algorithm = chosen.facts["algorithm"]
-        others = [row for row in chosen.facts.pop("rows") if row != chosen.algorithm]
+        others = [row for row in chosen.facts["rows"] if row != chosen.algorithm]
         self.judged[chosen.algorithm] = self.output(chosen)
         for row in others:
             self.prepare_other(Timed("cnnfast", row))
@@ -83,7 +85,8 @@ class Layer:
             if once is not None:
                 self.turns.pop()
             if estimate > self.patience.call:
-                run.note, run.checked_on = f"about {estimate:.1f} s a call: not timed", f"{small.h}x{small.w}"
+                run.estimate, run.checked_on = estimate, f"{small.h}x{small.w}"
+                run.note = f"about {estimate:.1f} s a call: not timed"
                 self.judge_small(run, small)
         if not run.note:
             self.prepare(self.engines.ours, run, self.problem, "x")

@@ -12,13 +12,18 @@ LAGS = 1.05  # the choice of algorithm is questioned where another one is faster
 
 @dataclass
 class Timed:
-    """One engine, or one algorithm of cnnfast, on one problem. `seconds` is the median; None where `note` says why."""
+    """One engine, or one algorithm of cnnfast, on one problem. `seconds` is the median; None where `note` says why.
+
+    `bound_share` is the worst error over what it may be, `alarm_share` over what random data should give, `checked_on`
+    the smaller picture where that was judged; `difference` is a peer's from ours, over our largest value.
+    """
 
     engine: str
     algorithm: str = ""
     chosen: bool = False
     seconds: float | None = None
     fastest: float | None = None
+    estimate: float | None = None
     samples: int = 0
     note: str = ""
     bound_share: float | None = None

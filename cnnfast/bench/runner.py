@@ -102,7 +102,7 @@ def run(options: Options, watcher: Watcher) -> Outcome:
 
 def measure_layers(wanted: list[Problem], ready: Engines, outcome: Outcome, deadline: float, watcher: Watcher) -> None:
     """One layer after the other; each may take its share of the time that is left. Ctrl-C leaves out the rest."""
-    patience = Patience(0.25, 0.4) if outcome.options.quick else Patience(1.0, 1.5)
+    patience = Patience(0.04, 0.3) if outcome.options.quick else Patience(0.15, 1.0)
     watcher.start(len(wanted))
     for i, problem in enumerate(wanted):
         left = deadline - time.perf_counter()
@@ -160,6 +160,6 @@ def engines(threads: int, seats: list[found.Seat], outcome: Outcome) -> Iterator
                 worker.greet()
                 able.append(worker)
                 outcome.peers[worker.name] = worker.version
-            except (EngineError, OSError, TimeoutError) as error:
+            except (EngineError, OSError) as error:
                 outcome.peers[worker.name] = f"does not load: {error}"
         yield Engines(ours, reference, tuple(able))

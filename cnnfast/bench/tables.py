@@ -134,7 +134,12 @@ def others(result: Result, pick: Timed) -> str:
     for run in result.ours:
         if run.chosen or not pick.seconds:
             continue
-        parts.append(f"{run.algorithm} {run.seconds / pick.seconds:.2f}x" if run.seconds else f"{run.algorithm} slow")
+        if run.seconds:
+            parts.append(f"{run.algorithm} {run.seconds / pick.seconds:.2f}x")
+        else:
+            parts.append(
+                f"{run.algorithm} ~{run.estimate / pick.seconds:.0f}x" if run.estimate else f"{run.algorithm} failed"
+            )
     return ", ".join(parts) or "-"
 
 

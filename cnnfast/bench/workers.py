@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 WORKER = Path(__file__).parent / "peers" / "worker.py"
-START_S, ANSWER_S = 90.0, 120.0
+START_S, ANSWER_S = 90.0, 45.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CNNFAST_NUM_THREADS")
 # Freed memory stays in the process, for engines that allocate every output anew: page faults are not what we measure.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(2**26)}
@@ -48,6 +48,7 @@ class Worker:
     def __init__(self, name: str, threads: int, python: str = sys.executable) -> None:
         self.name, self.threads, self.python = name, threads, python
         self.version = self._gone = ""
+        self._prepared: list[dict[str, Any]] = []
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._process = self._start()
 
@@ -69,10 +70,11 @@ class Worker:
             EngineError: it cannot be loaded here.
         """
         self.version = self._receive(START_S)["version"]
-        self._pause()
+        self._signal("SIGSTOP")
 
     def ask(self, command: str, timeout: float = ANSWER_S, **request: Any) -> Answer:
-        """Let the engine run for one request. After a death or a silence it is started afresh, with nothing prepared.
+        """Let the engine run for one request. After a death or a silence it is started afresh, and what it had prepared
+        before that request is prepared again.
 
         Raises:
             EngineError: with the engine's own words, or how it ended.
@@ -80,29 +82,40 @@ class Worker:
         if self._gone:
             raise EngineError(self._gone)
         try:
-            self._signal("SIGCONT")
-            stdin = self._process.stdin
-            assert stdin is not None
-            stdin.write(json.dumps({"command": command, **request}) + "\n")
-            stdin.flush()
-            answer = self._receive(timeout)
-            self._pause()
-        except (OSError, TimeoutError) as error:
+            answer = self._exchange({"command": command, **request}, timeout)
+        except OSError as error:
             message = self._last_words(error)
             self._restart()
             raise EngineError(message) from error
-        except EngineError:
-            self._pause()
-            raise
+        if command == "prepare":
+            self._prepared.append(request)
+        elif command == "release":
+            self._prepared.clear()
         return answer
+
+    def _exchange(self, request: dict[str, Any], timeout: float) -> Answer:
+        """Wake the process, ask, and stop it again once it has answered."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        self._signal("SIGCONT")
+        stdin.write(json.dumps(request) + "\n")
+        stdin.flush()
+        try:
+            return self._receive(timeout)
+        finally:
+            self._signal("SIGSTOP")
 
     def _restart(self) -> None:
         """A fresh process; an engine that does not come back stays away, and every request says so."""
         self._kill()
+        self._log.seek(0)
+        self._log.truncate()
         self._process = self._start()
         try:
             self.greet()
-        except (EngineError, OSError, TimeoutError) as error:
+            for request in self._prepared:
+                self._exchange({"command": "prepare", **request}, ANSWER_S)
+        except (EngineError, OSError) as error:
             self._kill()
             self._gone = f"did not start again: {error}"
 
@@ -123,14 +136,14 @@ class Worker:
         """How the process ended, and the last line it wrote to stderr."""
         if isinstance(error, TimeoutError):
             return str(error)
-        code = self._process.wait(10)
+        try:
+            code = self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "closed its channel"
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return f"ended with {how}" + (f": {lines[-1][:200]}" if lines else "")
-
-    def _pause(self) -> None:
-        self._signal("SIGSTOP")
 
     def _signal(self, name: str) -> None:
         number: Mapping[str, int] = signal.__dict__

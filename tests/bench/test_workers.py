@@ -63,6 +63,14 @@ def test_a_death_is_reported_and_survived(ours: Worker, tmp_path: Path) -> None:
     assert prepare(ours, tmp_path)["once"]
 
 
+def test_what_was_prepared_is_prepared_again(ours: Worker, tmp_path: Path) -> None:
+    prepare(ours, tmp_path)
+    os.kill(ours.pid, signal.SIGKILL)
+    with pytest.raises(EngineError, match="SIGKILL"):
+        ours.ask("probe", kind="fma", bytes=0, seconds=0.001)
+    assert ours.ask("time", key="k", warm=0, samples=1, calls=1)["seconds"]
+
+
 def test_a_silence_is_reported_and_survived(ours: Worker, tmp_path: Path) -> None:
     prepare(ours, tmp_path)
     with pytest.raises(EngineError, match="no answer in 0 s"):
