@@ -47,7 +47,7 @@ def probe_turn(worker: Worker, kind: str, bytes_per_thread: int = 0, seconds: fl
     def take() -> list[float]:
         return [float(worker.ask("probe", kind=kind, bytes=bytes_per_thread, seconds=seconds)["rate"])]
 
-    return Turn(take, seconds + 0.01 + GAP_S)
+    return Turn(take, WARM_S + seconds + GAP_S)
 
 
 def in_turns(turns: list[Turn], seconds: float) -> int:

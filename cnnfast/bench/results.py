@@ -138,11 +138,13 @@ def kind_of(problem: Problem) -> str:
 
 
 def summarise(results: list[Result]) -> list[Summary]:
-    """One line for each kind of layer, in the order they first appear."""
+    """One line for each kind of layer, in the order they first appear, and one for all."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         if result.seconds is not None:
             groups.setdefault(kind_of(result.problem), []).append(result)
+    if len(groups) > 1:
+        groups["all"] = [result for members in groups.values() for result in members]
     return [_summary(group, members) for group, members in groups.items()]
 
 

@@ -122,19 +122,23 @@ def measure_layers(wanted: list[Problem], ready: Engines, outcome: Outcome, dead
 
 
 def schedule(options: Options) -> list[Problem]:
-    """What to measure, most telling first: the quick ones, then the networks in turns, so that all get their share.
+    """What to measure, most telling first: the quick ones, then the rest, each with the networks in turns, so that what
+    does not fit is missing everywhere a little.
 
     `only` decides alone where it is given; else `quick` takes the problems marked so.
     """
     chosen = problems.select(options.only)
-    if options.quick and not options.only:
-        chosen = [problem for problem in chosen if problem.quick]
+    quick = [problem for problem in chosen if problem.quick]
+    rest = [problem for problem in chosen if not problem.quick]
+    return in_turns(quick) + ([] if options.quick and not options.only else in_turns(rest))
+
+
+def in_turns(chosen: list[Problem]) -> list[Problem]:
+    """The first of each network, then the second of each, and so on."""
     networks: dict[str, list[Problem]] = {}
     for problem in chosen:
-        if not problem.quick:
-            networks.setdefault(problem.network, []).append(problem)
-    rest = [problem for row in zip_longest(*networks.values()) for problem in row if problem is not None]
-    return [problem for problem in chosen if problem.quick] + rest
+        networks.setdefault(problem.network, []).append(problem)
+    return [problem for row in zip_longest(*networks.values()) for problem in row if problem is not None]
 
 
 def least_seconds(problem: Problem, outcome: Outcome, peers: int) -> float:

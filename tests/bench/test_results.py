@@ -105,6 +105,7 @@ def test_summary_is_in_geometric_means() -> None:
     assert line.of_limit == pytest.approx(18.874368 / 20 / 2)
     assert line.worst_of_limit == pytest.approx(18.874368 / 20 / 4)
     assert line.worst_ratio == pytest.approx(0.9 / 4)
+    assert [each.group for each in summarise([conv(), pool()])] == ["conv2d 3x3", "max_pool2d", "all"]
 
 
 def test_tables_have_a_cell_for_every_column(tmp_path: Path) -> None:
