@@ -1,6 +1,7 @@
 """The command line: `cnnfast info | verify | explain | bench`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -26,7 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status: 0 well, 1 something was found wrong, 2 the arguments cannot be met."""
     arguments = parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `cnnfast info | head`: who reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, TypeError, ImportError, MemoryError, OSError) as error:
         print(f"{arguments.parser.prog}: error: {error}", file=sys.stderr)
         return 2

@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 
-from cnnfast.bench import problems, runner
+from cnnfast.bench import measure, problems, runner
 from cnnfast.bench.problem import Problem
 from cnnfast.bench.results import Result
 from cnnfast.bench.runner import Options, schedule
 from cnnfast.bench.workers import Worker
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "MOST_ROUNDS", measure.FEWEST_ROUNDS)
 
 
 class Quiet:

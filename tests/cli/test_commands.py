@@ -29,6 +29,18 @@ def test_info_tells_versions_and_isa() -> None:
         assert word in done.stdout
 
 
+def test_a_reader_that_has_had_enough_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-P", "-m", "cnnfast", "info"]
+    path = os.pathsep.join(os.path.abspath(each) for each in sys.path)
+    done = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": path}, text=True
+    )
+    os.close(write)
+    assert done.stderr == ""
+
+
 def test_version() -> None:
     assert run("--version").stdout == f"cnnfast {cnnfast.__version__}\n"
 
