@@ -1,0 +1,78 @@
+"""One problem: an op, its arrays and its attributes, all in NHWC, and the same in NCHW."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnnfast.ops.signatures import SIGNATURES
+
+Array = NDArray[Any]
+Kind = Literal["exact", "random", "special"]
+"""exact: small integers, whose sums are not rounded. special: NaN, infinities, -0 and denormals among the others."""
+
+IMAGES = ("x", "residual", "indices")
+VECTORS = ("bias", "depthwise_bias")
+
+
+@dataclass(frozen=True)
+class Case:
+    """`inputs` are the op's arrays by argument name, in NHWC; None where an optional one is left out.
+
+    `attributes` are keywords as a user writes them, `lowered` as the oracle takes them, both without the layout.
+    `large`: enough work for three threads.
+    """
+
+    seed: int
+    index: int
+    op: str
+    dtype: np.dtype[Any]
+    kind: Kind
+    large: bool
+    inputs: dict[str, Array | None]
+    attributes: dict[str, Any]
+    lowered: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """The op's name in the counts: pooling that also gives indices is counted apart."""
+        return f"{self.op}+indices" if self.attributes.get("return_indices") else self.op
+
+    @property
+    def x(self) -> Array:
+        x = self.inputs["x"]
+        assert x is not None
+        return x
+
+    @property
+    def y_dtype(self) -> np.dtype[Any]:
+        return SIGNATURES[self.op].dtypes[self.dtype]
+
+    def __str__(self) -> str:
+        shapes = " ".join(f"{name}{list(each.shape)}" for name, each in self.inputs.items() if each is not None)
+        settings = " ".join(f"{name}={value!r}" for name, value in self.attributes.items())
+        return f"{self.op} {self.dtype} {self.kind} {shapes} {settings}"
+
+
+def in_layout(case: Case, layout: str) -> dict[str, Array | None]:
+    """The case's arrays in the layout's order, contiguous."""
+    return {
+        name: None if array is None else np.ascontiguousarray(_reorder(case.op, name, array, layout))
+        for name, array in case.inputs.items()
+    }
+
+
+def _reorder(op: str, name: str, array: Array, layout: str) -> Array:
+    if layout == "NHWC" or name in VECTORS:
+        return array
+    if name in IMAGES:
+        return np.moveaxis(array, -1, 1)
+    if name == "depthwise_weight" or op == "depthwise_conv2d":  # (R, S, C, multiplier) to (C*multiplier, 1, R, S)
+        return np.transpose(array.reshape(*array.shape[:2], 1, -1), (3, 2, 0, 1))
+    return np.transpose(array, (3, 2, 0, 1))
+
+
+def to_nhwc(y: Array, layout: str) -> Array:
+    """An output in NHWC."""
+    return y if layout == "NHWC" else np.moveaxis(y, 1, -1)

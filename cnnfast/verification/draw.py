@@ -1,0 +1,70 @@
+"""A seeded case from its number: which op and dtype, then sizes chosen for what breaks kernels.
+
+Case i depends on the seed and i alone. Channel counts sweep every tail of 1..2 vectors of the widest ISA; maps are
+small, down to 1x1 and smaller than the kernel; strides, dilations and paddings differ per axis and side.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cnnfast.ops.signatures import FLOATS, SIGNATURES
+from cnnfast.verification import draw_conv, draw_pool
+from cnnfast.verification.case import Case
+from cnnfast.verification.sizes import Draw
+
+_DRAWERS: dict[str, Callable[[Draw], Case]] = {
+    "conv2d": draw_conv.conv2d,
+    "depthwise_conv2d": draw_conv.depthwise_conv2d,
+    "separable_conv2d": draw_conv.separable_conv2d,
+    "conv_transpose2d": draw_conv.conv_transpose2d,
+    "max_pool2d": draw_pool.window_pool,
+    "min_pool2d": draw_pool.window_pool,
+    "avg_pool2d": draw_pool.window_pool,
+    "lp_pool2d": draw_pool.window_pool,
+    "global_avg_pool2d": draw_pool.global_pool,
+    "global_max_pool2d": draw_pool.global_pool,
+    "adaptive_avg_pool2d": draw_pool.adaptive_pool,
+    "adaptive_max_pool2d": draw_pool.adaptive_pool,
+    "max_unpool2d": draw_pool.max_unpool2d,
+}
+
+# Shares of the cases: (float32, float64, each integer dtype). Ops whose cases fall into more groups get more.
+_SHARES = {
+    "conv2d": (20, 12, 1),
+    "depthwise_conv2d": (12, 8, 1),
+    "separable_conv2d": (8, 6, 0),
+    "conv_transpose2d": (12, 8, 0),
+    "max_pool2d": (8, 5, 2),
+    "min_pool2d": (4, 3, 1),
+    "avg_pool2d": (6, 4, 0),
+    "lp_pool2d": (5, 4, 0),
+    "global_avg_pool2d": (3, 2, 0),
+    "global_max_pool2d": (3, 2, 1),
+    "adaptive_avg_pool2d": (4, 3, 0),
+    "adaptive_max_pool2d": (6, 4, 2),
+    "max_unpool2d": (4, 3, 1),
+}
+
+
+def _schedule() -> tuple[tuple[str, np.dtype[np.generic]], ...]:
+    """One period of (op, dtype), each as often as its share, spread evenly."""
+    places = []
+    for op, signature in SIGNATURES.items():
+        for dtype in signature.dtypes:
+            share = _SHARES[op][list(FLOATS).index(dtype) if dtype in FLOATS else 2]
+            places += [((j + 0.5) / share, op, dtype) for j in range(share)]
+    return tuple((op, dtype) for _, op, dtype in sorted(places, key=lambda place: place[0]))
+
+
+SCHEDULE = _schedule()
+_LARGE_EVERY = 29
+
+
+def draw(seed: int, index: int) -> Case:
+    """The case of this seed and number."""
+    op, dtype = SCHEDULE[index % len(SCHEDULE)]
+    rng = np.random.default_rng((seed, index))
+    turn = index // len(SCHEDULE) * SCHEDULE.count((op, dtype)) + SCHEDULE[: index % len(SCHEDULE)].count((op, dtype))
+    large = dtype.kind == "f" and turn % _LARGE_EVERY == _LARGE_EVERY - 1
+    return _DRAWERS[op](Draw(rng, seed, index, op, dtype, turn, large))

@@ -1,0 +1,176 @@
+"""Cases of the convolutions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnfast.ops import options, shapes
+from cnnfast.ops.checks import Pair
+from cnnfast.verification.case import Array, Case
+from cnnfast.verification.sizes import Draw, Window, sized
+from cnnfast.verification.values import Values
+
+EXACT = (None, "relu", "relu6", ("leaky_relu", 0.5), ("leaky_relu", 0.25))
+"""Activations that keep exact sums exact."""
+
+
+def conv2d(d: Draw) -> Case:
+    window, mode = _window(d)
+    N, (H, W), (R, S) = d.batch(), window.size, window.kernel
+    groups, C, K = _channels(d)
+    values = d.values(R * S * C // groups)
+    inputs = {"x": values.images(N, H, W, C), "weight": values.weights(R, S, C // groups, K)}
+    return _finished(d, inputs, values, window, (N, *_size(window), K), {"groups": groups, "padding_mode": mode})
+
+
+def depthwise_conv2d(d: Draw) -> Case:
+    window, mode = _window(d)
+    N, (H, W), (R, S) = d.batch(), window.size, window.kernel
+    C, multiplier = _multiplied(d)
+    values = d.values(R * S)
+    inputs = {"x": values.images(N, H, W, C), "weight": values.weights(R, S, C, multiplier)}
+    return _finished(d, inputs, values, window, (N, *_size(window), C * multiplier), {"padding_mode": mode})
+
+
+def separable_conv2d(d: Draw) -> Case:
+    window, mode = _window(d)
+    N, (H, W), (R, S) = d.batch(), window.size, window.kernel
+    C, multiplier = _multiplied(d)
+    middle, K = C * multiplier, d.channels()
+    values = d.values(R * S * middle * 64)  # 64: the third factor of a product of products
+    between = _activation(d) if d.kind != "exact" else EXACT[d.among(0, 2)]
+    inputs = {
+        "x": values.images(N, H, W, C),
+        "depthwise_weight": values.weights(R, S, C, multiplier),
+        # Between the two float32 may have a zero where the oracle has 1e-60, and times infinity that is NaN.
+        "pointwise_weight": values.weights(1, 1, middle, K, finite=True),
+        "depthwise_bias": values.weights(middle) if d.chance(0.6) else None,
+    }
+    more = {"padding_mode": mode, "depthwise_activation": between}
+    case = _finished(d, inputs, values, window, (N, *_size(window), K), more)
+    case.lowered["depthwise_activation"] = options.activation("depthwise_activation", between)
+    return case
+
+
+def conv_transpose2d(d: Draw) -> Case:
+    groups, C, K = _channels(d)
+    kernel, dilation = d.kernel(), d.axes(8, 1, 1)
+    stride = d.axes(4, 4, 2, 1)
+    size = d.extents()[0] + 1, d.extents()[1] + 1
+    window, extra = _cropped(d, size, kernel, stride, dilation)
+    N, (H, W), (R, S) = d.batch(), size, kernel
+    values = d.values(R * S * C // groups)
+    inputs = {"x": values.images(N, H, W, C), "weight": values.weights(R, S, K // groups, C)}
+    P, Q = (
+        shapes.conv_transpose_size(n, kernel[i], stride[i], window.sides[i], extra[i], dilation[i])
+        for i, n in enumerate(size)
+    )
+    written = {} if window.padding == "same" else {"output_padding": d.written(extra)}
+    case = _finished(d, inputs, values, window, (N, P, Q, K), {"groups": groups} | written)
+    case.lowered["output_padding"] = extra
+    return case
+
+
+def _cropped(d: Draw, size: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Window, Pair]:
+    """A transposed convolution's padding, which leaves an output, and its output_padding."""
+    if d.chance(0.15):
+        same = [shapes.transpose_same_padding(kernel[i], stride[i], dilation[i]) for i in range(2)]
+        return (
+            Window(size, kernel, stride, dilation, "same", (same[0][0], same[1][0])),
+            (same[0][1], same[1][1]),
+        )
+    extra = d.among(0, stride[0] - 1), d.among(0, stride[1] - 1)
+    sides = []
+    for i in range(2):
+        full = (size[i] - 1) * stride[i] + shapes.dilated(kernel[i], dilation[i]) + extra[i]
+        most = full - 1 if d.chance(0.1) else min(full - 1, 2 * (kernel[i] // 2))
+        before = d.among(0, most // 2 if d.chance(0.8) else most)
+        sides.append((before, d.among(0, min(most - before, most // 2 + 1))))
+    padding = (sides[0], sides[1])
+    return Window(size, kernel, stride, dilation, padding, padding), extra
+
+
+def _size(w: Window) -> Pair:
+    """(P, Q) of a convolution."""
+    P, Q = (shapes.conv_size(w.size[i], w.kernel[i], w.stride[i], w.sides[i], w.dilation[i]) for i in range(2))
+    return P, Q
+
+
+def _finished(
+    d: Draw, inputs: Mapping[str, Array | None], values: Values, window: Window, y_shape: tuple[int, ...],
+    more: dict[str, Any],
+) -> Case:  # fmt: skip
+    """The rest that every convolution has: bias, residual, activation, and the attributes in both forms."""
+    # Whether a transposed tap that has no input adds a zero is not promised, and only a bias of -0 could tell.
+    bias = values.addends(y_shape[3], zero_sign=d.op != "conv_transpose2d") if d.chance(0.6) else None
+    residual = values.addends(*y_shape) if d.dtype.kind == "f" and d.chance(0.3) else None
+    activation = _activation(d)
+    lowered = {
+        "stride": window.stride, "padding": window.sides, "dilation": window.dilation,
+        "activation": options.activation("activation", activation),
+    } | {name: value for name, value in more.items() if name in ("groups", "padding_mode")}  # fmt: skip
+    attributes = {
+        "stride": d.written(window.stride), "padding": window.padding, "dilation": d.written(window.dilation),
+        "activation": activation,
+    } | more  # fmt: skip
+    return d.case({**inputs, "bias": bias, "residual": residual}, attributes, lowered)
+
+
+def _activation(d: Draw) -> Any:
+    if d.dtype.kind != "f":
+        return EXACT[d.among(0, 2)]
+    if d.kind == "exact" and d.chance(0.8):
+        return EXACT[d.pick(3, 1, 1, 1, 1)]
+    if d.chance(0.3):
+        return None
+    return [*options.ACTIVATIONS, ("leaky_relu", 0.2), ("leaky_relu", -0.3)][d.among(0, len(options.ACTIVATIONS) + 1)]
+
+
+def _channels(d: Draw) -> tuple[int, int, int]:
+    """(groups, C, K): one group, some groups, or one a channel."""
+    way = d.pick(0.55, 0.2, 0.25)
+    if way == 0:
+        return 1, d.few(), d.channels()
+    if way == 1:
+        groups = d.among(2, 4)
+        return groups, groups * d.few(), groups * d.channels()
+    C, multiplier = _multiplied(d)
+    return C, C, C * multiplier
+
+
+def _multiplied(d: Draw) -> tuple[int, int]:
+    """(C, multiplier) of a depthwise convolution."""
+    multiplier = 1 + d.pick(6, 2, 1, 1)
+    return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
+
+
+def _window(d: Draw) -> tuple[Window, str]:
+    """A window and a padding mode that its padding allows."""
+    kernel, stride, dilation = d.kernel(), d.axes(6, 3, 1, 0.5), d.axes(8, 1, 1)
+    if d.large:
+        stride, dilation = (1, 1), (1, 1)
+    mode = options.PADDING_MODES[d.pick(0.64, 0.12, 0.12, 0.12)]
+    padding = _padding(d, kernel)
+    least = (1, 1)
+    if mode in ("reflect", "circular") and not isinstance(padding, str):
+        most = int(np.max(padding))
+        least = most + 1, most + 1
+    window = sized(d, kernel, stride, dilation, padding, least)
+    limits = [n - 1 if mode == "reflect" else n for n in window.size]
+    if mode != "replicate" and any(max(window.sides[i]) > limits[i] for i in range(2)):
+        mode = "zeros"
+    return window, mode
+
+
+def _padding(d: Draw, kernel: Pair) -> Any:
+    """In every form, now and then larger than the kernel."""
+    form = d.pick(0.2, 0.2, 0.15, 0.25, 0.12, 0.08)
+    most = max(kernel) + 2 if d.chance(0.15) else max(kernel) - 1
+    if form == 1:
+        return d.among(0, most)
+    if form == 2:
+        return d.among(0, most), d.among(0, most)
+    if form == 3:
+        return (d.among(0, most), d.among(0, most)), (d.among(0, most), d.among(0, most))
+    return ["valid" if d.chance(0.5) else 0, 0, 0, 0, "same", kernel[0] // 2][form]

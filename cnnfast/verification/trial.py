@@ -1,0 +1,191 @@
+"""One case, tried on every instruction set, algorithm and layout, judged by the oracle, and held to its promises.
+
+The promises (same bits): across layouts, algorithms of a chain and instruction sets with FMA; from a plan and from one
+call; on 1, 2 and 3 threads; for an image alone and in its batch; whatever the alignment; run after run.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from cnnfast.backends import native
+from cnnfast.ops import dispatch
+from cnnfast.verification import expected, judge
+from cnnfast.verification.case import Array, Case, in_layout
+from cnnfast.verification.run import Call, Output, Problem, make_plan, plannable, run
+
+LAYOUTS = ("NHWC", "NCHW")
+WITHOUT_FMA = ("baseline",)
+
+Combination = tuple[str, str, str]
+"""(ISA, algorithm, layout)"""
+
+
+class Trial:
+    """The trial of one case. After `go`: `counts` of judged runs by (op, algorithm, layout, dtype, ISA), `promises`
+    kept or broken by name, and what was wrong, by the part of the contract it breaks."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.counts: Counter[tuple[str, str, str, str, str]] = Counter()
+        self.promises: Counter[str] = Counter()
+        self.out_of_bound: list[str] = []
+        self.broken: list[str] = []
+        self.other: list[str] = []
+        self._inputs = {layout: in_layout(case, layout) for layout in LAYOUTS}
+        self._approved: list[tuple[bool, Output]] = []
+        self._outputs: dict[Combination, Output] = {}
+
+    def go(self) -> "Trial":
+        try:
+            self._right = expected.expected(self.case)
+        except Exception as error:
+            self.other.append(f"the oracle: {type(error).__name__}: {error}")
+            return self
+        pristine = {layout: _bytes(inputs) for layout, inputs in self._inputs.items()}
+        with restored_settings():
+            native.set_num_threads(1)
+            for isa in native.isas():
+                native.set_isa(isa)
+                for algorithm in _algorithms(self.case):
+                    for layout in LAYOUTS:
+                        self._combination((isa, algorithm, layout))
+            if self._outputs:
+                self._more()
+        if any(_bytes(inputs) != pristine[layout] for layout, inputs in self._inputs.items()):
+            self.other.append("an input was modified")
+        return self
+
+    @property
+    def failures(self) -> list[str]:
+        return self.out_of_bound + self.broken + self.other
+
+    def _combination(self, at: Combination) -> None:
+        output = self._run(at, " ".join(at))
+        if output is None:
+            return
+        isa, algorithm, layout = at
+        self._outputs[at] = output
+        if output.y.size:
+            self.counts[self.case.label, algorithm, layout, self.case.dtype.name, isa] += 1
+        other = {name: at for name, at in _counterparts(at, self._outputs)}
+        for name, counterpart in other.items():
+            self._compare(name, output, self._outputs[counterpart], f"{' '.join(at)} and {' '.join(counterpart)}")
+
+    def _run(self, at: Combination, told: str, **how: Any) -> Output | None:
+        """Run and judge; None where the algorithm does not take the problem, or no output came."""
+        isa, algorithm, layout = at
+        inputs = how.pop("inputs", self._inputs[layout])
+        shape = (inputs["x"].shape[0], *self._right.value.shape[1:])
+        try:
+            output = run(self.case, inputs, shape, Call(layout, algorithm, **how))
+        except Problem as problem:
+            self.other.append(f"{told}: {problem}")
+            return None
+        except Exception as error:
+            if not str(error).startswith(f'algorithm "{algorithm}" does not take this problem'):
+                self.other.append(f"{told}: {type(error).__name__}: {error}")
+            return None
+        if shape == self._right.value.shape:
+            self._judge(output, isa, told)
+        return output
+
+    def _judge(self, output: Output, isa: str, told: str) -> None:
+        """Bits that were right before are right."""
+        fused = isa not in WITHOUT_FMA
+        if any(fused >= looser and _same(output, approved) for looser, approved in self._approved):
+            return
+        fault = judge.fault(output.y, output.indices, self._right, fused)
+        if fault:
+            self.out_of_bound.append(f"{told}: {fault}")
+        else:
+            self._approved.append((fused, output))
+
+    def _compare(self, promise: str, output: Output, other: Output, told: str) -> None:
+        self.promises[promise] += 1
+        # A transposed tap without input may be left out or add a zero, which turns -0 (an underflow) into +0.
+        signed_zeros = promise != "algorithms" or self.case.op != "conv_transpose2d"
+        if not _same(output, other, signed_zeros):
+            count = judge.different(output.y, other.y).sum()
+            self.broken.append(f"{promise}: {told} differ in {count} of {output.y.size} numbers")
+
+    def _more(self) -> None:
+        """The promises that one combination, drawn by the case's number, stands for."""
+        combinations = sorted(self._outputs)
+        at = combinations[self.case.index % len(combinations)]
+        output = self._outputs[at]
+        native.set_isa(at[0])
+        plan = make_plan(self.case, self._inputs[at[2]], at[2], at[1]) if plannable(self.case) else None
+        first = self._same(output, at, "a plan and one call", plan=plan) if plan else output
+        if first is None:
+            return
+        self._same(first, at, "run after run", plan=plan)
+        self._same(first, at, "any alignment", plan=plan, offset=1 + self.case.index % 15)
+        self._same_alone(first, at, plan)
+        if self.case.large:
+            for threads in (2, 3):
+                native.set_num_threads(threads)
+                self._same(first, at, "any number of threads", plan=plan)
+
+    def _same(self, output: Output, at: Combination, promise: str, **how: Any) -> Output | None:
+        again = self._run(at, f"{' '.join(at)}, {promise}", **how)
+        if again is not None:
+            self._compare(promise, again, output, " ".join(at))
+        return again
+
+    def _same_alone(self, whole: Output, at: Combination, plan: Any) -> None:
+        N = self.case.x.shape[0]
+        if N < 2:
+            return
+        image = slice(self.case.index % N, self.case.index % N + 1)
+        inputs = {
+            name: array[image] if array is not None and name in ("x", "residual", "indices") else array
+            for name, array in self._inputs[at[2]].items()
+        }
+        alone = self._run(at, f"{' '.join(at)}, alone", plan=plan, inputs=inputs)
+        if alone is not None:
+            part = Output(whole.y[image], None if whole.indices is None else whole.indices[image])
+            self._compare("alone and in a batch", alone, part, " ".join(at))
+
+
+def _algorithms(case: Case) -> tuple[str, ...]:
+    return ("scatter",) if case.op == "max_unpool2d" else (*dispatch.algorithms(case.op), "auto")
+
+
+def _counterparts(at: Combination, known: dict[Combination, Output]) -> Iterator[tuple[str, Combination]]:
+    """For each promise the first combination that differs from `at` in that alone."""
+    isa, algorithm, layout = at
+    seen = set()
+    for other in known:
+        differs = [other[0] != isa, other[1] != algorithm, other[2] != layout]
+        name = ("instruction sets", "algorithms", "layouts")[differs.index(True)] if sum(differs) == 1 else None
+        if name is None or name in seen:
+            continue
+        if name == "instruction sets" and (isa in WITHOUT_FMA or other[0] in WITHOUT_FMA):
+            continue
+        seen.add(name)
+        yield name, other
+
+
+def _same(a: Output, b: Output, signed_zeros: bool = True) -> bool:
+    if not judge.same_bits(a.y, b.y) and (signed_zeros or not judge.same_bits(a.y + 0, b.y + 0)):
+        return False
+    return a.indices is None or b.indices is None or np.array_equal(a.indices, b.indices)
+
+
+def _bytes(inputs: dict[str, Array | None]) -> list[bytes]:
+    return [each.tobytes() for each in inputs.values() if each is not None]
+
+
+@contextmanager
+def restored_settings() -> Iterator[None]:
+    """The threads and the instruction set stay as the caller has them."""
+    isa, threads = native.isa(), native.get_num_threads()
+    try:
+        yield
+    finally:
+        native.set_isa(isa)
+        native.set_num_threads(threads)

@@ -1,0 +1,131 @@
+"""`cnnfast.verify` on this machine, and what its cases are made of."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.backends import native
+from cnnfast.ops import dispatch
+from cnnfast.ops.signatures import FLOATS, SIGNATURES
+from cnnfast.verification import Report, draw, verify
+from cnnfast.verification.case import Case, in_layout, to_nhwc
+from cnnfast.verification.draw import SCHEDULE
+from cnnfast.verification.run import PLANNERS, make_plan
+
+ENOUGH_FOR_THREE = 3 * 8.0
+"""Nominal microseconds: csrc/plan/run.c's WORTH_A_THREAD for each."""
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return verify(cases=1500, seed=20)
+
+
+def test_nothing_is_wrong(report: Report) -> None:
+    assert report, str(report)
+
+
+def test_every_group_is_tried(report: Report) -> None:
+    """Every op, dtype, layout and ISA; and every row of a table for the floats at least."""
+    tried = {(group[0].partition("+")[0], *group[1:]) for group in report.counts}
+    for op, signature in SIGNATURES.items():
+        rows = () if op == "max_unpool2d" else dispatch.algorithms(op)
+        for dtype in signature.dtypes:
+            for algorithm in rows if dtype in FLOATS else rows[-1:]:
+                for layout in ("NHWC", "NCHW"):
+                    for isa in native.isas():
+                        assert (op, algorithm, layout, dtype.name, isa) in tried
+
+
+def test_shares_of_the_kinds(report: Report) -> None:
+    assert report.kinds["exact"] >= 0.3 * report.cases
+    assert report.kinds["special"] >= 0.1 * report.cases
+
+
+def test_every_promise_is_tried(report: Report) -> None:
+    promises = {
+        "layouts", "algorithms", "a plan and one call", "run after run", "any alignment", "alone and in a batch",
+        "any number of threads",
+    }  # fmt: skip
+    if {"avx2", "avx512"} <= set(native.isas()):
+        promises.add("instruction sets")
+    assert {name for name, count in report.promises.items() if count >= 20} == promises
+
+
+def test_settings_are_left_alone() -> None:
+    before = native.isa(), native.get_num_threads()
+    verify(cases=3, seed=1)
+    assert (native.isa(), native.get_num_threads()) == before
+
+
+def test_twenty_thousand_cases_are_fifty_of_each() -> None:
+    """50 cases with an output for each op x algorithm x dtype; each runs on every layout and ISA."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for index in range(20_000):
+        case = draw(0, index)
+        if case.x.size:
+            counts[case.label, case.dtype.name, "any"] += 1
+            if case.op == "conv2d" and case.dtype in FLOATS and case.attributes["groups"] == case.x.shape[3]:
+                counts[case.label, case.dtype.name, "depthwise"] += 1
+    assert len(counts) == sum(len(signature.dtypes) for signature in SIGNATURES.values()) + 2 * 9 + 2
+    assert min(counts.values()) >= 50, counts.most_common()[-5:]
+
+
+def test_a_case_is_its_seed_and_number() -> None:
+    assert str(draw(3, 17)) == str(draw(3, 17))
+    assert draw(3, 17).x.tobytes() == draw(3, 17).x.tobytes() != draw(4, 17).x.tobytes()
+
+
+def test_channels_sweep_every_tail() -> None:
+    swept = {
+        draw(0, index).x.shape[3]
+        for index in range(34 * len(SCHEDULE))
+        if SCHEDULE[index % len(SCHEDULE)] == ("max_pool2d", np.float32)
+    }
+    assert set(range(1, 34)) <= swept
+
+
+@pytest.mark.parametrize("op", SIGNATURES)
+def test_large_cases_are_worth_three_threads(op: str) -> None:
+    numbers = (index for index in range(40 * len(SCHEDULE)) if SCHEDULE[index % len(SCHEDULE)][0] == op)
+    case = next(case for case in (draw(0, index) for index in numbers) if case.large)
+    assert _cost(case) >= ENOUGH_FOR_THREE, str(case)
+
+
+def _cost(case: Case) -> float:
+    """The least of its algorithms', in nominal microseconds."""
+    if case.op in PLANNERS:
+        plan = make_plan(case, in_layout(case, "NHWC"), "NHWC", "auto")
+        return min(row.cost for row in plan.explain().candidates if row.accepts)
+    if case.op == "max_unpool2d":
+        info = native.plan_max_unpool2d(case.x.shape, case.lowered["output_size"], dtype=case.dtype.name).info()
+    else:
+        settings = dict(case.lowered)
+        if case.op.startswith("global"):
+            settings["output_size"] = (1, 1)
+        if "padding" in settings:
+            settings["padding"] = tuple(np.ravel(settings["padding"]).tolist())
+        kind = next(kind for kind in ("max", "min", "avg", "lp") if f"{kind}_pool" in case.op)
+        info = native.plan_pool2d(case.x.shape, dtype=case.dtype.name, kind=kind, **settings).info()
+    return min(float(row["cost"]) for row in info["candidates"] if row["accepts"])
+
+
+def test_layouts_hold_the_same_numbers() -> None:
+    case = draw(0, next(i for i, (op, _) in enumerate(SCHEDULE) if op == "depthwise_conv2d"))
+    weight = case.inputs["weight"]
+    assert weight is not None
+    R, S, C, multiplier = weight.shape
+    other = in_layout(case, "NCHW")
+    assert other["x"] is not None
+    assert np.array_equal(to_nhwc(other["x"], "NCHW"), case.x, equal_nan=True)
+    assert other["weight"] is not None
+    assert other["weight"].shape == (C * multiplier, 1, R, S)
+    assert np.array_equal(other["weight"][-1, 0], weight[:, :, -1, -1], equal_nan=True)
+
+
+@pytest.mark.parametrize(("cases", "seed", "error"), [(0, 0, ValueError), (1, -1, ValueError), (1.0, 0, TypeError)])
+def test_bad_arguments(cases: int, seed: int, error: type[Exception]) -> None:
+    with pytest.raises(error, match="must be"):
+        cnnfast.verify(cases, seed)
