@@ -11,7 +11,7 @@ import numpy as np
 from cnnfast.backends import native
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.signatures import SIGNATURES
+from cnnfast.ops.signatures import NAMES, SIGNATURES
 
 
 def algorithm(op: str, value: object) -> str | None:
@@ -38,7 +38,7 @@ def native_plan(
     arrays.check_fits("an image of the output", y_shape[1:], SIGNATURES[op].dtypes[dtype])
     shape = max(1, x_shape[0]), *x_shape[1:]  # an image to judge by, also where the batch is empty
     try:
-        return getattr(native, f"plan_{SIGNATURES[op].table}")(shape, *args, dtype=dtype.name, **problem)
+        return getattr(native, f"plan_{SIGNATURES[op].table}")(shape, *args, dtype=NAMES[dtype], **problem)
     except ValueError as error:
         algorithm = problem.get("algorithm")
         if algorithm is None:

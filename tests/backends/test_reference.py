@@ -142,6 +142,13 @@ def test_a_negative_input_is_not_beaten_by_padding() -> None:
     assert (reference.min_pool2d(-x, **options) == 5).all()
 
 
+def test_ceil_mode_drops_the_window_in_the_padding() -> None:
+    """Size 3, kernel 2, stride 2, padding 1: a third window would start at 3, behind the input."""
+    x = np.arange(3.0).reshape(1, 3, 1, 1)
+    options: dict[str, Any] = {"kernel_size": (2, 1), "stride": (2, 1), "padding": ((1, 1), (0, 0)), "ceil_mode": True}
+    assert reference.max_pool2d(x, **options).ravel().tolist() == [0, 2]
+
+
 def test_average_divisors() -> None:
     """Of ones: inside / (inside + padding), the ceil_mode overhang never counted."""
     x = np.ones((1, 4, 1, 1))

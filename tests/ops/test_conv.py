@@ -226,6 +226,12 @@ def test_overflow_is_judged_by_what_x_holds() -> None:
         cnnfast.plan_conv2d(x.shape, weight, dtype="int8")
     with pytest.raises(ValueError, match="weight must keep every sum within int32"):
         cnnfast.conv2d(x + 5, weight)
+    with pytest.raises(ValueError, match="weight must keep every sum within int32"):
+        cnnfast.conv2d(np.full_like(x, -8), weight)
+    one, limit = np.ones((1, 1, 1, 1), np.int8), np.full((1, 1, 1, 1), 2**31 - 2)
+    assert cnnfast.conv2d(one, limit, np.array([1])).item() == 2**31 - 1
+    with pytest.raises(ValueError, match="and bias 2"):
+        cnnfast.conv2d(one, limit, np.array([-2]))
     largest = np.full((1, 1, 1, 2), 2**62, np.int64)
     with pytest.raises(ValueError, match=r"within int64.*beyond 9223372036854775807"):
         cnnfast.conv2d(largest, np.ones((1, 1, 2, 1), np.int64))
