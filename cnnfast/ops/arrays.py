@@ -70,9 +70,10 @@ def as_weight(name: str, value: object, dtype: np.dtype[Any], dtypes: Dtypes) ->
 
 def contiguous(name: str, array: Array, dtype: np.dtype[Any] | None = None) -> Array:
     """array itself where it is C-contiguous, aligned and of `dtype`, else such a copy."""
-    if array.flags.c_contiguous and array.flags.aligned and dtype in (None, array.dtype):
+    wanted = array.dtype if dtype is None else dtype  # never `dtype == None`: NumPy reads None as float64
+    if array.flags.c_contiguous and array.flags.aligned and array.dtype == wanted:
         return array
-    copy = allocate(f"a contiguous copy of {name}", array.shape, dtype or array.dtype)
+    copy = allocate(f"a contiguous copy of {name}", array.shape, wanted)
     np.copyto(copy, array, casting="same_kind")
     return copy
 

@@ -189,7 +189,5 @@ def _window(
 ) -> Geometry:  # fmt: skip
     sides = shapes.resolve(padding, size, kernel, stride, dilation)
     shapes.check_padding_mode(padding_mode, sides, size)
-    P, Q = (
-        shapes.conv_size(size[i], kernel[i], stride[i], sides[i], dilation[i], shapes.AXES[i]) for i in range(2)
-    )
+    P, Q = (shapes.conv_size(size[i], kernel[i], stride[i], sides[i], dilation[i], shapes.AXES[i]) for i in range(2))
     return Geometry(sides, (0, 0), filters, shapes.join(N, P, Q, filters, layout))

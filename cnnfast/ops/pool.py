@@ -202,9 +202,7 @@ def run_pool(
 ) -> tuple[Array, Array | None]:
     """Run a pool's native plan: y, and the indices where they are wanted."""
     indices = arrays.allocate("the indices", y_shape, np.int64) if indexed else None
-    y = dispatch.execute(
-        plan, x, y_shape, SIGNATURES[op].dtypes[x.dtype], out=out, indices=indices, inputs=(("x", x),)
-    )
+    y = dispatch.execute(plan, x, y_shape, SIGNATURES[op].dtypes[x.dtype], out=out, indices=indices, inputs=(("x", x),))
     return y, indices
 
 

@@ -128,9 +128,7 @@ def check_padding_mode(mode: str, padding: Sides, size: Pair) -> None:
     for sides, n, axis in zip(padding, size, AXES, strict=True):
         limit = n - 1 if mode == "reflect" else n
         if max(sides) > limit:
-            raise ValueError(
-                f'padding must be <= {limit} for padding_mode "{mode}" with {axis} {n}, got {max(sides)}'
-            )
+            raise ValueError(f'padding must be <= {limit} for padding_mode "{mode}" with {axis} {n}, got {max(sides)}')
 
 
 def unpool_size(size: int, kernel: int, stride: int, padding: int, axis: str = "height") -> int:

@@ -121,6 +121,15 @@ def test_activations(name: str | None, value: float, expected: float) -> None:
     assert np.isnan(reference.activate(np.array([np.nan]), (name, 0.1))).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "below", "above"),
+    [("relu", 0, math.inf), ("relu6", 0, 6), ("leaky_relu", -math.inf, math.inf), ("sigmoid", 0, 1), ("tanh", -1, 1),
+     ("gelu", 0, math.inf), ("silu", 0, math.inf), ("hardswish", 0, math.inf)],
+)  # fmt: skip
+def test_activations_at_infinity(name: str, below: float, above: float) -> None:
+    assert reference.activate(np.array([-math.inf, math.inf]), (name, 0.1)).tolist() == [below, above]
+
+
 def test_max_lets_nan_win_and_knows_where() -> None:
     x = np.array([[1, np.nan, 5], [np.nan, 2, 3]]).reshape(1, 2, 3, 1)
     y, index = reference.max_pool2d(x, kernel_size=(2, 2), stride=(1, 1), return_indices=True)

@@ -49,9 +49,7 @@ def test_conv_transpose_same_grows_by_the_stride(x: np.ndarray, rng: np.random.G
     weight = rng.integers(-9, 9, (3, 1, 5, 4)).astype(np.float32)
     y = cnnfast.conv_transpose2d(x, weight, stride=(2, 3), padding="same")
     assert y.shape == (2, 14, 18, 5)
-    expected = reference.conv_transpose2d(
-        x, weight, stride=(2, 3), padding=((0, 1), (0, 0)), output_padding=(0, 2)
-    )
+    expected = reference.conv_transpose2d(x, weight, stride=(2, 3), padding=((0, 1), (0, 0)), output_padding=(0, 2))
     assert np.array_equal(y, expected)
 
 
@@ -67,9 +65,15 @@ def test_weights_are_cast_to_the_dtype_of_x(x: np.ndarray, weight: np.ndarray) -
     y = cnnfast.conv2d(x, weight.astype(np.float64), np.ones(6), residual=np.ones((2, 5, 5, 6)))
     assert y.dtype == np.float32
     assert np.array_equal(y, expected)
-    assert cnnfast.conv2d(x.astype(np.float64), weight).dtype == np.float64
-    small, wide = x.astype(np.int8), weight.astype(np.int64)
-    assert np.array_equal(cnnfast.conv2d(small, wide), cnnfast.conv2d(small, weight.astype(np.int16)))
+    wide = cnnfast.conv2d(x.astype(np.float64), weight, np.ones(6, np.float32), residual=np.ones(y.shape, np.float32))
+    assert wide.dtype == np.float64
+    assert np.array_equal(wide, expected)
+    small = x.astype(np.int8)
+    for kind in (np.int8, np.int16, np.uint32, np.int64):
+        positive = np.abs(weight)
+        assert np.array_equal(
+            cnnfast.conv2d(small, positive.astype(kind)), reference.conv2d(small, positive.astype(int))
+        )
 
 
 def unaligned(array: np.ndarray) -> np.ndarray:
@@ -239,14 +243,12 @@ def test_overflow_is_judged_by_what_x_holds() -> None:
         cnnfast.conv2d(np.ones((1, 1, 1, 1), np.int64), np.full((1, 1, 1, 1), -(2**63)))
 
 
-def test_precision_from_the_environment(
-    x: np.ndarray, weight: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_precision_from_the_environment(x: np.ndarray, weight: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CNNFAST_PRECISION", "strict")
     assert cnnfast.conv2d(x, weight).shape == (2, 5, 5, 6)
     monkeypatch.setenv("CNNFAST_PRECISION", "sloppy")
     assert cnnfast.conv2d(x, weight, precision="fast").shape == (2, 5, 5, 6)
-    with pytest.raises(ValueError, match=r'CNNFAST_PRECISION must be one of .* got .sloppy'):
+    with pytest.raises(ValueError, match=r"CNNFAST_PRECISION must be one of .* got .sloppy"):
         cnnfast.conv2d(x, weight)
 
 

@@ -54,9 +54,7 @@ def test_same_padding_of_a_dilated_window(x: np.ndarray) -> None:
     """More than half of the window, which is right here: the rule is about the effective kernel."""
     y = cnnfast.max_pool2d(x, 3, 1, padding="same", dilation=2)
     sides = ((2, 2), (2, 2))
-    assert np.array_equal(
-        y, reference.max_pool2d(x, kernel_size=(3, 3), stride=(1, 1), padding=sides, dilation=(2, 2))
-    )
+    assert np.array_equal(y, reference.max_pool2d(x, kernel_size=(3, 3), stride=(1, 1), padding=sides, dilation=(2, 2)))
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -80,9 +78,7 @@ def test_nan_and_infinity(layout: str) -> None:
     x = np.repeat(x[None, :, :, None], 19, axis=3)  # a vector and its tail
     x = x if layout == "NHWC" else np.ascontiguousarray(np.moveaxis(x, 3, 1))
     y, index = cnnfast.max_pool2d(x, 2, return_indices=True, layout=layout)
-    expected, where = reference.max_pool2d(
-        x, kernel_size=(2, 2), stride=(2, 2), return_indices=True, layout=layout
-    )
+    expected, where = reference.max_pool2d(x, kernel_size=(2, 2), stride=(2, 2), return_indices=True, layout=layout)
     assert np.array_equal(y, expected, equal_nan=True)
     assert np.array_equal(index, where)
     assert np.isnan(y).sum() == 19

@@ -13,7 +13,7 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])  # NumPy has no erf
 
 
 def activate(y: Array, activation: Activation) -> Array:
-    """`activation` = (name or None, alpha) of every element; NaN gives NaN.
+    """`activation` = (name or None, alpha) of every element; NaN gives NaN, an infinity the limit.
 
     >>> activate(np.array([-2.0, 3.0]), ("leaky_relu", 0.5)).tolist()
     [-1.0, 3.0]
@@ -29,9 +29,20 @@ def sigmoid(y: Array) -> Array:
     return np.asarray(np.where(y >= 0, 1, small) / (1 + small))
 
 
-def _gelu(y: Array) -> Array:
-    """y * Phi(y), arXiv:1606.08415; erfc keeps the digits of the negative tail."""
-    return y * (0.5 * np.asarray(_erfc(-y / math.sqrt(2))))
+def _gated(y: Array, gate: Array) -> Array:
+    """y * gate, and at -inf its limit: the gate falls to 0 faster than y grows. (torch gives NaN there.)"""
+    return np.where(np.isneginf(y), -0.0, y * gate)
+
+
+def _phi(y: Array) -> Array:
+    """The normal distribution function, erfc(z)/2 with z = -y/sqrt(2); erfc keeps the digits of the negative tail.
+
+    There the relative error of z grows z**2 times, so what rounding takes from z comes back by erfc's derivative.
+    """
+    exact_z = -y.astype(np.longdouble) / np.sqrt(np.longdouble(2))
+    z = exact_z.astype(np.float64)
+    rest = np.where(np.isfinite(z), exact_z - z, 0).astype(np.float64)
+    return 0.5 * (np.asarray(_erfc(z)) - 2 / math.sqrt(math.pi) * np.exp(-(z**2)) * rest)
 
 
 _DEFINITIONS: dict[str, Callable[[Array, float], Array]] = {
@@ -40,7 +51,7 @@ _DEFINITIONS: dict[str, Callable[[Array, float], Array]] = {
     "leaky_relu": lambda y, alpha: np.where(y > 0, y, alpha * y),
     "sigmoid": lambda y, _: sigmoid(y),
     "tanh": lambda y, _: np.tanh(y),
-    "gelu": lambda y, _: _gelu(y),
-    "silu": lambda y, _: y * sigmoid(y),  # arXiv:1702.03118
-    "hardswish": lambda y, _: y * np.clip(y + 3, 0, 6) / 6,  # arXiv:1905.02244
+    "gelu": lambda y, _: _gated(y, _phi(y)),  # arXiv:1606.08415
+    "silu": lambda y, _: _gated(y, sigmoid(y)),  # arXiv:1702.03118
+    "hardswish": lambda y, _: _gated(y, np.clip(y + 3, 0, 6) / 6),  # arXiv:1905.02244
 }
