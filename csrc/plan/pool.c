@@ -76,6 +76,14 @@ static cnnfast_status make_spans(const cnnfast_pool2d *d, window *g, span **to) 
     return CNNFAST_OK;
 }
 
+/* The columns between those that padding or ceil_mode cut. */
+static void find_whole(pool2d_problem *p) {
+    const int64_t S = p->g.S;
+    while (p->whole_begin < p->g.Q && (p->cols[p->whole_begin].taps != S || p->cols[p->whole_begin].extent != S)) p->whole_begin++;
+    p->whole_end = p->whole_begin;
+    while (p->whole_end < p->g.Q && p->cols[p->whole_end].taps == S && p->cols[p->whole_end].extent == S) p->whole_end++;
+}
+
 cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **to, const cnnfast_pool2d *d) {
     *to = NULL;
     cnnfast_status status = check_pool(d);
@@ -96,6 +104,7 @@ cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **to, const cnnfast_pool2d *d) {
     plan->rows_per_image = g.P;
     plan->problem.pool = (pool2d_problem){.g = g, .kind = d->kind, .norm = d->norm, .with_indices = d->with_indices != 0,
                                           .rows = plan->spans, .cols = plan->spans + g.P};
+    if (d->output_size[0] <= 0 && d->output_size[1] <= 0) find_whole(&plan->problem.pool);
     return plan_finish(to, plan, plan_choose(plan, d->algorithm));
 }
 

@@ -1,10 +1,12 @@
 /* The words an ISA may do better, in portable form.
  *   v_load_n / v_store_n   the first n lanes, touching no byte beyond them; the other lanes read as zero
+ *   v_fma(a, b, c)         a*b + c, in one rounding where the ISA has FMA
  *   v_select(m, a, b)      a where m is all ones, b where it is zero
  *   v_at_least(v, lo)      v < lo ? lo : v, so NaN and -0 stay as they are
  *   v_at_most(v, hi)       v > hi ? hi : v, likewise
  *   v_greater(v, best)     v > best ? v : best, so `best` where either is NaN
  *   v_lesser(v, best)      v < best ? v : best, likewise
+ *   v_any(m)               whether any lane is set
  */
 INLINE vec v_load_n(const real *p, int n) {
     real lane[LANES] = {0};
@@ -16,8 +18,16 @@ INLINE void v_store_n(real *p, vec v, int n) {
     v_store(lane, v);
     for (int i = 0; i < n; i++) p[i] = lane[i];
 }
+/* One rounding where the ISA has FMA: the build contracts it. */
+INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 INLINE vec v_select(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
 INLINE vec v_at_least(vec v, vec lo) { return v_select(v < lo, lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return v_select(v > hi, hi, v); }
 INLINE vec v_greater(vec v, vec best) { return v_select(v > best, v, best); }
 INLINE vec v_lesser(vec v, vec best) { return v_select(v < best, v, best); }
+INLINE int v_any(mask m) {
+    typedef int64_t words __attribute__((vector_size(VEC_BYTES)));
+    int64_t seen = 0;
+    for (int i = 0; i < VEC_BYTES / 8; i++) seen |= ((words)m)[i];
+    return seen != 0;
+}

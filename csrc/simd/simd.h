@@ -70,13 +70,12 @@ typedef real vec_in_memory __attribute__((vector_size(VEC_BYTES), aligned(sizeof
 INLINE vec v_load(const real *p) { return *(const vec_in_memory *)p; }
 INLINE void v_store(real *p, vec v) { *(vec_in_memory *)p = v; }
 INLINE vec v_splat(real s) { return s - (vec){0}; } /* s - (+0) is s, for -0 and NaN too */
-/* One rounding where the ISA has FMA: the build contracts a*b + c. */
-INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
 
-/* The same for one element. Said to the compiler outright: it may split a*b + c to vectorise the product. */
+/* v_fma for one element. Said to the compiler outright: it may split a*b + c to vectorise the product. */
 INLINE real s_fma(real a, real b, real c) {
 #if CNNFAST_REAL && (defined(__FMA__) || defined(__aarch64__))
-    return sizeof(real) == sizeof(float) ? (real)__builtin_fmaf((float)a, (float)b, (float)c) : (real)__builtin_fma(a, b, c);
+    if (sizeof(real) == sizeof(float)) return (real)__builtin_fmaf((float)a, (float)b, (float)c);
+    return (real)__builtin_fma(a, b, c);
 #else
     return a * b + c;
 #endif
@@ -89,11 +88,5 @@ INLINE real s_fma(real a, real b, real c) {
 #else
 #include "portable.h"
 #endif
-
-INLINE int v_any(mask m) {
-    lane_int seen = 0;
-    for (int i = 0; i < LANES; i++) seen |= m[i];
-    return seen != 0;
-}
 
 #endif

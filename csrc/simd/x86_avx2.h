@@ -19,10 +19,12 @@ INLINE __m256i x86_first_n(int n) { return _mm256_loadu_si256((const __m256i *)(
 INLINE vec v_load_n(const real *p, int n) { return (vec)X86(maskload)(p, x86_first_n(n)); }
 INLINE void v_store_n(real *p, vec v, int n) { X86(maskstore)(p, x86_first_n(n), v); }
 INLINE vec v_select(mask m, vec a, vec b) { return (vec)X86(blendv)(b, a, (vec)m); }
+INLINE vec v_fma(vec a, vec b, vec c) { return (vec)X86(fmadd)(a, b, c); }
 INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }
 INLINE vec v_lesser(vec v, vec best) { return (vec)X86(min)(v, best); }
+INLINE int v_any(mask m) { return !_mm256_testz_si256((__m256i)m, (__m256i)m); }
 #else
 #include "portable.h"
 #endif

@@ -16,10 +16,12 @@
 INLINE vec v_load_n(const real *p, int n) { return (vec)X86(maskz_loadu)(X86_FIRST(n), p); }
 INLINE void v_store_n(real *p, vec v, int n) { X86(mask_storeu)(p, X86_FIRST(n), v); }
 INLINE vec v_select(mask m, vec a, vec b) { return (vec)X86(mask_blend)(X86_MASK_OF(m), b, a); }
+INLINE vec v_fma(vec a, vec b, vec c) { return (vec)X86(fmadd)(a, b, c); }
 INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }
 INLINE vec v_lesser(vec v, vec best) { return (vec)X86(min)(v, best); }
+INLINE int v_any(mask m) { return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0; }
 #else
 #include "portable.h"
 #endif

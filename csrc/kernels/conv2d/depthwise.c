@@ -15,7 +15,11 @@
 typedef const real *pixel;
 
 static const int64_t EXPANDED_BYTES = 256 * 1024;
-enum { TILE_P = 2, TILE_Q = 4 };
+/* Outputs that share their inputs: 14 with 9 weights and an input fit 32 registers, 8 fit 16 beside one weight each.
+ * The maps of most networks are a multiple of 7 wide. */
+enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4 };
+/* Channels at a time, so that the pixels two neighbouring tiles share are still in L1 for the second. */
+enum { CHANNELS = 512 / (int)sizeof(real) };
 
 static int64_t padded_K(const conv2d_problem *p) { return ceil_div(p->g.K, LANES) * LANES; }
 static int64_t multiplier(const conv2d_problem *p) { return p->g.K / p->g.C; }
@@ -73,17 +77,17 @@ INLINE void fixed_vector(int R, int S, int stride, int tp, int tq, bool by_table
     vec bias = v_load(d->bias + k);
 #pragma GCC unroll 2
     for (int a = 0; a < tp; a++)
-#pragma GCC unroll 4
+#pragma GCC unroll 7
         for (int b = 0; b < tq; b++) acc[a][b] = bias;
-#pragma GCC unroll 5
-    for (int i = 0; i < (tp - 1) * stride + R; i++, row += d->table_step)
 #pragma GCC unroll 9
+    for (int i = 0; i < (tp - 1) * stride + R; i++, row += d->table_step)
+#pragma GCC unroll 15
         for (int j = 0; j < (tq - 1) * stride + S; j++) {
             const real *x = (by_table ? row[j] : row[0] + j * d->pixel_step) + k;
             vec v = whole ? v_load(x) : v_load_n(x, n);
 #pragma GCC unroll 2
             for (int a = 0; a < tp; a++)
-#pragma GCC unroll 4
+#pragma GCC unroll 7
                 for (int b = 0; b < tq; b++) {
                     int r = i - a * stride, s = j - b * stride;
                     if (r >= 0 && r < R && s >= 0 && s < S) acc[a][b] = v_fma(v, w[r * S + s], acc[a][b]);
@@ -91,7 +95,7 @@ INLINE void fixed_vector(int R, int S, int stride, int tp, int tq, bool by_table
         }
 #pragma GCC unroll 2
     for (int a = 0; a < tp; a++)
-#pragma GCC unroll 4
+#pragma GCC unroll 7
         for (int b = 0; b < tq; b++) {
             int64_t to = a * d->y_row + b * d->y_step + k;
             if (residual) acc[a][b] += v_load_n(residual + to, n);
@@ -117,20 +121,20 @@ INLINE void any(int tq, const shared *d, const pixel *at, const real *residual, 
         int n = (int)min64(LANES, d->k1 - k);
         const real *w = d->weight + k;
         vec acc[TILE_Q];
-#pragma GCC unroll 4
+#pragma GCC unroll 7
         for (int b = 0; b < tq; b++) acc[b] = v_load(d->bias + k);
         for (int64_t r = 0; r < d->R; r++) {
             const pixel *row = at + r * d->dilation[0] * d->table_step;
             for (int64_t s = 0; s < d->S; s++, w += d->w_step, row += d->dilation[1]) {
                 vec weight = v_load(w);
-#pragma GCC unroll 4
+#pragma GCC unroll 7
                 for (int b = 0; b < tq; b++) {
                     const real *x = row[b * d->stride[1]] + k;
                     acc[b] = v_fma(n == LANES ? v_load(x) : v_load_n(x, n), weight, acc[b]);
                 }
             }
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 7
         for (int b = 0; b < tq; b++) {
             real *to = y + b * d->y_step + k;
             if (residual) acc[b] += v_load_n(residual + b * d->y_step + k, n);
@@ -139,21 +143,22 @@ INLINE void any(int tq, const shared *d, const pixel *at, const real *residual, 
     }
 }
 
-/* 3x3 of stride 1 or 2 with no dilation: tp in {1, 2}, tq in {1, TILE_Q}. Constant arguments make each its own code. */
+/* 3x3 of stride 1 or 2 with no dilation. Constant arguments make each its own code. */
 #define FIXED(stride, tp, tq) \
     if (in_place) fixed(3, 3, stride, tp, tq, false, d, at, residual, y); \
     else fixed(3, 3, stride, tp, tq, true, d, at, residual, y)
 
 static void fixed3x3(int64_t tp, int64_t tq, bool in_place, const shared *d, const pixel *at, const real *residual, real *y) {
+    const bool wide = tq == TILE_Q;
     if (d->stride[1] == 1) {
-        if (tp == 2 && tq == TILE_Q) { FIXED(1, 2, TILE_Q); }
-        else if (tp == 2) { FIXED(1, 2, 1); }
-        else if (tq == TILE_Q) { FIXED(1, 1, TILE_Q); }
+        if (tp == TILE_P && wide) { FIXED(1, TILE_P, TILE_Q); }
+        else if (tp == TILE_P) { FIXED(1, TILE_P, 1); }
+        else if (wide) { FIXED(1, 1, TILE_Q); }
         else { FIXED(1, 1, 1); }
     } else {
-        if (tp == 2 && tq == TILE_Q) { FIXED(2, 2, TILE_Q); }
-        else if (tp == 2) { FIXED(2, 2, 1); }
-        else if (tq == TILE_Q) { FIXED(2, 1, TILE_Q); }
+        if (tp == TILE_P && wide) { FIXED(2, TILE_P, TILE_Q); }
+        else if (tp == TILE_P) { FIXED(2, TILE_P, 1); }
+        else if (wide) { FIXED(2, 1, TILE_Q); }
         else { FIXED(2, 1, 1); }
     }
 }
@@ -200,32 +205,44 @@ static void fill_table(const conv2d_problem *p, const depthwise_rows *at, real *
     }
 }
 
+/* tp rows of outputs from `row`, channels [d->k0, d->k1). */
+static void run_row(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table, int64_t row,
+                    int64_t tp) {
+    const window *g = &p->g;
+    const bool is3x3 = is_fixed3x3(g);
+    const int64_t h0 = row * g->stride[0] - g->pad[0], h1 = h0 + rows_under(p, tp);
+    for (int64_t q = 0, tq; q < g->Q; q += tq) {
+        tq = q + TILE_Q <= g->Q ? TILE_Q : 1;
+        /* A last tile that steps back computes some outputs twice; where y is its own residual it must not. */
+        if (tq == 1 && g->Q - q >= TILE_Q / 2 && g->Q >= TILE_Q && at->residual != at->y) q = g->Q - TILE_Q, tq = TILE_Q;
+        const int64_t w0 = q * g->stride[1] - g->pad[2], w1 = w0 + (tq - 1) * g->stride[1] + g->S;
+        const int64_t to = (row - at->p0) * d->y_row + q * at->y_step;
+        const pixel *from = table + (row - at->p0) * g->stride[0] * d->table_step + q * g->stride[1];
+        const real *residual = at->residual ? at->residual + to : NULL;
+        const bool in_place = h0 >= 0 && h1 <= g->H && w0 >= 0 && w1 <= g->W;
+        if (is3x3) fixed3x3(tp, tq, in_place, d, from, residual, at->y + to);
+        else if (tq == TILE_Q) any(TILE_Q, d, from, residual, at->y + to);
+        else any(1, d, from, residual, at->y + to);
+        if (p->epilogue.activation > (is3x3 ? CNNFAST_RELU6 : CNNFAST_NONE))
+            for (int64_t i = 0; i < tp * tq; i++)
+                epilogue_run(&p->epilogue, at->y + to + i / tq * d->y_row + i % tq * at->y_step + d->k0, d->k1 - d->k0);
+    }
+}
+
 void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
     const window *g = &p->g;
     real *zeros = workspace;
     pixel *table = (pixel *)((char *)workspace + zeros_bytes(p));
     fill_table(p, at, zeros, table, (real *)((char *)table + table_bytes(p, at->p1 - at->p0)));
-    const shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .pixel_step = g->K,
+    shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .pixel_step = g->K,
                       .table_step = padded_W(p), .R = g->R, .S = g->S, .stride = {g->stride[0], g->stride[1]},
-                      .dilation = {g->dilation[0], g->dilation[1]}, .k0 = at->k0, .k1 = at->k1,
-                      .y_row = g->Q * at->y_step, .y_step = at->y_step, .epilogue = &p->epilogue};
-    const bool is3x3 = is_fixed3x3(g);
+                      .dilation = {g->dilation[0], g->dilation[1]},
+                .y_row = g->Q * at->y_step, .y_step = at->y_step, .epilogue = &p->epilogue};
     for (int64_t row = at->p0, tp; row < at->p1; row += tp) {
-        tp = is3x3 && row + TILE_P <= at->p1 ? TILE_P : 1;
-        const int64_t h0 = row * g->stride[0] - g->pad[0], h1 = h0 + rows_under(p, tp);
-        for (int64_t q = 0, tq; q < g->Q; q += tq) {
-            tq = q + TILE_Q <= g->Q ? TILE_Q : 1;
-            const int64_t w0 = q * g->stride[1] - g->pad[2], w1 = w0 + (tq - 1) * g->stride[1] + g->S;
-            const int64_t to = (row - at->p0) * d.y_row + q * at->y_step;
-            const pixel *from = table + (row - at->p0) * g->stride[0] * d.table_step + q * g->stride[1];
-            const real *residual = at->residual ? at->residual + to : NULL;
-            bool in_place = h0 >= 0 && h1 <= g->H && w0 >= 0 && w1 <= g->W;
-            if (is3x3) fixed3x3(tp, tq, in_place, &d, from, residual, at->y + to);
-            else if (tq == TILE_Q) any(TILE_Q, &d, from, residual, at->y + to);
-            else any(1, &d, from, residual, at->y + to);
-            if (p->epilogue.activation > (is3x3 ? CNNFAST_RELU6 : CNNFAST_NONE))
-                for (int64_t i = 0; i < tp * tq; i++)
-                    epilogue_run(&p->epilogue, at->y + to + i / tq * d.y_row + i % tq * at->y_step + at->k0, at->k1 - at->k0);
+        tp = is_fixed3x3(g) && row + TILE_P <= at->p1 ? TILE_P : 1;
+        for (d.k0 = at->k0; d.k0 < at->k1; d.k0 = d.k1) {
+            d.k1 = min64(at->k1, d.k0 + CHANNELS);
+            run_row(p, at, &d, table, row, tp);
         }
     }
 }

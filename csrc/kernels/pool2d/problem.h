@@ -17,6 +17,7 @@ typedef struct {
     double norm;
     bool with_indices;
     const span *rows, *cols; /* P and Q of them */
+    int64_t whole_begin, whole_end; /* columns whose windows are whole and a stride apart: empty where adaptive */
 } pool2d_problem;
 
 #endif
