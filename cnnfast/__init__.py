@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-def verify(cases: int = 1000, seed: int = 0) -> "Report":
+def verify(cases: int = 2000, seed: int = 0) -> "Report":
     """Try the installed kernels on this machine against the oracle, on seeded random problems.
 
     Parameters

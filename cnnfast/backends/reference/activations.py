@@ -42,7 +42,8 @@ def _phi(y: Array) -> Array:
     exact_z = -y.astype(np.longdouble) / np.sqrt(np.longdouble(2))
     z = exact_z.astype(np.float64)
     rest = np.where(np.isfinite(z), exact_z - z, 0).astype(np.float64)
-    return 0.5 * (np.asarray(_erfc(z)) - 2 / math.sqrt(math.pi) * np.exp(-(z**2)) * rest)
+    erfc = np.asarray(_erfc(z)) - 2 / math.sqrt(math.pi) * np.exp(-(z**2)) * rest
+    return np.asarray(0.5 * erfc)
 
 
 _DEFINITIONS: dict[str, Callable[[Array, float], Array]] = {
