@@ -38,7 +38,8 @@ def native_plan(
     arrays.check_fits("an image of the output", y_shape[1:], SIGNATURES[op].dtypes[dtype])
     shape = max(1, x_shape[0]), *x_shape[1:]  # an image to judge by, also where the batch is empty
     try:
-        return getattr(native, f"plan_{SIGNATURES[op].table}")(shape, *args, dtype=NAMES[dtype], **problem)
+        plan: native.Plan = getattr(native, f"plan_{SIGNATURES[op].table}")(shape, *args, dtype=NAMES[dtype], **problem)
+        return plan
     except ValueError as error:
         algorithm = problem.get("algorithm")
         if algorithm is None:

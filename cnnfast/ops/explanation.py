@@ -1,5 +1,6 @@
 """What `plan.explain()` gives: the choice a plan made and its costs, as data and as a table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class Explanation:
         return f"{mark} {row.algorithm:<12}{row.cost / chosen:>13.2f}x{_size(row.workspace_size):>14}"
 
 
-def explanation(op: str, info: dict[str, Any]) -> Explanation:
+def explanation(op: str, info: Mapping[str, Any]) -> Explanation:
     """The Explanation of a native plan's info()."""
     rows = tuple(
         Candidate(row["algorithm"], bool(row["accepts"]), row["cost"], row["workspace"]) for row in info["candidates"]

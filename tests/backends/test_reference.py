@@ -186,6 +186,19 @@ def test_adaptive_windows_cover_the_input() -> None:
     assert reference.global_max_pool2d(x).tolist() == [[[[4.0]]]]
 
 
+def test_empty_batches() -> None:
+    x, w = np.zeros((0, 4, 4, 2)), np.ones((3, 3, 2, 2))
+    window: dict[str, Any] = {"kernel_size": (2, 2), "stride": (2, 2)}
+    assert reference.conv2d(x, w).shape == reference.depthwise_conv2d(x, w)[..., :2].shape == (0, 2, 2, 2)
+    assert reference.conv_transpose2d(x, w).shape == (0, 6, 6, 2)
+    pools = [getattr(reference, f"{kind}_pool2d")(x, **window) for kind in ("max", "min", "avg")]
+    pools += [reference.lp_pool2d(x, norm_type=2.0, **window), reference.adaptive_avg_pool2d(x, output_size=(2, 2))]
+    pools += reference.adaptive_max_pool2d(x, output_size=(2, 2), return_indices=True)
+    assert {y.shape for y in pools} == {(0, 2, 2, 2)}
+    assert reference.max_unpool2d(pools[0], np.zeros((0, 2, 2, 2), int), output_size=(4, 4)).shape == x.shape
+    assert reference.global_avg_pool2d(x).shape == (0, 1, 1, 2)
+
+
 def test_unpool_undoes_max_pool() -> None:
     x = RNG.permutation(96).reshape(2, 4, 4, 3)
     y, index = reference.max_pool2d(x, kernel_size=(2, 2), stride=(2, 2), return_indices=True)

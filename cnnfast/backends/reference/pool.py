@@ -86,9 +86,10 @@ def adaptive_max_pool2d(
     y = np.empty((N, *output_size, C), x.dtype)
     indices: Array = np.empty(y.shape, np.int64)
     for p, q, rows, columns in _adaptive_windows(x, output_size):
-        pixels = x[:, rows, columns].reshape(N, -1, C)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        pixels = x[:, rows, columns].reshape(N, height * width, C)
         best = pixels.argmax(axis=1)  # the first maximum; a NaN is one
-        h, w = np.divmod(best, columns.stop - columns.start)
+        h, w = np.divmod(best, width)
         y[:, p, q] = np.take_along_axis(pixels, best[:, np.newaxis], axis=1)[:, 0]
         indices[:, p, q] = (rows.start + h) * W + columns.start + w
     y, indices = from_nhwc(y, layout), from_nhwc(indices, layout)
