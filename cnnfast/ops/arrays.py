@@ -14,6 +14,8 @@ from cnnfast.ops.signatures import Dtypes
 
 Array = NDArray[Any]
 
+CACHE_LINE = 64  # bytes
+
 
 def as_array(name: str, value: object) -> Array:
     """value as a NumPy array, without a copy where it is one, or speaks `__array__`, the buffer protocol or DLPack."""
@@ -86,9 +88,19 @@ def max_abs(x: Array) -> int:
 
 
 def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
-    """An uninitialised array; MemoryError where it cannot be had, instead of a kill when it is first touched."""
+    """An uninitialised array; MemoryError where it cannot be had, instead of a kill when it is first touched.
+
+    Where it is large enough to matter it starts at a cache line: NumPy's own start 16 bytes after one, and then every
+    vector that a later layer reads of it lies across two, which costs depthwise and pooling a quarter of their speed.
+    """
     check_fits(name, shape, dtype)
-    return np.empty(shape, dtype)
+    wanted = np.dtype(dtype)
+    size = math.prod(shape) * wanted.itemsize
+    if size < 4096:
+        return np.empty(shape, wanted)
+    raw = np.empty(size + CACHE_LINE, np.uint8)
+    start = -raw.ctypes.data % CACHE_LINE
+    return raw[start : start + size].view(wanted).reshape(shape)
 
 
 def check_fits(name: str, shape: Sequence[int], dtype: DTypeLike) -> None:

@@ -48,6 +48,7 @@ def native_plan(
             f'algorithm "{algorithm}" does not take this problem ({error}); "auto" finds one of '
             f"{', '.join(algorithms(op))} that does"
         ) from error
+    return plan
 
 
 def execute(

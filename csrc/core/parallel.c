@@ -91,17 +91,16 @@ bool parallel_stopped(parallel_watch *watch, int thread) {
     return atomic_load_explicit(&watch->stop, memory_order_relaxed);
 }
 
-bool parallel_run(int threads, parallel_body body, void *context) {
-    parallel_watch watch = {0};
+bool parallel_run(int threads, parallel_body body, void *context, parallel_watch *watch) {
     if (threads <= 1 || forked_child) {
-        for (int t = 0; t < threads; t++) body(context, t, &watch);
-        return !watch.stop;
+        for (int t = 0; t < threads; t++) body(context, t, watch);
+        return !watch->stop;
     }
 #pragma omp parallel num_threads(threads)
     {
         /* OpenMP may give fewer threads than asked for; the shares stay the same. */
         int team = omp_get_num_threads();
-        for (int t = omp_get_thread_num(); t < threads; t += team) body(context, t, &watch);
+        for (int t = omp_get_thread_num(); t < threads; t += team) body(context, t, watch);
     }
-    return !watch.stop;
+    return !watch->stop;
 }

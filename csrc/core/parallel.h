@@ -1,7 +1,7 @@
 /* Threads. The only file pair that knows OpenMP.
  *
- * parallel_run(threads, body, context) is
- *     for (int t = 0; t < threads; t++) body(context, t, &watch);
+ * parallel_run(threads, body, context, watch) is
+ *     for (int t = 0; t < threads; t++) body(context, t, watch);
  * with the iterations on different threads, the caller's being one of them. It runs serially inside another parallel
  * region and in a child made by fork, where libgomp's threads do not exist.
  */
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* One a run of a plan, however many regions that takes: starts as {0}. */
 typedef struct {
     _Atomic bool stop;
     int64_t next_check; /* nanoseconds, the caller's thread only */
@@ -23,7 +24,7 @@ typedef void (*parallel_body)(void *context, int thread, parallel_watch *watch);
 int parallel_threads(void);
 
 /* False when the interrupt hook stopped it. */
-bool parallel_run(int threads, parallel_body body, void *context);
+bool parallel_run(int threads, parallel_body body, void *context, parallel_watch *watch);
 
 /* A body asks before each piece of work (of well under 100 ms) whether to go on. */
 bool parallel_stopped(parallel_watch *watch, int thread);

@@ -2,7 +2,6 @@
  * stay in L1. */
 #include <string.h>
 
-#include "parallel.h"
 #include "plan.h"
 
 enum { BLOCK = 16 };
@@ -97,12 +96,12 @@ static void flat_share(void *context, int thread, parallel_watch *watch) {
     j->pass.flat((const char *)j->c->from + (size_t)begin * j->from_size, (char *)j->c->to + (size_t)begin * j->to_size, end - begin);
 }
 
-void convert_import(const conversion *c, int threads) {
+void convert_import(const conversion *c, int threads, parallel_watch *watch) {
     job j = {c, import_pass(c), dtype_size(c->dtype), type_size(c->type), c->C, c->pixels, threads};
-    parallel_run(threads, c->transpose ? transpose_share : flat_share, &j);
+    parallel_run(threads, c->transpose ? transpose_share : flat_share, &j, watch);
 }
 
-void convert_export(const conversion *c, int threads) {
+void convert_export(const conversion *c, int threads, parallel_watch *watch) {
     job j = {c, export_pass(c), type_size(c->type), dtype_size(c->dtype), c->pixels, c->C, threads};
-    parallel_run(threads, c->transpose ? transpose_share : flat_share, &j);
+    parallel_run(threads, c->transpose ? transpose_share : flat_share, &j, watch);
 }

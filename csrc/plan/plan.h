@@ -7,6 +7,7 @@
 #include "isa.h"
 #include "kernel.h"
 #include "max_unpool2d/problem.h"
+#include "parallel.h"
 #include "pool2d/problem.h"
 #include "separable_conv2d/problem.h"
 
@@ -96,7 +97,7 @@ typedef struct {
     element_type type;    /* the kernels' side */
     bool transpose;       /* the caller's side is NCHW */
 } conversion;
-void convert_import(const conversion *, int threads);
-void convert_export(const conversion *, int threads);
+void convert_import(const conversion *, int threads, parallel_watch *);
+void convert_export(const conversion *, int threads, parallel_watch *);
 
 #endif

@@ -71,12 +71,13 @@ double cnnfast_probe(const char *kind, size_t bytes, double seconds, int threads
     j->bytes = fma ? PROBE_BYTES : (bytes / (copy ? 2 : 1) + PROBE_BYTES - 1) / PROBE_BYTES * PROBE_BYTES;
     j->repeats = fma ? 1 : 1 + (int64_t)((size_t)(16 << 20) / j->bytes);
     double rate = -1;
+    parallel_watch watch = {0};
     if (allocate(j, threads)) {
-        parallel_run(threads, pass, j); /* warm */
+        parallel_run(threads, pass, j, &watch); /* warm */
         const double start = seconds_now();
         double done = 0, took;
         do {
-            parallel_run(threads, pass, j);
+            parallel_run(threads, pass, j, &watch);
             done += j->done * threads;
             took = seconds_now() - start;
         } while (took < seconds);

@@ -1,6 +1,5 @@
 /* Running a plan: bring the input to the kernels' form where it is not, cut the output into equal shares, one a thread,
  * and bring the output back. */
-#include "parallel.h"
 #include "plan.h"
 
 /* NCHW and integers go through the workspace, so many images at a time. */
@@ -107,10 +106,10 @@ static void choose_grid(job *j, int threads) {
     }
 }
 
-static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads) {
+static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
     job j = {.plan = plan, .t = t, .rows = N * plan->rows_per_image, .row_shares = 1, .col_shares = 1, .workspace = workspace};
     if (threads > 1) choose_grid(&j, threads);
-    return parallel_run(j.row_shares * j.col_shares, run_share, &j);
+    return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }
 
 static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit) {
@@ -133,7 +132,8 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
 }
 
 /* Images [first, first + s->images) through the staging buffers at `at`. */
-static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const staging *s, int64_t first, char *at, int threads) {
+static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const staging *s, int64_t first, char *at, int threads,
+                       parallel_watch *watch) {
     const window *g = &plan->g;
     const int64_t in = g->H * g->W, out = g->P * g->Q, n = min64(s->images, args->N - first);
     const bool order = plan->layout == CNNFAST_NCHW, unpool = plan->checks_indices;
@@ -147,15 +147,15 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
     tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .residual = residual, .indices = s->indices ? (void *)index : indices};
 
-    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, order}, threads);
+    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, order}, threads, watch);
     if (s->y && residual) { /* the kernels read it where they then write */
-        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, order}, threads);
+        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
         t.residual = y;
     }
-    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, order}, threads);
-    if (!run_kernels(plan, &t, n, kernels, threads)) return false;
-    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, order}, threads);
-    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, order}, threads);
+    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
+    if (!run_kernels(plan, &t, n, kernels, threads, watch)) return false;
+    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
+    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
     return true;
 }
 
@@ -169,7 +169,8 @@ cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *ar
     if (size_add(fixed, thread) > workspace_size) return CNNFAST_SMALL_WORKSPACE;
     int threads = threads_for(plan, args->N);
     if (thread && (workspace_size - fixed) / thread < (size_t)threads) threads = (int)((workspace_size - fixed) / thread);
+    parallel_watch watch = {0};
     for (int64_t first = 0; first < args->N; first += s.images)
-        if (!run_staged(plan, args, &s, first, workspace, threads)) return CNNFAST_INTERRUPTED;
+        if (!run_staged(plan, args, &s, first, workspace, threads, &watch)) return CNNFAST_INTERRUPTED;
     return CNNFAST_OK;
 }

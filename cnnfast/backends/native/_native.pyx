@@ -1,4 +1,4 @@
-# cython: language_level=3, freethreading_compatible=True
+# cython: language_level=3, freethreading_compatible=True, auto_pickle=False, autotestdict=False
 """Thin Cython over the C API: fill the struct, run without the GIL, raise on the status.
 
 Arguments come normalised from `cnnfast.ops`, which has already raised the errors a user reads.
@@ -64,11 +64,14 @@ cdef int check(cnnfast_status status) except -1:
     raise ERRORS.get(status, ValueError)((<bytes>cnnfast_status_string(status)).decode())
 
 
-cdef const void *address(array) except? NULL:
-    """Where a C-contiguous array's elements lie; NULL for None. The caller keeps the array."""
+cdef const void *address(array, dtype) except? NULL:
+    """Where a C-contiguous array's elements lie; NULL for None. The caller keeps the array. Weights of a float x have its
+    dtype, of an integer x int64."""
     cdef const unsigned char[::1] view
     if array is None:
         return NULL
+    if array.dtype.name != (dtype if dtype.startswith("float") else "int64"):
+        raise TypeError(f"weights for an x of {dtype} cannot be {array.dtype}")
     view = array.reshape(-1).view("u1")
     return &view[0]
 
@@ -190,8 +193,8 @@ def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), p
     cdef Plan plan = Plan()
     cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups,
                                      padding_mode, activation, alpha, algorithm, max_abs_input, max_workspace, False)
-    cdef const void *w = address(weight)
-    cdef const void *b = address(bias)
+    cdef const void *w = address(weight, dtype)
+    cdef const void *b = address(bias, dtype)
     cdef cnnfast_status status
     with nogil:
         status = cnnfast_conv2d_plan(&plan.plan, &d, w, b)
@@ -206,8 +209,8 @@ def plan_conv_transpose2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride
     d.conv = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups, "zeros", activation,
                       alpha, algorithm, max_abs_input, max_workspace, True)
     pair(output_padding, d.output_padding)
-    cdef const void *w = address(weight)
-    cdef const void *b = address(bias)
+    cdef const void *w = address(weight, dtype)
+    cdef const void *b = address(bias, dtype)
     cdef cnnfast_status status
     with nogil:
         status = cnnfast_conv_transpose2d_plan(&plan.plan, &d, w, b)
@@ -228,10 +231,10 @@ def plan_separable_conv2d(x_shape, depthwise_weight, depthwise_bias, pointwise_w
     d.K = pointwise_weight.shape[3 if nhwc else 0]
     d.activation = ACTIVATIONS[activation]
     d.alpha = alpha
-    cdef const void *dw = address(depthwise_weight)
-    cdef const void *db = address(depthwise_bias)
-    cdef const void *pw = address(pointwise_weight)
-    cdef const void *b = address(bias)
+    cdef const void *dw = address(depthwise_weight, dtype)
+    cdef const void *db = address(depthwise_bias, dtype)
+    cdef const void *pw = address(pointwise_weight, dtype)
+    cdef const void *b = address(bias, dtype)
     cdef cnnfast_status status
     with nogil:
         status = cnnfast_separable_conv2d_plan(&plan.plan, &d, dw, db, pw, b)

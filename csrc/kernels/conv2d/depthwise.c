@@ -14,7 +14,7 @@
 
 typedef const real *pixel;
 
-static const int64_t EXPANDED_BYTES = 256 * 1024;
+static const int64_t ROW_BYTES = 256 * 1024;
 /* Outputs that share their inputs: 14 with 9 weights and an input fit 32 registers, 8 fit 16 beside one weight each.
  * The maps of most networks are a multiple of 7 wide. */
 enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4 };
@@ -261,11 +261,11 @@ static double cost(const void *problem, int64_t N) {
 
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
-    int64_t rows = max64(1, min64(64, (int64_t)(1e8 * (double)p->g.P / conv2d_macs(p, 1))));
-    if (multiplier(p) > 1) {
-        int64_t fit = EXPANDED_BYTES / (p->g.W * p->g.K * (int64_t)sizeof(real)) - rows_under(p, 1);
-        rows = max64(1, min64(rows, fit / p->g.stride[0] + 1));
-    }
+    /* Below 100 ms, and with a table and a copy of the rows below them that stay in L2. */
+    const int64_t by_time = (int64_t)(1e8 * (double)p->g.P / conv2d_macs(p, 1));
+    const int64_t row_bytes = padded_W(p) * (int64_t)sizeof(pixel) + (multiplier(p) > 1 ? p->g.W * p->g.K * (int64_t)sizeof(real) : 0);
+    const int64_t by_size = (ROW_BYTES / row_bytes - rows_under(p, 1)) / p->g.stride[0] + 1;
+    const int64_t rows = max64(1, min64(64, min64(by_time, by_size)));
     bool is3x3 = is_fixed3x3(&p->g);
     return (grain){.columns = ceil_div(p->g.K, LANES), .block_rows = rows, .tile_pixels = is3x3 ? TILE_P * TILE_Q : TILE_Q,
                    .tile_channels = LANES, .workspace = SYMBOL(depthwise_workspace)(p, rows)};

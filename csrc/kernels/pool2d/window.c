@@ -157,7 +157,7 @@ INLINE void output_rows(cnnfast_pool_kind kind, const pool2d_problem *p, const r
                         int64_t c0, int64_t c1, real *y) {
     const window *g = &p->g;
     const int64_t y_row = g->Q * g->C, y_step = g->C;
-    const bool tiled = g->dilation[1] == 1 && g->S == 3 && g->stride[0] == g->stride[1] && g->stride[1] <= 2 &&
+    const bool tiled = g->dilation[0] == 1 && g->dilation[1] == 1 && g->S == 3 && g->stride[0] == g->stride[1] && g->stride[1] <= 2 &&
                        p->whole_end - p->whole_begin >= TILE_Q;
     for (int64_t q = 0; q < g->Q;) {
         const bool tile = tiled && q >= p->whole_begin && q < p->whole_end;
