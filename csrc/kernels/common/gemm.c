@@ -8,6 +8,15 @@ INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict
                  const real *bias, const real *residual, real *y) {
     vec acc[TILE_M][TILE_V];
     const ptrdiff_t step = g->x_step;
+#if TILE_SPANS
+    ptrdiff_t from[TILE_M];
+#pragma GCC unroll 14
+    for (int i = 0; i < m; i++) from[i] = g->x_at ? g->x_at[i] : i * step;
+#define FROM(i) from[i]
+#else
+#define FROM(i) ((i) * step)
+#endif
+    const int last = channels - (v - 1) * LANES; /* lanes of the last vector that exist */
 #pragma GCC unroll 14
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
@@ -21,14 +30,13 @@ INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict
             for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
 #pragma GCC unroll 14
             for (int i = 0; i < m; i++) {
-                vec pixel = v_splat(xt[i * step + c]);
+                vec pixel = v_splat(xt[FROM(i) + c]);
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++) acc[i][j] = v_fma(pixel, weight[j], acc[i][j]);
             }
         }
     }
 
-    int last = channels - (v - 1) * LANES; /* lanes of the last vector that exist */
     if (residual)
 #pragma GCC unroll 14
         for (int i = 0; i < m; i++)

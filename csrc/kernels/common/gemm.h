@@ -11,12 +11,17 @@
 
 #define TILE_N (TILE_V * LANES)
 
+/* Where a tile has few pixels, each has an address of its own in a register, and a tile may span rows of the image.
+ * Where it has many, they lie x_step apart: addresses in memory would cost a load each. */
+#define TILE_SPANS (TILE_M <= 6)
+
 /* What a run's tiles have in common. The reduction is `taps` runs of `len` contiguous elements of x, run t starting
  * `tap[t]` elements after the pixel's own; weights lie [taps][len][TILE_N]. */
 typedef struct {
     const ptrdiff_t *tap;
     int64_t taps, len;
     ptrdiff_t x_step, y_step; /* elements from one pixel of the tile to the next */
+    const ptrdiff_t *x_at;    /* TILE_SPANS: elements from x to each pixel; NULL: x_step */
     cnnfast_activation activation;
     real alpha;
 } gemm;

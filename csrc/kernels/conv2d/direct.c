@@ -6,8 +6,8 @@
 
 #if CNNFAST_REAL
 
-/* Half of a 1 MB L2, less a panel of weights that streams through it. */
-static const int64_t BAND_BYTES = 384 * 1024;
+/* Half of a 1 MB L2; a panel of weights streams through the other. */
+static const int64_t BAND_BYTES = 512 * 1024;
 /* A call on one core stays well under 100 ms on any ISA. */
 static const double CALL_MACS = 3e8;
 
@@ -17,8 +17,12 @@ typedef struct {
     int64_t rows, cols, step; /* step: elements from one pixel of the band to the next */
 } cut;
 
-/* Rows of a tile that lie a multiple of 2 KB apart fall into a few sets of L1 and evict each other. */
-static bool aliases(int64_t elements) { return elements * (int64_t)sizeof(real) % 2048 == 0; }
+/* Pixels of a tile that lie a large power of two apart fall into a few sets of L1 (4 KB of 8 ways or more) and evict
+ * each other: no more than half of the ways for them. */
+static bool aliases(int64_t elements) {
+    const int64_t bytes = elements * (int64_t)sizeof(real), spread = bytes & -bytes;
+    return spread >= 4096 ? TILE_M > 4 : TILE_M * spread > 4 * 4096;
+}
 
 static cut cut_band(const conv2d_problem *p) {
     const window *g = &p->g;
@@ -92,6 +96,42 @@ static gemm describe(const conv2d_problem *p, int64_t row_step, int64_t pixel_st
                   .y_step = g->K, .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
 }
 
+/* Whole rows of the output as one list of pixels, so that narrow maps fill their tiles. */
+static void run_spanning(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x,
+                         int64_t row_step, const real *residual, real *y) {
+    const int64_t Q = p->g.Q, pixels = (at->p1 - at->p0) * Q, tiles = ceil_div(pixels, TILE_M);
+    ptrdiff_t from[TILE_M];
+    gemm m = *g;
+    m.x_at = from;
+    for (int64_t i = 0, begin = 0, end; i < tiles; i++, begin = end) {
+        end = pixels * (i + 1) / tiles;
+        int64_t row = begin / Q, q = begin % Q;
+        for (int64_t j = begin; j < end; j++) {
+            from[j - begin] = row * p->g.stride[0] * row_step + q * m.x_step;
+            if (++q == Q) q = 0, row++;
+        }
+        SYMBOL(gemm_tile)(&m, (int)(end - begin), of->channels, x, of->weight, of->bias,
+                          residual ? residual + begin * m.y_step : NULL, y + begin * m.y_step);
+    }
+}
+
+/* One panel over the block. */
+static void run_panel(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
+                      const tensors *t) {
+    const int64_t to = ((at->n * p->g.P + at->p0) * p->g.Q + at->q0) * p->g.K + of->k0;
+    const real *residual = t->residual ? (const real *)t->residual + to : NULL;
+    real *y = (real *)t->y + to;
+    if (TILE_SPANS && at->q1 - at->q0 == p->g.Q) {
+        run_spanning(p, g, at, of, x, row_step, residual, y);
+        return;
+    }
+    for (int64_t row = 0; row < at->p1 - at->p0; row++) {
+        const int64_t down = row * p->g.Q * p->g.K;
+        gemm_row(g, at->q1 - at->q0, of->channels, x + row * p->g.stride[0] * row_step, of->weight, of->bias,
+                 residual ? residual + down : NULL, y + down);
+    }
+}
+
 static void run_block(const conv2d_problem *p, const cut *b, const real *packed, const tensors *t, block at,
                       ptrdiff_t *tap, real *buffer) {
     const window *g = &p->g;
@@ -110,14 +150,10 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
             band_copy(g, p->padding_mode, image, r, buffer, b->step);
             x = buffer, pixel_step = b->step, row_step = (r.w1 - r.w0) * b->step;
         }
-        gemm m = describe(p, row_step, pixel_step, tap);
+        const gemm m = describe(p, row_step, pixel_step, tap);
         for (; col < end; col++) {
-            panel of = panel_at(p, packed, col);
-            for (int64_t row = at.p0; row < at.p1; row++) {
-                int64_t to = ((at.n * g->P + row) * g->Q + at.q0) * g->K + of.k0;
-                gemm_row(&m, at.q1 - at.q0, of.channels, x + (row - at.p0) * g->stride[0] * row_step, of.weight, of.bias,
-                         t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
-            }
+            const panel of = panel_at(p, packed, col);
+            run_panel(p, &m, &at, &of, x, row_step, t);
         }
     }
 }

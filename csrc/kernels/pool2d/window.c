@@ -195,8 +195,9 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         p->kind == CNNFAST_MAX ? max_rows : p->kind == CNNFAST_MIN ? min_rows : average_rows;
     for (int64_t row = at.row0, tall; row < at.row1; row += tall) {
         const span *rows = p->rows + row % g->P;
-        /* Two rows of outputs share their input, but only whole windows of one image. */
-        tall = row + 1 < at.row1 && row % g->P + 1 < g->P && rows[0].taps == 3 && rows[1].taps == 3 ? 2 : 1;
+        /* Two rows of outputs share their input: of one image, and a stride apart. */
+        tall = row + 1 < at.row1 && row % g->P + 1 < g->P && rows[0].taps == 3 && rows[1].taps == 3 &&
+               rows[1].first - rows[0].first == g->stride[0] ? 2 : 1;
         rows_of(p, (const real *)t->x + row / g->P * g->H * g->W * g->C, rows, tall, c0, c1, (real *)t->y + row * g->Q * g->C);
     }
 }
