@@ -3,19 +3,24 @@
 #if CNNFAST_REAL
 #include "activation.h"
 
+/* Pixels an address register serves. Fourteen addresses would not fit sixteen registers, so that some would wait in
+ * memory or in a vector: base + 0, 1, 2, 4 steps are x86 addresses of one register, base + 3 of one more. */
+#define ROW_GROUP (TILE_SPANS ? 1 : 5)
+#define ceil_div_constant(a, b) (((a) + (b) - 1) / (b))
+
+INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
+#pragma GCC unroll 6
+    for (int i = 0; i < m; i += ROW_GROUP) {
+        at[i / ROW_GROUP] = x + (TILE_SPANS && g->x_at ? g->x_at[i] : i * g->x_step);
+        __asm__("" : "+r"(at[i / ROW_GROUP])); /* or the compiler derives all of them from one, and is back at fourteen */
+    }
+}
+
 /* With m and v constant every accumulator is a register; the loops over them unroll. */
 INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict x, const real *restrict w,
                  const real *bias, const real *residual, real *y) {
     vec acc[TILE_M][TILE_V];
     const ptrdiff_t step = g->x_step;
-#if TILE_SPANS
-    ptrdiff_t from[TILE_M];
-#pragma GCC unroll 14
-    for (int i = 0; i < m; i++) from[i] = g->x_at ? g->x_at[i] : i * step;
-#define FROM(i) from[i]
-#else
-#define FROM(i) ((i) * step)
-#endif
     const int last = channels - (v - 1) * LANES; /* lanes of the last vector that exist */
 #pragma GCC unroll 14
     for (int i = 0; i < m; i++)
@@ -23,17 +28,20 @@ INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict
         for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
 
     for (int64_t t = 0; t < g->taps; t++) {
-        const real *xt = x + g->tap[t];
+        const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
+        addresses(m, g, x + g->tap[t], at);
         for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
             vec weight[TILE_V];
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
 #pragma GCC unroll 14
             for (int i = 0; i < m; i++) {
-                vec pixel = v_splat(xt[FROM(i) + c]);
+                vec pixel = v_splat(at[i / ROW_GROUP][i % ROW_GROUP * step]);
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++) acc[i][j] = v_fma(pixel, weight[j], acc[i][j]);
             }
+#pragma GCC unroll 6
+            for (int i = 0; i < m; i += ROW_GROUP) at[i / ROW_GROUP]++;
         }
     }
 

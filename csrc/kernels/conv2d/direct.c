@@ -21,17 +21,19 @@ typedef struct {
  * each other: no more than half of the ways for them. */
 static bool aliases(int64_t elements) {
     const int64_t bytes = elements * (int64_t)sizeof(real), spread = bytes & -bytes;
-    return spread >= 4096 ? TILE_M > 4 : TILE_M * spread > 4 * 4096;
+    return spread >= 4096 ? TILE_M > 4 : TILE_M * spread > 8 * 4096;
 }
 
 static cut cut_band(const conv2d_problem *p) {
     const window *g = &p->g;
     int64_t Cg = g->C / p->groups;
-    cut b = {.copied = conv2d_padded(p) || aliases(g->stride[1] * g->C)};
-    b.step = aliases(g->stride[1] * Cg) ? Cg + CACHE_LINE / (int64_t)sizeof(real) : Cg;
+    const bool pointwise = conv2d_pointwise(p), gathered = pointwise && (g->stride[0] > 1 || g->stride[1] > 1);
+    const int64_t stride = pointwise ? 1 : g->stride[1]; /* from a tile's pixel to the next, in the band */
+    cut b = {.copied = gathered || conv2d_padded(p) || aliases(stride * g->C)};
+    b.step = aliases(stride * Cg) ? Cg + CACHE_LINE / (int64_t)sizeof(real) : Cg;
     int64_t pixels = BAND_BYTES / (b.step * (int64_t)sizeof(real)); /* that fit */
     int64_t tall = (g->R - 1) * g->dilation[0] + 1, wide = (g->S - 1) * g->dilation[1] + 1;
-    if (conv2d_pointwise(p)) { /* rows of a pixel list: no halo */
+    if (pointwise) { /* rows of a pixel list: no halo */
         b.cols = g->Q;
         b.rows = max64(1, pixels / g->Q);
     } else {
@@ -66,8 +68,9 @@ static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     cut b = cut_band(p);
-    size_t rows = (size_t)((b.rows - 1) * g->stride[0] + (g->R - 1) * g->dilation[0] + 1);
-    size_t cols = (size_t)((b.cols - 1) * g->stride[1] + (g->S - 1) * g->dilation[1] + 1);
+    const bool pointwise = conv2d_pointwise(p);
+    size_t rows = (size_t)((b.rows - 1) * (pointwise ? 1 : g->stride[0]) + (g->R - 1) * g->dilation[0] + 1);
+    size_t cols = (size_t)((b.cols - 1) * (pointwise ? 1 : g->stride[1]) + (g->S - 1) * g->dilation[1] + 1);
     size_t band = b.copied ? size_mul(size_mul(rows, cols), size_mul((size_t)b.step, sizeof(real))) : 0;
     return (grain){.columns = p->groups * panels_per_group(p), .block_rows = b.rows, .tile_pixels = TILE_M,
                    .tile_channels = TILE_N, .workspace = size_add(taps_bytes(p), band)};
@@ -158,24 +161,32 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
     }
 }
 
-/* 1x1, stride 1, no padding: the batch is one list of pixels, and a tile may span rows and images. */
+/* The pixels that a 1x1 convolution of any stride reads, one after another. */
+static void gather(const conv2d_problem *p, const real *x, int64_t first, int64_t pixels, int64_t group, real *to, int64_t step) {
+    const window *g = &p->g;
+    const int64_t Cg = g->C / p->groups;
+    int64_t row = first / g->Q, q = first % g->Q;
+    for (int64_t i = 0; i < pixels; i++, to += step) {
+        const int64_t h = row % g->P * g->stride[0] + row / g->P * g->H;
+        copy_pixel(to, x + (h * g->W + q * g->stride[1]) * g->C + group * Cg, Cg);
+        if (++q == g->Q) q = 0, row++;
+    }
+}
+
+/* 1x1, no padding: the batch is one list of pixels, and a tile may span rows and images. */
 static void run_pointwise(const conv2d_problem *p, const cut *b, const real *packed, const tensors *t, tile at,
                           ptrdiff_t *tap, real *buffer) {
     const window *g = &p->g;
     int64_t Cg = g->C / p->groups, first = at.row0 * g->Q, pixels = (at.row1 - at.row0) * g->Q;
     for (int64_t col = at.col0; col < at.col1;) {
-        int64_t group = panel_at(p, packed, col).group;
-        int64_t end = min64(at.col1, (group + 1) * panels_per_group(p)), step = g->C;
+        const int64_t group = panel_at(p, packed, col).group, end = min64(at.col1, (group + 1) * panels_per_group(p));
         const real *x = (const real *)t->x + first * g->C + group * Cg;
-        if (b->copied) {
-            step = b->step;
-            for (int64_t i = 0; i < pixels; i++) copy_pixel(buffer + i * step, x + i * g->C, Cg);
-            x = buffer;
-        }
-        gemm m = describe(p, 0, step, tap);
+        if (b->copied) gather(p, t->x, first, pixels, group, buffer, b->step), x = buffer;
+        gemm m = describe(p, 0, b->copied ? b->step : g->C, tap);
+        m.x_step = b->copied ? b->step : g->C;
         for (; col < end; col++) {
-            panel of = panel_at(p, packed, col);
-            int64_t to = first * g->K + of.k0;
+            const panel of = panel_at(p, packed, col);
+            const int64_t to = first * g->K + of.k0;
             gemm_row(&m, pixels, of.channels, x, of.weight, of.bias, t->residual ? (const real *)t->residual + to : NULL,
                      (real *)t->y + to);
         }

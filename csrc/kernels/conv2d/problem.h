@@ -16,8 +16,9 @@ typedef struct {
 static inline bool conv2d_padded(const conv2d_problem *p) {
     return p->g.pad[0] || p->g.pad[1] || p->g.pad[2] || p->g.pad[3];
 }
+/* Each output reads one pixel, whatever the stride. */
 static inline bool conv2d_pointwise(const conv2d_problem *p) {
-    return p->g.R == 1 && p->g.S == 1 && p->g.stride[0] == 1 && p->g.stride[1] == 1 && !conv2d_padded(p);
+    return p->g.R == 1 && p->g.S == 1 && !conv2d_padded(p);
 }
 static inline double conv2d_macs(const conv2d_problem *p, int64_t N) {
     return (double)N * p->g.P * p->g.Q * p->g.K * (p->g.C / p->groups) * p->g.R * p->g.S;
