@@ -1,0 +1,41 @@
+"""`--run-slow`, and a way to run Python in a process of its own from the installed package."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SLOW = "needs ten gigabytes and minutes: pytest tests/native --run-slow"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"slow: {SLOW}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--run-slow", default=False):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason=SLOW))
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """python(program, NAME=value, ...): the finished process, its environment changed, away from the source tree."""
+
+    def run(program: str, seconds: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CNNFAST_", "OMP_"))}
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)], env=inherited | environment, cwd=tmp_path,
+            capture_output=True, text=True, timeout=seconds,
+        )  # fmt: skip
+
+    return run
