@@ -40,6 +40,14 @@ class Case:
         return f"{self.op}+indices" if self.attributes.get("return_indices") else self.op
 
     @property
+    def zero_sign(self) -> bool:
+        """Whether the sign of a zero is promised. A transposed tap without input may be left out or add a zero, which
+        turns -0 (an underflow) into +0; and of equal extremes +0 and -0 either may stay, but where indices tell which.
+        """
+        extreme = self.op in ("max_pool2d", "min_pool2d", "global_max_pool2d", "adaptive_max_pool2d")
+        return self.op != "conv_transpose2d" and not (extreme and not self.attributes.get("return_indices"))
+
+    @property
     def x(self) -> Array:
         x = self.inputs["x"]
         assert x is not None

@@ -6,7 +6,7 @@ from cnnfast.verification.case import Array
 from cnnfast.verification.expected import Expected
 
 
-def fault(y: Array, indices: Array | None, right: Expected, fused: bool) -> str | None:
+def fault(y: Array, indices: Array | None, right: Expected, fused: bool, zero_sign: bool = True) -> str | None:
     """What is wrong with an output, or None. `fused`: it comes from an ISA with FMA."""
     if y.shape != right.value.shape:
         return f"shape {y.shape}, not {right.value.shape}"
@@ -18,7 +18,7 @@ def fault(y: Array, indices: Array | None, right: Expected, fused: bool) -> str 
     with np.errstate(all="ignore"):
         rounded = right.value.astype(y.dtype)
     if right.bound is None:
-        wrong = different(y, rounded)
+        wrong = different(y, rounded) if zero_sign else different(y + 0, rounded + 0)
         return f"not the oracle's bits{_told(wrong, y, right.value)}" if wrong.any() else None
     allowed = right.bound if fused else right.bound + right.loose
     with np.errstate(all="ignore"):
