@@ -92,7 +92,8 @@ class Draw:
     def extents(self) -> Pair:
         """How far an input reaches beyond the smallest that the window allows."""
         if self.large:
-            return self.among(14, 20), self.among(14, 20)
+            low = 42 if self.op == "depthwise_conv2d" else 14
+            return self.among(low, low + 6), self.among(low, low + 6)
         return self.pick(4, 3, 2, 2, 1, 1, 1), self.among(0, 31) if self.chance(0.25) else self.among(0, 8)
 
 
