@@ -58,7 +58,7 @@ def _schedule() -> tuple[tuple[str, np.dtype[np.generic]], ...]:
 
 
 SCHEDULE = _schedule()
-_LARGE_EVERY = 29
+_LARGE_EVERY, _DEEP_EVERY = 29, 53
 
 
 def draw(seed: int, index: int) -> Case:
@@ -67,4 +67,5 @@ def draw(seed: int, index: int) -> Case:
     rng = np.random.default_rng((seed, index))
     turn = index // len(SCHEDULE) * SCHEDULE.count((op, dtype)) + SCHEDULE[: index % len(SCHEDULE)].count((op, dtype))
     large = dtype.kind == "f" and turn % _LARGE_EVERY == _LARGE_EVERY - 1
-    return _DRAWERS[op](Draw(rng, seed, index, op, dtype, turn, large))
+    deep = dtype.kind == "f" and turn % _DEEP_EVERY == _DEEP_EVERY // 2 and not large
+    return _DRAWERS[op](Draw(rng, seed, index, op, dtype, turn, large, deep))

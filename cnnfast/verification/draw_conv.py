@@ -129,7 +129,7 @@ def _activation(d: Draw) -> Any:
 
 def _channels(d: Draw) -> tuple[int, int, int]:
     """(groups, C, K): one group, some groups, or one a channel."""
-    way = d.pick(0.55, 0.2, 0.25)
+    way = d.pick(0.55, 0.2, 0.25) if not d.deep else 0
     if way == 0:
         return 1, d.few(), d.channels()
     if way == 1:
@@ -142,6 +142,8 @@ def _channels(d: Draw) -> tuple[int, int, int]:
 def _multiplied(d: Draw) -> tuple[int, int]:
     """(C, multiplier) of a depthwise convolution."""
     multiplier = 1 + d.pick(6, 2, 1, 1)
+    if d.deep:
+        return d.among(120, 260), multiplier
     return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
 
 

@@ -29,7 +29,10 @@ class Window(NamedTuple):
 
 @dataclass
 class Draw:
-    """The random source of one case. `turn` counts the cases of its op and dtype."""
+    """The random source of one case. `turn` counts the cases of its op and dtype.
+
+    `large`: enough work for three threads. `deep`: channels and rows that kernels must cut to fit their caches.
+    """
 
     rng: np.random.Generator
     seed: int
@@ -38,6 +41,7 @@ class Draw:
     dtype: np.dtype[Any]
     turn: int
     large: bool
+    deep: bool
 
     def __post_init__(self) -> None:
         self.kind: Kind = _KINDS[self.pick(0.33, 0.16, 0.51)] if self.dtype.kind == "f" else "exact"
@@ -76,6 +80,8 @@ class Draw:
 
     def few(self) -> int:
         """A count that need not be swept."""
+        if self.deep:
+            return 256 * self.among(1, 2)
         return self.among(16, 24) if self.large else 1 + self.pick(4, 3, 3, 2, 1, 1, 1, 1)
 
     def written(self, pair: Pair) -> Any:
@@ -94,6 +100,8 @@ class Draw:
         if self.large:
             low = 42 if self.op == "depthwise_conv2d" else 14
             return self.among(low, low + 6), self.among(low, low + 6)
+        if self.deep:
+            return self.among(0, 3), self.among(20, 60)
         return self.pick(4, 3, 2, 2, 1, 1, 1), self.among(0, 31) if self.chance(0.25) else self.among(0, 8)
 
 

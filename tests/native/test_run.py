@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cnnfast
 from cnnfast.backends import native
 
 X, Y = (2, 5, 6, 3), (2, 3, 4, 4)
@@ -110,3 +111,31 @@ def test_a_plan_outlives_its_weights() -> None:
     a = arrays()
     assert plan.run(**a)
     assert (a["y"] == 27).all()
+
+
+CHUNKED: dict[str, tuple[Callable[..., Any], tuple[int, ...]]] = {
+    "convolution": (
+        lambda x: cnnfast.conv2d(x, KERNEL, residual=x[:, :1, 2:, 2:] + OUTPUT, layout="NCHW"),
+        (30, 64, 36, 32),
+    ),
+    "transposed": (lambda x: cnnfast.conv_transpose2d(x, KERNEL, layout="NCHW"), (30, 48, 36, 32)),
+    "pool": (lambda x: cnnfast.max_pool2d(x, 3, 2, layout="NCHW", return_indices=True), (30, 64, 36, 32)),
+    "unpool": (lambda x: cnnfast.max_unpool2d(x, np.broadcast_to(PLACES, x.shape), 2, layout="NCHW"), (30, 9, 36, 32)),
+    "integers": (lambda x: cnnfast.conv2d(x.astype(np.int8), np.ones((3, 3, 32, 8), np.int8)), (30, 36, 64, 32)),
+}
+KERNEL = np.random.default_rng(2).standard_normal((48, 64, 3, 3)).astype(np.float32)
+OUTPUT = np.zeros((48, 34, 30), np.float32)
+PLACES = np.arange(36 * 32).reshape(36, 32) * 4
+
+
+@pytest.mark.parametrize("name", CHUNKED)
+def test_a_batch_that_is_staged_in_parts(name: str) -> None:
+    """NCHW and integers go through some megabytes of workspace, so many images at a time."""
+    function, shape = CHUNKED[name]
+    x = np.round(np.random.default_rng(3).standard_normal(shape) * 9).astype(np.float32)
+    whole, parts = function(x), [function(x[n : n + 1]) for n in range(shape[0])]
+    if isinstance(whole, tuple):
+        for i, each in enumerate(whole):
+            assert np.array_equal(each, np.concatenate([part[i] for part in parts]))
+    else:
+        assert np.array_equal(whole, np.concatenate(parts))
