@@ -53,6 +53,7 @@ __attribute__((constructor)) static void at_load(void) {
 }
 
 int cnnfast_get_num_threads(void) {
+    if (forked_child) return 1;
     int n = requested;
     return n ? n : machine_threads;
 }
@@ -66,7 +67,7 @@ cnnfast_status cnnfast_set_num_threads(int n) {
 void cnnfast_set_interrupt(int (*hook)(void)) { should_stop = hook; }
 
 int parallel_threads(void) {
-    if (forked_child || omp_in_parallel()) return 1;
+    if (omp_in_parallel()) return 1;
     int n = cnnfast_get_num_threads();
     /* Somebody (threadpoolctl, say) lowered this thread's OpenMP limit since the library was loaded: honour it. */
     int omp_now = omp_get_max_threads();

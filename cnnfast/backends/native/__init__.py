@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _threads = os.environ.get("CNNFAST_NUM_THREADS", "")
-if _threads and not (_threads.isdecimal() and 1 <= int(_threads) < 2**31):
+if _threads and not (_threads.isascii() and _threads.isdecimal() and 1 <= int(_threads) < 2**31):
     raise ValueError(f"CNNFAST_NUM_THREADS must be an integer >= 1, got {_threads!r}")
 if os.environ.get("CNNFAST_ISA"):
     set_isa(os.environ["CNNFAST_ISA"])
