@@ -13,7 +13,14 @@ from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, globa
 from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwise_conv2d
 from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
 from cnnfast.ops.pool import avg_pool2d, lp_pool2d, max_pool2d, min_pool2d
-from cnnfast.ops.runtime import __version__, get_num_threads, set_num_threads, show_config
+from cnnfast.ops.runtime import (
+    __version__,
+    get_include,
+    get_library,
+    get_num_threads,
+    set_num_threads,
+    show_config,
+)
 from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
 from cnnfast.ops.unpool import max_unpool2d
 
@@ -28,6 +35,8 @@ __all__ = [
     "conv2d",
     "conv_transpose2d",
     "depthwise_conv2d",
+    "get_include",
+    "get_library",
     "get_num_threads",
     "global_avg_pool2d",
     "global_max_pool2d",

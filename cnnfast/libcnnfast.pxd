@@ -1,5 +1,5 @@
 # The C API of include/cnnfast.h for Cython: `from cnnfast.libcnnfast cimport cnnfast_conv2d_plan`.
-# Compile with `cnnfast.get_include()` and link `libcnnfast.so.0` from `cnnfast.get_lib()`.
+# Compile with `cnnfast.get_include()` and link `cnnfast.get_library()`.
 from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "cnnfast.h" nogil:

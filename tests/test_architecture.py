@@ -114,8 +114,8 @@ def test_one_file_knows_openmp() -> None:
 
 
 def run(*lines: str) -> str:
-    """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    """What a fresh interpreter prints; -P keeps the unbuilt source tree out of its path."""
+    done = subprocess.run([sys.executable, "-P", "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -1,6 +1,7 @@
 """Threads, and what this installation is."""
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,3 +79,39 @@ def show_config() -> None:
     """
     for name, value in config().items():
         print(f"{name:<9}{', '.join(value) if isinstance(value, list) else value}")
+
+
+def get_include() -> str:
+    """The directory of `cnnfast.h`, for a C, C++ or Cython compiler.
+
+    Returns
+    -------
+    An absolute path inside the installed package.
+
+    Examples
+    --------
+    >>> import cnnfast, os
+    >>> os.path.exists(os.path.join(cnnfast.get_include(), "cnnfast.h"))
+    True
+    """
+    return str(_package() / "include")
+
+
+def get_library() -> str:
+    """The shared library `libcnnfast.so.0` to link, the one this package itself runs.
+
+    Returns
+    -------
+    An absolute path inside the installed package.
+
+    Examples
+    --------
+    >>> import cnnfast, os
+    >>> os.path.exists(cnnfast.get_library())
+    True
+    """
+    return str(_package() / "lib" / "libcnnfast.so.0")
+
+
+def _package() -> Path:
+    return Path(native.__file__).parents[2]

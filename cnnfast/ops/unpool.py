@@ -98,7 +98,7 @@ def _indices(value: object, shape: tuple[int, ...], count: int) -> Array:
         raise TypeError(f"indices must have an integer dtype (native byte order), got {indices.dtype!r}")
     if indices.shape != shape:
         raise ValueError(f"indices must have x's shape {shape}, got {indices.shape}")
-    if indices.size and not (0 <= int(indices.min()) and int(indices.max()) < count):
+    if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= count):
         wrong = int(indices.min()) if int(indices.min()) < 0 else int(indices.max())
         raise ValueError(f"indices must be in [0, {count}), the size of an output channel, got {wrong}")
     return arrays.contiguous("indices", indices.astype(np.int64, copy=False))
