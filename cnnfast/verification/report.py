@@ -24,7 +24,8 @@ class Report:
     kinds : cases by the kind of their numbers: exact, random, special
     counts : outputs judged by (op, algorithm, layout, dtype, ISA)
     promises : pairs of outputs compared bit for bit, by promise
-    out_of_bound, broken_promises, other : how many cases failed in each way
+    out_of_bound, broken_promises, other : how many cases failed in each way; other is an error, or a write to where
+        none should be
     failures : the first of them, each with the command that repeats it
     seconds : how long it took
     """
@@ -90,7 +91,8 @@ class Report:
             f"fewest runs of one op x algorithm x layout x dtype x ISA: {count} ({' '.join(group or ())})",
             "same bits, pairs compared: " + ", ".join(f"{name} {n}" for name, n in self.promises.items()),
             "",
-            f"out of bound: {self.out_of_bound} cases; broken promises: {self.broken_promises}; other: {self.other}",
+            f"out of bound: {self.out_of_bound} cases; broken promises: {self.broken_promises}; "
+            f"errors and stray writes: {self.other}",
             *self.failures,
         ]  # fmt: skip
         return "\n".join(lines)

@@ -9,9 +9,10 @@ import cnnfast
 from cnnfast.backends import native
 from cnnfast.ops import dispatch
 from cnnfast.ops.signatures import FLOATS, SIGNATURES
-from cnnfast.verification import Report, Trial, draw, verify
+from cnnfast.verification import Report, Trial, draw, judge, verify
 from cnnfast.verification.case import Case, in_layout, to_nhwc
 from cnnfast.verification.draw import SCHEDULE
+from cnnfast.verification.expected import Expected
 from cnnfast.verification.run import PLANNERS, make_plan
 
 ENOUGH_FOR_THREE = 3 * 8.0
@@ -120,6 +121,13 @@ def _cost(case: Case) -> float:
         kind = next(kind for kind in ("max", "min", "avg", "lp") if f"{kind}_pool" in case.op)
         info = native.plan_pool2d(case.x.shape, dtype=case.dtype.name, kind=kind, **settings).info()
     return min(float(row["cost"]) for row in info["candidates"] if row["accepts"])
+
+
+def test_only_an_isa_without_fma_may_use_its_looser_bound() -> None:
+    right = Expected(np.ones((1, 1, 1, 1)), bound=np.full((1, 1, 1, 1), 1e-6), loose=1e-6)
+    y = np.float32(1 + 1.5e-6).reshape(1, 1, 1, 1)
+    assert judge.fault(y, None, right, fused=False) is None
+    assert judge.fault(y, None, right, fused=True) is not None
 
 
 def test_layouts_hold_the_same_numbers() -> None:
