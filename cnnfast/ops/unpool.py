@@ -79,7 +79,7 @@ def _output_size(value: object, default: Pair, stride: Pair, batch_and_channels:
         return default
     if isinstance(value, tuple | list) and len(value) == 4:
         N, height, width, C = shapes.split(value, layout)
-        if (N, C) != batch_and_channels:
+        if batch_and_channels != (N, C):
             raise ValueError(f"output_size must keep N and C {batch_and_channels}, got {tuple(value)}")
         value = (height, width)
     size = checks.pair("output_size", value, minimum=1)

@@ -229,6 +229,14 @@ static void run_row(const conv2d_problem *p, const depthwise_rows *at, const sha
     }
 }
 
+/* Channels up to where x's vectors stop lying across two cache lines, which halves their loads: 0 where they do not, or
+ * never stop, or where an incomplete vector more is not worth it. */
+static int64_t lanes_to_line(const conv2d_problem *p, const depthwise_rows *at) {
+    const int64_t past = (int64_t)((uintptr_t)(at->image + at->k0) % VEC_BYTES / sizeof(real));
+    const bool same_everywhere = multiplier(p) == 1 && p->g.K % LANES == 0;
+    return past && same_everywhere && at->k1 - at->k0 >= 6 * LANES ? LANES - past : 0;
+}
+
 void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
     const window *g = &p->g;
     real *zeros = workspace;
@@ -238,10 +246,11 @@ void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const de
                       .table_step = padded_W(p), .R = g->R, .S = g->S, .stride = {g->stride[0], g->stride[1]},
                       .dilation = {g->dilation[0], g->dilation[1]},
                 .y_row = g->Q * at->y_step, .y_step = at->y_step, .epilogue = &p->epilogue};
+    const int64_t head = lanes_to_line(p, at);
     for (int64_t row = at->p0, tp; row < at->p1; row += tp) {
         tp = is_fixed3x3(g) && row + TILE_P <= at->p1 ? TILE_P : 1;
         for (d.k0 = at->k0; d.k0 < at->k1; d.k0 = d.k1) {
-            d.k1 = min64(at->k1, d.k0 + CHANNELS);
+            d.k1 = min64(at->k1, d.k0 + (d.k0 == at->k0 && head ? head : CHANNELS));
             run_row(p, at, &d, table, row, tp);
         }
     }
