@@ -167,7 +167,7 @@ typedef struct {
     const char *op, *algorithm, *isa;
     int64_t tile_pixels, tile_channels; /* what the micro-kernel holds in registers; 0 where it has none */
     size_t workspace, packed;           /* bytes: a run of the plan's N now; the weights as packed */
-    double flops, bytes;                /* of the plan's N images; bytes is x + y + residual-free weights, read once */
+    double flops, bytes;                /* of the plan's N images; bytes: x, y and the weights, once each; no residual */
 } cnnfast_info;
 CNNFAST_API cnnfast_info cnnfast_plan_info(const cnnfast_plan *);
 
