@@ -2,10 +2,12 @@
  * and bring the output back. */
 #include "plan.h"
 
+#include <math.h>
+
 /* NCHW and integers go through the workspace, so many images at a time. */
 static const size_t CHUNK_BYTES = 4 << 20;
 /* A thread must have this much to do, in nominal microseconds, to be worth waking. */
-static const double WORTH_A_THREAD = 8;
+static const double WORTH_A_THREAD = 4;
 
 /* What of a run's tensors lies in the workspace, and how many images at a time. */
 typedef struct {
@@ -87,21 +89,24 @@ static void run_share(void *context, int thread, parallel_watch *watch) {
     }
 }
 
-/* The grid whose largest share is least. Of equal ones, the one that reads less twice: threads side by side in rows
- * all read the weights, side by side in columns all read the input. */
+/* What reading everything twice adds to a share of the work. */
+static const double TWICE = 0.25;
+
+/* The grid whose largest share costs least. Threads side by side in rows all read the weights, side by side in columns
+ * all read the input, and write into the same pages. */
 static void choose_grid(job *j, int threads) {
     const window *g = &j->plan->g;
     const int64_t columns = j->plan->grain.columns;
     const double weights = j->plan->weight_elements, input = (double)g->H * (double)g->W * (double)g->C;
-    int64_t least = INT64_MAX;
-    double extra = 0;
+    double least = INFINITY;
     for (int rows = 1; rows <= threads; rows++) {
         int cols = threads / rows;
         if (rows > j->rows || cols > columns) continue;
-        int64_t share = ceil_div(j->rows, rows) * ceil_div(columns, cols);
-        double twice = weights * (rows - 1) + input * (cols - 1);
-        if (share > least || (share == least && twice >= extra)) continue;
-        least = share, extra = twice;
+        double share = (double)ceil_div(j->rows, rows) * (double)ceil_div(columns, cols);
+        double twice = (weights * (rows - 1) + input * (cols - 1)) / (weights + input);
+        double cost = share * (1 + TWICE * twice);
+        if (cost >= least) continue;
+        least = cost;
         j->row_shares = rows, j->col_shares = cols;
     }
 }

@@ -6,7 +6,9 @@
  *   v_at_most(v, hi)       v > hi ? hi : v, likewise
  *   v_greater(v, best)     v > best ? v : best, so `best` where either is NaN
  *   v_lesser(v, best)      v < best ? v : best, likewise
- *   v_any(m)               whether any lane is set
+ *   v_watch(w, a, b)       w, having seen a and b; it begins as v_unwatched()
+ *   v_watch_both(w, of)    one watch for two
+ *   v_saw_nan(w)           whether a NaN may have been among what w saw; true wherever one was
  */
 INLINE vec v_load_n(const real *p, int n) {
     real lane[LANES] = {0};
@@ -25,9 +27,13 @@ INLINE vec v_at_least(vec v, vec lo) { return v_select(v < lo, lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return v_select(v > hi, hi, v); }
 INLINE vec v_greater(vec v, vec best) { return v_select(v > best, v, best); }
 INLINE vec v_lesser(vec v, vec best) { return v_select(v < best, v, best); }
-INLINE int v_any(mask m) {
-    typedef int64_t words __attribute__((vector_size(VEC_BYTES)));
-    int64_t seen = 0;
-    for (int i = 0; i < VEC_BYTES / 8; i++) seen |= ((words)m)[i];
-    return seen != 0;
+/* A sum of all that was watched: it is NaN if one of them was, or if infinities met. */
+typedef vec nan_watch;
+INLINE nan_watch v_unwatched(void) { return (vec){0}; }
+INLINE nan_watch v_watch(nan_watch w, vec a, vec b) { return w + (a + b); }
+INLINE nan_watch v_watch_both(nan_watch w, nan_watch of) { return w + of; }
+INLINE int v_saw_nan(nan_watch w) {
+    int seen = 0;
+    for (int i = 0; i < LANES; i++) seen |= w[i] != w[i];
+    return seen;
 }

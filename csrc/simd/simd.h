@@ -71,6 +71,16 @@ INLINE vec v_load(const real *p) { return *(const vec_in_memory *)p; }
 INLINE void v_store(real *p, vec v) { *(vec_in_memory *)p = v; }
 INLINE vec v_splat(real s) { return s - (vec){0}; } /* s - (+0) is s, for -0 and NaN too */
 
+/* v, as a value of its own: the compiler may not go back to memory for it at each use. */
+INLINE vec v_keep(vec v) {
+#if defined(__x86_64__)
+    __asm__("" : "+v"(v));
+#elif defined(__aarch64__)
+    __asm__("" : "+w"(v));
+#endif
+    return v;
+}
+
 /* v_fma for one element. Said to the compiler outright: it may split a*b + c to vectorise the product. */
 INLINE real s_fma(real a, real b, real c) {
 #if CNNFAST_REAL && (defined(__FMA__) || defined(__aarch64__))

@@ -24,7 +24,11 @@ INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }
 INLINE vec v_lesser(vec v, vec best) { return (vec)X86(min)(v, best); }
-INLINE int v_any(mask m) { return !_mm256_testz_si256((__m256i)m, (__m256i)m); }
+typedef mask nan_watch;
+INLINE nan_watch v_unwatched(void) { return (mask){0}; }
+INLINE nan_watch v_watch(nan_watch w, vec a, vec b) { return w | (mask)X86(cmp)(a, b, _CMP_UNORD_Q); }
+INLINE nan_watch v_watch_both(nan_watch w, nan_watch of) { return w | of; }
+INLINE int v_saw_nan(nan_watch w) { return !_mm256_testz_si256((__m256i)w, (__m256i)w); }
 #else
 #include "portable.h"
 #endif

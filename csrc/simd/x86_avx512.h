@@ -6,10 +6,12 @@
 #define X86(op) _mm512_##op##_ps
 #define X86_FIRST(n) ((__mmask16)((1u << (n)) - 1))
 #define X86_MASK_OF(m) _mm512_movepi32_mask((__m512i)(m))
+#define X86_ORDERED(w, a, b) _mm512_mask_cmp_ps_mask(w, a, b, _CMP_ORD_Q)
 #elif defined(CNNFAST_TYPE_f64)
 #define X86(op) _mm512_##op##_pd
 #define X86_FIRST(n) ((__mmask8)((1u << (n)) - 1))
 #define X86_MASK_OF(m) _mm512_movepi64_mask((__m512i)(m))
+#define X86_ORDERED(w, a, b) (__mmask16)(0xff00 | _mm512_mask_cmp_pd_mask((__mmask8)(w), a, b, _CMP_ORD_Q))
 #endif
 
 #if CNNFAST_REAL
@@ -21,7 +23,11 @@ INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }
 INLINE vec v_lesser(vec v, vec best) { return (vec)X86(min)(v, best); }
-INLINE int v_any(mask m) { return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0; }
+typedef __mmask16 nan_watch;
+INLINE nan_watch v_unwatched(void) { return 0xffff; }
+INLINE nan_watch v_watch(nan_watch w, vec a, vec b) { return X86_ORDERED(w, a, b); }
+INLINE nan_watch v_watch_both(nan_watch w, nan_watch of) { return w & of; }
+INLINE int v_saw_nan(nan_watch w) { return w != 0xffff; }
 #else
 #include "portable.h"
 #endif

@@ -63,14 +63,15 @@ INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict
         for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(6));
+    const ptrdiff_t y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
 #pragma GCC unroll 14
-    for (int i = 0; i < m; i++)
+    for (int i = 0; i < m; i++, y += y_step) {
+        __asm__("" : "+r"(y)); /* one address that moves, not fourteen */
 #pragma GCC unroll 4
-        for (int j = 0; j < v; j++) {
-            real *to = y + i * g->y_step + j * LANES;
-            if (j < v - 1 || last == LANES) v_store(to, acc[i][j]);
-            else v_store_n(to, acc[i][j], last);
-        }
+        for (int j = 0; j < v; j++)
+            if (j < v - 1 || last == LANES) v_store(y + j * LANES, acc[i][j]);
+            else v_store_n(y + j * LANES, acc[i][j], last);
+    }
 }
 
 /* The activations that are too long to stand in every tile: over what the tile just stored, still in L1. */

@@ -2,7 +2,8 @@
  *
  * A table of pointers, one a pixel of the padded image (Dukhan 2019, "The Indirect Convolution Algorithm"), makes
  * borders, padding modes and dilation one case: a padding pixel points at zeros. Away from the borders the 3x3 tiles
- * step from pixel to pixel without it. A channel multiplier is unrolled into a copy of the rows, each channel repeated.
+ * step from pixel to pixel without it. Where pixels' channels cannot be read as they lie, some channels at a time are
+ * copied: each repeated where there is a channel multiplier, or closer together where their addresses would collide.
  */
 #include "depthwise.h"
 
@@ -17,13 +18,17 @@ typedef const real *pixel;
 static const int64_t ROW_BYTES = 256 * 1024;
 /* Outputs that share their inputs: 14 with 9 weights and an input fit 32 registers, 8 fit 16 beside one weight each.
  * The maps of most networks are a multiple of 7 wide. */
-enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4 };
+enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4, STRIDED_Q = 4 };
 /* Channels at a time, so that the pixels two neighbouring tiles share are still in L1 for the second. */
 enum { CHANNELS = 512 / (int)sizeof(real) };
 
 static int64_t padded_K(const conv2d_problem *p) { return ceil_div(p->g.K, LANES) * LANES; }
 static int64_t multiplier(const conv2d_problem *p) { return p->g.K / p->g.C; }
 static int64_t padded_W(const conv2d_problem *p) { return p->g.W + p->g.pad[2] + p->g.pad[3]; }
+/* Pixels that lie a multiple of 1 KB apart share so few sets of L1 that those under a tile evict each other. */
+static bool is_copied(const conv2d_problem *p) {
+    return multiplier(p) > 1 || p->g.C * (int64_t)sizeof(real) % 1024 == 0;
+}
 /* Rows of the padded image under `rows` rows of the output. */
 static int64_t rows_under(const conv2d_problem *p, int64_t rows) {
     return (rows - 1) * p->g.stride[0] + (p->g.R - 1) * p->g.dilation[0] + 1;
@@ -51,10 +56,9 @@ static size_t table_bytes(const conv2d_problem *p, int64_t rows) {
 }
 
 size_t SYMBOL(depthwise_workspace)(const conv2d_problem *p, int64_t rows) {
-    size_t expanded = 0;
-    if (multiplier(p) > 1)
-        expanded = size_mul(size_mul((size_t)rows_under(p, rows), (size_t)p->g.W), size_mul((size_t)p->g.K, sizeof(real)));
-    return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), expanded);
+    size_t copy = 0;
+    if (is_copied(p)) copy = size_mul(size_mul((size_t)rows_under(p, rows), (size_t)p->g.W), CHANNELS * sizeof(real));
+    return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), copy);
 }
 
 /* What the tiles of one call share. */
@@ -62,6 +66,7 @@ typedef struct {
     const real *bias, *weight;
     int64_t w_step, pixel_step, table_step; /* from tap to tap; from pixel to pixel of x; pointers a table row */
     int64_t R, S, stride[2], dilation[2], k0, k1;
+    int head; /* channels of the first vector */
     int64_t y_row, y_step;
     const epilogue *epilogue;
 } shared;
@@ -84,7 +89,7 @@ INLINE void fixed_vector(int R, int S, int stride, int tp, int tq, bool by_table
 #pragma GCC unroll 15
         for (int j = 0; j < (tq - 1) * stride + S; j++) {
             const real *x = (by_table ? row[j] : row[0] + j * d->pixel_step) + k;
-            vec v = whole ? v_load(x) : v_load_n(x, n);
+            vec v = v_keep(whole ? v_load(x) : v_load_n(x, n));
 #pragma GCC unroll 2
             for (int a = 0; a < tp; a++)
 #pragma GCC unroll 7
@@ -109,10 +114,10 @@ INLINE void fixed_vector(int R, int S, int stride, int tp, int tq, bool by_table
 
 INLINE void fixed(int R, int S, int stride, int tp, int tq, bool by_table, const shared *d, const pixel *at,
                   const real *residual, real *y) {
-    int64_t k = d->k0;
-    for (; k + LANES <= d->k1; k += LANES)
-        fixed_vector(R, S, stride, tp, tq, by_table, d, at, residual, y, k, LANES);
-    if (k < d->k1) fixed_vector(R, S, stride, tp, tq, by_table, d, at, residual, y, k, (int)(d->k1 - k));
+    int n = d->head;
+    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k))
+        if (n == LANES) fixed_vector(R, S, stride, tp, tq, by_table, d, at, residual, y, k, LANES);
+        else fixed_vector(R, S, stride, tp, tq, by_table, d, at, residual, y, k, n);
 }
 
 /* Any window: one row of tq outputs. */
@@ -149,16 +154,16 @@ INLINE void any(int tq, const shared *d, const pixel *at, const real *residual, 
     else fixed(3, 3, stride, tp, tq, true, d, at, residual, y)
 
 static void fixed3x3(int64_t tp, int64_t tq, bool in_place, const shared *d, const pixel *at, const real *residual, real *y) {
-    const bool wide = tq == TILE_Q;
+    const bool wide = tq > 1;
     if (d->stride[1] == 1) {
         if (tp == TILE_P && wide) { FIXED(1, TILE_P, TILE_Q); }
         else if (tp == TILE_P) { FIXED(1, TILE_P, 1); }
         else if (wide) { FIXED(1, 1, TILE_Q); }
         else { FIXED(1, 1, 1); }
     } else {
-        if (tp == TILE_P && wide) { FIXED(2, TILE_P, TILE_Q); }
+        if (tp == TILE_P && wide) { FIXED(2, TILE_P, STRIDED_Q); }
         else if (tp == TILE_P) { FIXED(2, TILE_P, 1); }
-        else if (wide) { FIXED(2, 1, TILE_Q); }
+        else if (wide) { FIXED(2, 1, STRIDED_Q); }
         else { FIXED(2, 1, 1); }
     }
 }
@@ -168,39 +173,43 @@ static bool is_fixed3x3(const window *g) {
            g->stride[0] <= 2;
 }
 
-/* Rows of x from padded row h0, each channel repeated `multiplier` times; rows outside the image are left alone. */
-static const real *expand(const conv2d_problem *p, const real *image, int64_t h0, int64_t rows, real *to) {
+/* Channels [k0, k1) of rows of x from padded row h0, closely packed; rows outside the image are left alone. */
+static void copy_rows(const conv2d_problem *p, const real *image, int64_t h0, int64_t rows, int64_t k0, int64_t k1, real *to) {
     const window *g = &p->g;
-    const int64_t m = multiplier(p), size = g->W * g->C;
-    for (int64_t i = 0; i < rows; i++, to += size * m) {
-        int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
-        if (h < 0) continue;
-        const real *from = image + h * size;
-        for (int64_t c = 0; c < size; c++)
-            for (int64_t j = 0; j < m; j++) to[c * m + j] = from[c];
+    const int64_t m = multiplier(p), width = k1 - k0;
+    for (int64_t i = 0; i < rows; i++, to += g->W * width) {
+        const int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
+        for (int64_t w = 0; h >= 0 && w < g->W; w++) {
+            const real *from = image + (h * g->W + w) * g->C;
+            if (m == 1 && width % LANES == 0) /* short runs: memcpy's call would cost as much */
+                for (int64_t k = 0; k < width; k += LANES) v_store(to + w * width + k, v_load(from + k0 + k));
+            else
+                for (int64_t k = k0; k < k1; k++) to[w * width + k - k0] = from[k / m];
+        }
     }
-    return to - rows * size * m;
 }
 
-/* table[i][j]: where pixel (h0 + i, j - pad_left) of the padded image lies. */
-static void fill_table(const conv2d_problem *p, const depthwise_rows *at, real *zeros, pixel *table, real *expanded) {
+/* table[i][j]: where pixel (h0 + i, j - pad_left) of the padded image lies; `copy` holds the image's channels [k0, k1), or
+ * is NULL. */
+static void fill_table(const conv2d_problem *p, const depthwise_rows *at, int64_t k0, int64_t k1, const real *zeros, pixel *table,
+                       real *copy) {
     const window *g = &p->g;
     const int64_t h0 = at->p0 * g->stride[0] - g->pad[0], rows = rows_under(p, at->p1 - at->p0), width = padded_W(p);
-    const real *copy = multiplier(p) > 1 ? expand(p, at->image, h0, rows, expanded) : NULL;
-    memset(zeros, 0, (size_t)padded_K(p) * sizeof *zeros);
+    const int64_t step = copy ? k1 - k0 : g->C;
+    if (copy) copy_rows(p, at->image, h0, rows, k0, k1, copy);
     for (int64_t i = 0; i < rows; i++, table += width) {
         int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
-        const real *row = copy ? copy + i * g->W * g->K : at->image + h * g->W * g->K;
+        const real *row = copy ? copy + i * g->W * step - k0 : at->image + h * g->W * step;
         for (int64_t j = 0; j < width; j++) table[j] = zeros;
         if (h < 0) continue;
         for (int64_t j = 0; j < g->pad[2]; j++) {
             int64_t w = pad_index(j - g->pad[2], g->W, p->padding_mode);
-            if (w >= 0) table[j] = row + w * g->K;
+            if (w >= 0) table[j] = row + w * step;
         }
-        for (int64_t w = 0; w < g->W; w++) table[g->pad[2] + w] = row + w * g->K;
+        for (int64_t w = 0; w < g->W; w++) table[g->pad[2] + w] = row + w * step;
         for (int64_t j = g->pad[2] + g->W; j < width; j++) {
             int64_t w = pad_index(j - g->pad[2], g->W, p->padding_mode);
-            if (w >= 0) table[j] = row + w * g->K;
+            if (w >= 0) table[j] = row + w * step;
         }
     }
 }
@@ -211,17 +220,18 @@ static void run_row(const conv2d_problem *p, const depthwise_rows *at, const sha
     const window *g = &p->g;
     const bool is3x3 = is_fixed3x3(g);
     const int64_t h0 = row * g->stride[0] - g->pad[0], h1 = h0 + rows_under(p, tp);
+    const int64_t wide = is3x3 && g->stride[1] == 2 ? STRIDED_Q : TILE_Q;
     for (int64_t q = 0, tq; q < g->Q; q += tq) {
-        tq = q + TILE_Q <= g->Q ? TILE_Q : 1;
+        tq = q + wide <= g->Q ? wide : 1;
         /* A last tile that steps back computes some outputs twice; where y is its own residual it must not. */
-        if (tq == 1 && g->Q - q >= TILE_Q / 2 && g->Q >= TILE_Q && at->residual != at->y) q = g->Q - TILE_Q, tq = TILE_Q;
+        if (tq == 1 && g->Q - q >= wide / 2 && g->Q >= wide && at->residual != at->y) q = g->Q - wide, tq = wide;
         const int64_t w0 = q * g->stride[1] - g->pad[2], w1 = w0 + (tq - 1) * g->stride[1] + g->S;
         const int64_t to = (row - at->p0) * d->y_row + q * at->y_step;
         const pixel *from = table + (row - at->p0) * g->stride[0] * d->table_step + q * g->stride[1];
         const real *residual = at->residual ? at->residual + to : NULL;
         const bool in_place = h0 >= 0 && h1 <= g->H && w0 >= 0 && w1 <= g->W;
         if (is3x3) fixed3x3(tp, tq, in_place, d, from, residual, at->y + to);
-        else if (tq == TILE_Q) any(TILE_Q, d, from, residual, at->y + to);
+        else if (tq == wide) any(TILE_Q, d, from, residual, at->y + to);
         else any(1, d, from, residual, at->y + to);
         if (p->epilogue.activation > (is3x3 ? CNNFAST_RELU6 : CNNFAST_NONE))
             for (int64_t i = 0; i < tp * tq; i++)
@@ -229,29 +239,33 @@ static void run_row(const conv2d_problem *p, const depthwise_rows *at, const sha
     }
 }
 
-/* Channels up to where x's vectors stop lying across two cache lines, which halves their loads: 0 where they do not, or
- * never stop, or where an incomplete vector more is not worth it. */
-static int64_t lanes_to_line(const conv2d_problem *p, const depthwise_rows *at) {
-    const int64_t past = (int64_t)((uintptr_t)(at->image + at->k0) % VEC_BYTES / sizeof(real));
-    const bool same_everywhere = multiplier(p) == 1 && p->g.K % LANES == 0;
-    return past && same_everywhere && at->k1 - at->k0 >= 6 * LANES ? LANES - past : 0;
+/* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which doubles their loads. */
+static int lanes_to_line(const conv2d_problem *p, const real *x, int64_t channels) {
+    const int past = (int)((uintptr_t)x % VEC_BYTES / sizeof(real));
+    return p->g.K % LANES == 0 && channels >= 4 * LANES ? LANES - past : (int)min64(LANES, channels);
 }
 
 void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
     const window *g = &p->g;
     real *zeros = workspace;
     pixel *table = (pixel *)((char *)workspace + zeros_bytes(p));
-    fill_table(p, at, zeros, table, (real *)((char *)table + table_bytes(p, at->p1 - at->p0)));
-    shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .pixel_step = g->K,
-                      .table_step = padded_W(p), .R = g->R, .S = g->S, .stride = {g->stride[0], g->stride[1]},
-                      .dilation = {g->dilation[0], g->dilation[1]},
+    real *copy = is_copied(p) ? (real *)((char *)table + table_bytes(p, at->p1 - at->p0)) : NULL;
+    shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .table_step = padded_W(p), .R = g->R, .S = g->S,
+                .stride = {g->stride[0], g->stride[1]}, .dilation = {g->dilation[0], g->dilation[1]},
                 .y_row = g->Q * at->y_step, .y_step = at->y_step, .epilogue = &p->epilogue};
-    const int64_t head = lanes_to_line(p, at);
-    for (int64_t row = at->p0, tp; row < at->p1; row += tp) {
-        tp = is_fixed3x3(g) && row + TILE_P <= at->p1 ? TILE_P : 1;
-        for (d.k0 = at->k0; d.k0 < at->k1; d.k0 = d.k1) {
-            d.k1 = min64(at->k1, d.k0 + (d.k0 == at->k0 && head ? head : CHANNELS));
-            run_row(p, at, &d, table, row, tp);
+    memset(zeros, 0, (size_t)padded_K(p) * sizeof *zeros);
+    for (int64_t k0 = at->k0, k1; k0 < at->k1; k0 = k1) {
+        k1 = copy ? min64(at->k1, k0 + CHANNELS) : at->k1;
+        fill_table(p, at, k0, k1, zeros, table, copy);
+        d.pixel_step = copy ? k1 - k0 : g->C;
+        const int head = copy ? (int)min64(LANES, k1 - k0) : lanes_to_line(p, at->image + k0, k1 - k0);
+        for (int64_t row = at->p0, tp; row < at->p1; row += tp) {
+            tp = is_fixed3x3(g) && row + TILE_P <= at->p1 ? TILE_P : 1;
+            for (d.k0 = k0; d.k0 < k1; d.k0 = d.k1) {
+                d.head = d.k0 == k0 ? head : (int)min64(LANES, k1 - d.k0);
+                d.k1 = min64(k1, d.k0 + d.head + CHANNELS - LANES);
+                run_row(p, at, &d, table, row, tp);
+            }
         }
     }
 }
@@ -272,7 +286,7 @@ static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     /* Below 100 ms, and with a table and a copy of the rows below them that stay in L2. */
     const int64_t by_time = (int64_t)(1e8 * (double)p->g.P / conv2d_macs(p, 1));
-    const int64_t row_bytes = padded_W(p) * (int64_t)sizeof(pixel) + (multiplier(p) > 1 ? p->g.W * p->g.K * (int64_t)sizeof(real) : 0);
+    const int64_t row_bytes = padded_W(p) * (int64_t)sizeof(pixel) + (is_copied(p) ? p->g.W * CHANNELS * (int64_t)sizeof(real) : 0);
     const int64_t by_size = (ROW_BYTES / row_bytes - rows_under(p, 1)) / p->g.stride[0] + 1;
     const int64_t rows = max64(1, min64(64, min64(by_time, by_size)));
     bool is3x3 = is_fixed3x3(&p->g);

@@ -6,8 +6,9 @@
  */
 #include "pool2d/view.h"
 
-/* Vectors of channels of one output at once; outputs side by side that share a vector, and the columns under them. */
-enum { VECTORS = TILE_M == 14 ? 8 : 4, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 4 : 2, COLUMNS = (TILE_Q - 1) * 2 + 3 };
+/* Vectors of channels of one output at once; rows or columns of pixels under a tile of outputs. */
+enum { VECTORS = TILE_M == 14 ? 8 : 4, MOST_PIXELS = 6 };
+static const int64_t L1_BYTES = 24 * 1024; /* of 32 */
 
 static bool accepts(const void *problem) {
     const pool2d_problem *p = problem;
@@ -20,10 +21,13 @@ static double cost(const void *problem, int64_t N) {
     return cost_max(pool2d_taps(p, N) / (NOMINAL_FLOPS * 0.2), bytes / NOMINAL_DRAM);
 }
 
+/* Columns of the padded image under a row of outputs. */
+static int64_t cols_in_table(const pool2d_problem *p) { return (p->g.Q - 1) * p->g.stride[1] + p->g.S; }
+
 static grain grain_of(const void *problem) {
     const pool2d_problem *p = problem;
-    return (grain){.columns = ceil_div(p->g.C, CHANNELS), .block_rows = pool2d_block_rows(p), .tile_pixels = TILE_Q,
-                   .tile_channels = LANES};
+    return (grain){.columns = ceil_div(p->g.C, CHANNELS), .block_rows = pool2d_block_rows(p), .tile_pixels = 4,
+                   .tile_channels = LANES, .workspace = size_align((size_t)cols_in_table(p) * sizeof(ptrdiff_t))};
 }
 
 static size_t packed_size(const void *problem) {
@@ -41,7 +45,7 @@ INLINE vec join(cnnfast_pool_kind kind, vec known, vec v) {
     return kind == CNNFAST_MAX ? v_greater(v, known) : v_lesser(v, known);
 }
 
-/* So a sum is kept beside them: it is NaN if a tap was, or if infinities met; then the outputs are done again. */
+/* So they are watched, and where one was seen the outputs are done again. */
 INLINE bool watched(cnnfast_pool_kind kind) { return CNNFAST_REAL && kind != CNNFAST_AVERAGE; }
 
 INLINE vec finish(cnnfast_pool_kind kind, vec v, real divisor) { return kind == CNNFAST_AVERAGE ? v / v_splat(divisor) : v; }
@@ -62,14 +66,15 @@ static __attribute__((noinline)) void again(cnnfast_pool_kind kind, const view *
 
 /* `vectors` vectors of channels of one output; n is the last one's lanes. */
 INLINE void one_output(cnnfast_pool_kind kind, int vectors, const view *w, int64_t c, int n, real *y) {
-    vec all[VECTORS], sum[VECTORS];
+    vec all[VECTORS];
+    nan_watch seen = v_unwatched();
     for (int64_t s = 0; s < w->cols; s++) {
         const real *x = w->x + s * w->col_step + c;
         vec col[VECTORS];
 #pragma GCC unroll 8
         for (int i = 0; i < vectors; i++) {
             col[i] = load(x + i * LANES, n);
-            if (watched(kind)) sum[i] = s ? sum[i] + col[i] : col[i];
+            if (watched(kind)) seen = v_watch(seen, col[i], col[i]);
         }
         for (int64_t r = 1; r < w->rows; r++) {
             x += w->row_step;
@@ -77,107 +82,181 @@ INLINE void one_output(cnnfast_pool_kind kind, int vectors, const view *w, int64
             for (int i = 0; i < vectors; i++) {
                 vec v = load(x + i * LANES, n);
                 col[i] = join(kind, col[i], v);
-                if (watched(kind)) sum[i] += v;
+                if (watched(kind)) seen = v_watch(seen, v, v);
             }
         }
 #pragma GCC unroll 8
         for (int i = 0; i < vectors; i++) all[i] = s ? join(kind, all[i], col[i]) : col[i];
     }
-    mask suspect = {0};
 #pragma GCC unroll 8
-    for (int i = 0; i < vectors; i++) {
-        if (watched(kind)) suspect |= sum[i] != sum[i];
-        store(y + c + i * LANES, finish(kind, all[i], w->divisor), n);
-    }
-    if (watched(kind) && v_any(suspect)) again(kind, w, c, c + (vectors - 1) * LANES + n, y);
+    for (int i = 0; i < vectors; i++) store(y + c + i * LANES, finish(kind, all[i], w->divisor), n);
+    if (watched(kind) && v_saw_nan(seen)) again(kind, w, c, c + (vectors - 1) * LANES + n, y);
 }
 
-/* One vector of `tall` rows of TILE_Q outputs, whose windows of 3 columns overlap; of `taps` rows, 3 where tall is 2. All
- * but w, c, n and taps is constant. y_row and y_step are elements from an output to the next row's and to its neighbour. */
-INLINE void several_outputs(cnnfast_pool_kind kind, int64_t taps, int stride, int tall, const view *w, int64_t c, int n, real *y,
-                            int64_t y_row, int64_t y_step) {
-    vec col[2][COLUMNS], sum = {0};
-#pragma GCC unroll 15
-    for (int j = 0; j < (TILE_Q - 1) * stride + 3; j++) {
-        const real *x = w->x + j * w->col_step + c;
-        vec seen = {0}; /* a column's own: one chain over all taps would be all latency */
-#pragma GCC unroll 5
-        for (int64_t r = 0; r < (tall - 1) * stride + taps; r++) {
-            vec v = load(x + r * w->row_step, n);
-            if (watched(kind)) seen += v;
-#pragma GCC unroll 2
-            for (int a = 0; a < tall; a++)
-                if (r == a * stride) col[a][j] = v;
-                else if (r > a * stride && r < a * stride + taps) col[a][j] = join(kind, col[a][j], v);
+/* A tile's shape, constant wherever it is used: tp x tq outputs of R x S windows. */
+typedef struct {
+    int R, S, stride, tp, tq;
+} shape;
+
+INLINE int rows_under(shape t) { return (t.tp - 1) * t.stride + t.R; }
+INLINE int cols_under(shape t) { return (t.tq - 1) * t.stride + t.S; }
+
+/* `count` windows of `taps`, a stride apart, along one axis. Neighbours share what they have in common, where the order of
+ * joining does not matter: it does for a sum, and a maximum's first of equals stays first. */
+INLINE void slide(cnnfast_pool_kind kind, int taps, int stride, int count, const vec *in, vec *out) {
+    const bool paired = kind != CNNFAST_AVERAGE && taps == 3 && stride == 1 && count % 2 == 0;
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i++) {
+        if (paired) {
+            const vec both = join(kind, in[i / 2 * 2 + 1], in[i / 2 * 2 + 2]);
+            out[i] = i % 2 ? join(kind, both, in[i + 2]) : join(kind, in[i], both);
+            continue;
         }
-        if (watched(kind)) sum += seen;
+        out[i] = in[i * stride];
+#pragma GCC unroll 2
+        for (int t = 1; t < taps; t++) out[i] = join(kind, out[i], in[i * stride + t]);
     }
-#pragma GCC unroll 2
-    for (int a = 0; a < tall; a++)
-#pragma GCC unroll 7
-        for (int b = 0; b < TILE_Q; b++) {
-            vec all = join(kind, join(kind, col[a][b * stride], col[a][b * stride + 1]), col[a][b * stride + 2]);
-            store(y + a * y_row + b * y_step + c, finish(kind, all, w->divisor), n);
-        }
-    if (!watched(kind) || !v_any(sum != sum)) return;
-    for (int a = 0; a < tall; a++)
-        for (int b = 0; b < TILE_Q; b++) {
-            view of = *w;
-            of.x += a * stride * w->row_step + b * stride * w->col_step;
-            of.rows = taps;
-            again(kind, &of, c, c + n, y + a * y_row + b * y_step);
-        }
 }
 
-/* All channels [c0, c1): of one output, and of TILE_Q. Constant arguments make each its own code. */
-INLINE void output(cnnfast_pool_kind kind, const view *w, int64_t c0, int64_t c1, real *y) {
+INLINE nan_watch watch(int count, const vec *of) {
+    nan_watch seen = v_unwatched();
+#pragma GCC unroll 3
+    for (int i = 0; i < count; i += 2) seen = v_watch(seen, of[i], of[i + 1 < count ? i + 1 : i]);
+    return seen;
+}
+
+/* One vector of channels of a tile, of n lanes. Pixel (i, j) lies at
+ * row[i] + col[j]. */
+INLINE nan_watch tile_vector(cnnfast_pool_kind kind, shape t, const real *const *row, const ptrdiff_t *col, int n, real divisor, real *y,
+                       int64_t y_row, int64_t y_step) {
+    vec down[2][MOST_PIXELS];
+    nan_watch seen = v_unwatched();
+#pragma GCC unroll 6
+    for (int j = 0; j < cols_under(t); j++) {
+        vec pixel[MOST_PIXELS], joined[2];
+#pragma GCC unroll 6
+        for (int i = 0; i < rows_under(t); i++) pixel[i] = v_keep(load(row[i] + col[j], n));
+        if (watched(kind)) seen = v_watch_both(seen, watch(rows_under(t), pixel));
+        slide(kind, t.R, t.stride, t.tp, pixel, joined);
+#pragma GCC unroll 2
+        for (int a = 0; a < t.tp; a++) down[a][j] = joined[a];
+    }
+#pragma GCC unroll 2
+    for (int a = 0; a < t.tp; a++) {
+        vec all[4];
+        slide(kind, t.S, t.stride, t.tq, down[a], all);
+#pragma GCC unroll 4
+        for (int b = 0; b < t.tq; b++) store(y + a * y_row + b * y_step, finish(kind, all[b], divisor), n);
+    }
+    return seen;
+}
+
+/* `count` channels of a tile, the first vector's `head`. */
+INLINE nan_watch tile_of(cnnfast_pool_kind kind, shape t, const real *const *rows, const ptrdiff_t *cols, int64_t count, int64_t head, real divisor,
+                   real *y, int64_t y_row, int64_t y_step) {
+    nan_watch seen = v_unwatched();
+    const real *row[MOST_PIXELS];
+    ptrdiff_t col[MOST_PIXELS];
+#pragma GCC unroll 6
+    for (int i = 0; i < rows_under(t); i++) row[i] = rows[i];
+#pragma GCC unroll 6
+    for (int j = 0; j < cols_under(t); j++) col[j] = cols[j];
+    for (int64_t n = head; count > 0; count -= n, y += n, n = min64(LANES, count)) {
+#pragma GCC unroll 6
+        for (int i = 0; i < rows_under(t); i++) /* or the compiler keeps an address for each pixel, most of them on the stack */
+            __asm__("" : "+r"(row[i]));
+        const nan_watch of = n == LANES ? tile_vector(kind, t, row, col, LANES, divisor, y, y_row, y_step)
+                                        : tile_vector(kind, t, row, col, (int)n, divisor, y, y_row, y_step);
+        if (watched(kind)) seen = v_watch_both(seen, of);
+#pragma GCC unroll 6
+        for (int i = 0; i < rows_under(t); i++) row[i] += n;
+    }
+    return seen;
+}
+
+/* All channels [c0, c1) of one output, the first vector's `head`. Constant arguments make each its own code. */
+INLINE void output(cnnfast_pool_kind kind, const view *w, int64_t c0, int64_t c1, int64_t head, real *y) {
     int64_t c = c0;
+    if (head < LANES) one_output(kind, 1, w, c, (int)head, y), c += head;
     for (; c + VECTORS * LANES <= c1; c += VECTORS * LANES) one_output(kind, VECTORS, w, c, LANES, y);
     for (; c + LANES <= c1; c += LANES) one_output(kind, 1, w, c, LANES, y);
     if (c < c1) one_output(kind, 1, w, c, (int)(c1 - c), y);
 }
 
-INLINE void outputs(cnnfast_pool_kind kind, int64_t taps, int stride, int tall, const view *w, int64_t c0, int64_t c1, real *y,
-                    int64_t y_row, int64_t y_step) {
-    int64_t c = c0;
-    for (; c + LANES <= c1; c += LANES) several_outputs(kind, taps, stride, tall, w, c, LANES, y, y_row, y_step);
-    if (c < c1) several_outputs(kind, taps, stride, tall, w, c, (int)(c1 - c), y, y_row, y_step);
+/* What the rows of one call share. */
+typedef struct {
+    const pool2d_problem *p;
+    const real *image;
+    const span *rows;
+    const ptrdiff_t *cols; /* elements from a row's start to its column i - pad_left, or to the nearest there is */
+    int64_t c0, c1, head; /* channels of the first vector */
+    real *y;
+} work;
+
+INLINE void any_row(cnnfast_pool_kind kind, const work *k, int64_t q0, int64_t q1) {
+    for (int64_t q = q0; q < q1; q++) {
+        const view w = view_of(k->p, k->image, k->rows[0], k->p->cols[q]);
+        output(kind, &w, k->c0, k->c1, k->head, k->y + q * k->p->g.C);
+    }
 }
 
-INLINE void tile_of(cnnfast_pool_kind kind, int64_t stride, int64_t tall, const view *w, int64_t c0, int64_t c1, real *y,
-                    int64_t y_row, int64_t y_step) {
-    if (stride == 1 && tall == 2) outputs(kind, 3, 1, 2, w, c0, c1, y, y_row, y_step);
-    else if (stride == 1) outputs(kind, w->rows, 1, 1, w, c0, c1, y, y_row, y_step);
-    else if (tall == 2) outputs(kind, 3, 2, 2, w, c0, c1, y, y_row, y_step);
-    else outputs(kind, w->rows, 2, 1, w, c0, c1, y, y_row, y_step);
-}
-
-/* `tall` rows of outputs, channels [c0, c1). */
-INLINE void output_rows(cnnfast_pool_kind kind, const pool2d_problem *p, const real *image, const span *rows, int64_t tall,
-                        int64_t c0, int64_t c1, real *y) {
-    const window *g = &p->g;
-    const int64_t y_row = g->Q * g->C, y_step = g->C;
-    const bool tiled = g->dilation[0] == 1 && g->dilation[1] == 1 && g->S == 3 && g->stride[0] == g->stride[1] && g->stride[1] <= 2 &&
-                       p->whole_end - p->whole_begin >= TILE_Q;
-    for (int64_t q = 0; q < g->Q;) {
-        const bool tile = tiled && q >= p->whole_begin && q < p->whole_end;
-        const int64_t first = tile ? min64(q, p->whole_end - TILE_Q) : q; /* the last tile steps back */
-        const view w = view_of(p, image, rows[0], p->cols[first]);
-        if (tile) tile_of(kind, g->stride[1], tall, &w, c0, c1, y + first * y_step, y_row, y_step);
-        else output(kind, &w, c0, c1, y + q * y_step);
-        if (!tile && tall == 2) {
-            const view below = view_of(p, image, rows[1], p->cols[q]);
-            output(kind, &below, c0, c1, y + y_row + q * y_step);
+/* Outputs [q0, q1), at least t.tq, of t.tp rows from `row` on; the last tile steps back. A maximum's or minimum's pixels
+ * beyond the border are the nearest ones inside: these are in the window too. */
+INLINE void tiled_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t row, int64_t q0, int64_t q1) {
+    const window *g = &k->p->g;
+    const int64_t y_step = g->C, y_row = g->Q * y_step, h0 = row * t.stride - g->pad[0];
+    const real *rows[MOST_PIXELS];
+    nan_watch seen = v_unwatched();
+    for (int i = 0; i < rows_under(t); i++)
+        rows[i] = k->image + max64(0, min64(h0 + i, g->H - 1)) * g->W * g->C + k->c0;
+    for (int64_t q = q0; q < q1; q += t.tq) {
+        const int64_t first = min64(q, q1 - t.tq);
+        const nan_watch of = tile_of(kind, t, rows, k->cols + first * t.stride, k->c1 - k->c0, k->head, (real)(t.R * t.S),
+                         k->y + first * y_step + k->c0, y_row, y_step);
+        if (watched(kind)) seen = v_watch_both(seen, of);
+    }
+    if (!watched(kind) || !v_saw_nan(seen)) return;
+    for (int a = 0; a < t.tp; a++)
+        for (int64_t q = q0; q < q1; q++) {
+            const view w = view_of(k->p, k->image, k->rows[a], k->p->cols[q]);
+            again(kind, &w, k->c0, k->c1, k->y + a * y_row + q * y_step);
         }
-        q = tile ? first + TILE_Q : q + 1;
-    }
 }
 
-#define DEFINE_ROWS(name, kind)                                                                                          \
-    static void name(const pool2d_problem *p, const real *image, const span *rows, int64_t tall, int64_t c0, int64_t c1, \
-                     real *y) {                                                                                          \
-        output_rows(kind, p, image, rows, tall, c0, c1, y);                                                              \
+/* The rows of outputs done: two at once where `pair`, which share their input. */
+INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, bool pair) {
+    const pool2d_problem *p = k->p;
+    const window *g = &p->g;
+    const bool borders = kind != CNNFAST_AVERAGE; /* a tile may lie on them */
+    const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
+    const bool inside = borders || (k->rows[0].taps == g->R && k->rows[0].extent == g->R);
+    pair = pair && (borders || (k->rows[1].taps == g->R && k->rows[1].extent == g->R));
+    const bool square = g->dilation[0] == 1 && g->dilation[1] == 1 && g->R == g->S && g->stride[0] == g->stride[1];
+    const int form = square && inside && p->whole_end > p->whole_begin && q1 - q0 >= 4 ? (int)min64(g->R * 10 + g->stride[0], 99) : 0;
+    int64_t done = 1;
+    switch (form) {
+    case 22: tiled_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
+    case 31:
+        if (pair) tiled_rows(kind, (shape){3, 3, 1, 2, 4}, k, row, q0, q1), done = 2;
+        else tiled_rows(kind, (shape){3, 3, 1, 1, 4}, k, row, q0, q1);
+        break;
+    case 32:
+        if (pair) tiled_rows(kind, (shape){3, 3, 2, 2, 2}, k, row, q0, q1), done = 2;
+        else tiled_rows(kind, (shape){3, 3, 2, 1, 2}, k, row, q0, q1);
+        break;
+    default: any_row(kind, k, 0, g->Q); return 1;
     }
+    for (int64_t i = 0; i < done; i++) {
+        work of = *k;
+        of.rows += i, of.y += i * g->Q * g->C;
+        any_row(kind, &of, 0, q0);
+        any_row(kind, &of, q1, g->Q);
+    }
+    return done;
+}
+
+#define DEFINE_ROWS(name, kind) \
+    static int64_t name(const work *k, int64_t row, bool pair) { return some_rows(kind, k, row, pair); }
 DEFINE_ROWS(max_rows, CNNFAST_MAX)
 DEFINE_ROWS(min_rows, CNNFAST_MIN)
 #if CNNFAST_REAL
@@ -186,20 +265,36 @@ DEFINE_ROWS(average_rows, CNNFAST_AVERAGE)
 #define average_rows NULL /* integers have none: the plan refuses it */
 #endif
 
+/* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which doubles their loads. */
+static int64_t lanes_to_line(const window *g, const void *x) {
+    const int64_t past = (int64_t)((uintptr_t)x % VEC_BYTES / sizeof(real));
+    return g->C % LANES == 0 && g->C >= 2 * LANES ? LANES - past : LANES;
+}
+
+/* Channels at a time: where rows of outputs share rows of pixels, so few that these are still in L1 for the next, unless
+ * that leaves short runs, which memory is slow at. */
+static int64_t chunk_of(const window *g) {
+    const int64_t fits = L1_BYTES / (int64_t)sizeof(real) / ((g->R + 1) * g->W) / CHANNELS * CHANNELS;
+    return g->P > 1 && g->stride[0] < g->R - 1 && fits >= 4 * CHANNELS ? fits : g->C;
+}
+
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
-    (void)packed, (void)workspace;
+    (void)packed;
     const pool2d_problem *p = problem;
     const window *g = &p->g;
-    const int64_t c0 = at.col0 * CHANNELS, c1 = min64(g->C, at.col1 * CHANNELS);
-    void (*rows_of)(const pool2d_problem *, const real *, const span *, int64_t, int64_t, int64_t, real *) =
+    ptrdiff_t *cols = workspace;
+    for (int64_t i = 0, n = cols_in_table(p); i < n; i++) cols[i] = max64(0, min64(i - g->pad[2], g->W - 1)) * g->C;
+    int64_t (*rows_of)(const work *, int64_t, bool) =
         p->kind == CNNFAST_MAX ? max_rows : p->kind == CNNFAST_MIN ? min_rows : average_rows;
-    for (int64_t row = at.row0, tall; row < at.row1; row += tall) {
-        const span *rows = p->rows + row % g->P;
-        /* Two rows of outputs share their input: of one image, and a stride apart. */
-        tall = row + 1 < at.row1 && row % g->P + 1 < g->P && rows[0].taps == 3 && rows[1].taps == 3 &&
-               rows[1].first - rows[0].first == g->stride[0] ? 2 : 1;
-        rows_of(p, (const real *)t->x + row / g->P * g->H * g->W * g->C, rows, tall, c0, c1, (real *)t->y + row * g->Q * g->C);
-    }
+    const int64_t past = min64(g->C, at.col1 * CHANNELS), chunk = chunk_of(g);
+    const int64_t head = min64(min64(past - at.col0 * CHANNELS, chunk), lanes_to_line(g, t->x));
+    for (int64_t c0 = at.col0 * CHANNELS; c0 < past; c0 += chunk)
+        for (int64_t row = at.row0; row < at.row1;) {
+            const int64_t h = row % g->P;
+            const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
+                            .c0 = c0, .c1 = min64(past, c0 + chunk), .head = head, .y = (real *)t->y + row * g->Q * g->C};
+            row += rows_of(&k, h, row + 1 < at.row1 && h + 1 < g->P);
+        }
 }
 
 const kernel SYMBOL(pool2d_window) = {accepts, cost, grain_of, packed_size, pack, run};
