@@ -10,7 +10,7 @@ from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair
-from cnnfast.ops.pool import run_pool
+from cnnfast.ops.pool import Pool, prepared, run_pool
 from cnnfast.ops.signatures import SIGNATURES
 
 OutputSize = int | None | tuple[int | None, int | None]
@@ -138,22 +138,37 @@ def adaptive_max_pool2d(
     >>> cnnfast.adaptive_max_pool2d(np.arange(3.0).reshape(1, 1, 3, 1), (None, 2)).ravel().tolist()
     [1.0, 2.0]
     """
-    indexed = checks.boolean("return_indices", return_indices)
-    y, indices = _pool("adaptive_max_pool2d", "max", x, output_size, layout, algorithm, out, indexed)
+    y, indices = _pool("adaptive_max_pool2d", "max", x, output_size, layout, algorithm, out, return_indices)
     return y if indices is None else (y, indices)
 
 
 def _pool(
     op: str, kind: str, x: object, output_size: object, layout: object, algorithm: object, out: object,
-    indexed: bool = False,
+    return_indices: object = False,
 ) -> tuple[Array, Array | None]:  # fmt: skip
+    images = arrays.as_array("x", x)
+    given = output_size, layout, return_indices, algorithm
+    return run_pool(prepared(_adaptive_plan, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
+
+
+@lru_cache(maxsize=256, typed=True)
+def _adaptive_plan(
+    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], output_size: object,
+    layout: object, return_indices: object, algorithm: object,
+) -> Pool:  # fmt: skip
     order = options.layout(layout)
+    indexed = checks.boolean("return_indices", return_indices)
     row = dispatch.algorithm(op, algorithm)
-    images = arrays.as_input("x", x, SIGNATURES[op].dtypes, order)
-    _, H, W, _ = shapes.split(images.shape, order)
+    arrays.check_input("x", x_shape, dtype, SIGNATURES[op].dtypes, order)
+    N, H, W, C = shapes.split(x_shape, order)
     size = _output_size(output_size, (H, W))
-    plan, y_shape = _adaptive_plan(native.isa(), op, kind, images.shape, images.dtype, order, size, indexed, row)
-    return run_pool(op, plan, images, y_shape, indexed, out)
+    y_shape = shapes.join(N, *size, C, order)
+    plan = dispatch.native_plan(
+        op, x_shape, y_shape, dtype=dtype, layout=order, kind=kind, kernel_size=(1, 1), stride=(1, 1),
+        padding=(0, 0, 0, 0), dilation=(1, 1), ceil_mode=False, count_include_pad=False, norm_type=0.0,
+        output_size=size, return_indices=indexed, algorithm=row, max_workspace=0,
+    )  # fmt: skip
+    return Pool(plan, op, y_shape, indexed)
 
 
 def _output_size(value: object, size: Pair) -> Pair:
@@ -163,18 +178,3 @@ def _output_size(value: object, size: Pair) -> Pair:
     if isinstance(value, tuple | list) and len(value) == 2:
         value = tuple(own if given is None else given for given, own in zip(value, size, strict=True))
     return checks.pair("output_size", value, minimum=1)
-
-
-@lru_cache(maxsize=256)
-def _adaptive_plan(
-    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], layout: str, size: Pair,
-    return_indices: bool, row: str | None,
-) -> tuple[native.Plan, tuple[int, int, int, int]]:  # fmt: skip
-    N, _, _, C = shapes.split(x_shape, layout)
-    y_shape = shapes.join(N, *size, C, layout)
-    plan = dispatch.native_plan(
-        op, x_shape, y_shape, dtype=dtype, layout=layout, kind=kind, kernel_size=(1, 1), stride=(1, 1),
-        padding=(0, 0, 0, 0), dilation=(1, 1), ceil_mode=False, count_include_pad=False, norm_type=0.0,
-        output_size=size, return_indices=return_indices, algorithm=row, max_workspace=0,
-    )  # fmt: skip
-    return plan, y_shape

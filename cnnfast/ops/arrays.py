@@ -36,11 +36,16 @@ def as_array(name: str, value: object) -> Array:
 def as_input(name: str, value: object, dtypes: Dtypes, layout: str) -> Array:
     """value as a 4-D array of one of the dtypes, none of whose dimensions but N is 0. It may still be strided."""
     array = as_array(name, value)
-    check_dtype(name, array.dtype, dtypes)
-    if array.ndim != 4:
-        raise ValueError(f"{name} must have 4 dimensions ({AXES[layout]}), got shape {array.shape}")
-    check_input_shape(name, array.shape, layout)
+    check_input(name, array.shape, array.dtype, dtypes, layout)
     return array
+
+
+def check_input(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], dtypes: Dtypes, layout: str) -> None:
+    """What `as_input` asks of an array."""
+    check_dtype(name, dtype, dtypes)
+    if len(shape) != 4:
+        raise ValueError(f"{name} must have 4 dimensions ({AXES[layout]}), got shape {shape}")
+    check_input_shape(name, shape, layout)
 
 
 def check_input_shape(name: str, shape: Sequence[int], layout: str) -> None:

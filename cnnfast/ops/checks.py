@@ -116,6 +116,26 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
     return result
 
 
+_PLAIN = {int, float, bool, str, type(None)}
+
+
+def plain(*values: object) -> bool:
+    """Whether the values may key a cache with `typed=True`: it tells True from 1, but not (True, 1) from (1, 1).
+
+    >>> plain(1, "same", (2, 2)), plain([2, 2]), plain((True, 2))
+    (True, False, False)
+    """
+    for value in values:
+        kind = type(value)
+        if kind is tuple:
+            for item in value:  # type: ignore[attr-defined]
+                if item is not None and type(item) is not int:
+                    return False
+        elif kind not in _PLAIN:
+            return False
+    return True
+
+
 def _sequence(value: object) -> tuple[Any, ...] | None:
     """value's items where it is a sequence of arguments, else None."""
     if isinstance(value, tuple | list):

@@ -1,7 +1,7 @@
 """Pooling with a sliding window: max, min, average, lp."""
 
 from functools import lru_cache
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.checks import Pair
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.signatures import SIGNATURES
 
@@ -183,48 +182,71 @@ def _pool(
     ceil_mode: object, algorithm: object, out: object, dilation: object = 1, return_indices: object = False,
     count_include_pad: object = True, norm_type: float = 0.0,
 ) -> tuple[Array, Array | None]:  # fmt: skip
-    order = options.layout(layout)
-    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
-    step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
-    window = kernel, step, checks.sides("padding", padding), checks.pair("dilation", dilation, minimum=1)
-    ceil, indexed = checks.boolean("ceil_mode", ceil_mode), checks.boolean("return_indices", return_indices)
-    count = checks.boolean("count_include_pad", count_include_pad)
-    row = dispatch.algorithm(op, algorithm)
-    images = arrays.as_input("x", x, SIGNATURES[op].dtypes, order)
-    plan, y_shape = _window_plan(
-        native.isa(), op, kind, images.shape, images.dtype, order, *window, ceil, count, norm_type, indexed, row
-    )
-    return run_pool(op, plan, images, y_shape, indexed, out)
+    images = arrays.as_array("x", x)
+    given = (
+        kernel_size, stride, padding, dilation, layout, ceil_mode, count_include_pad, norm_type, return_indices,
+        algorithm,
+    )  # fmt: skip
+    return run_pool(prepared(_window_plan, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
 
 
-def run_pool(
-    op: str, plan: native.Plan, x: Array, y_shape: tuple[int, ...], indexed: bool, out: object
-) -> tuple[Array, Array | None]:
-    """Run a pool's native plan: y, and the indices where they are wanted."""
+class Pool(NamedTuple):
+    """A pool made ready for one shape of x, and what its run needs to know."""
+
+    plan: native.Plan
+    op: str
+    y_shape: tuple[int, int, int, int]
+    indexed: bool
+
+
+def prepared(make: Any, problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
+    """The pool that `make`, an `lru_cache`, has for arguments as the user gave them: they are checked once."""
+    pool: Pool = (make if checks.plain(*given) else make.__wrapped__)(*problem, *given)
+    return pool
+
+
+def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
+    """Run a pool: y, and the indices where they are wanted."""
+    plan, op, y_shape, indexed = pool
+    if out is not None and not indexed:  # where every array fits, a call costs little more than the backend's
+        try:
+            if plan.run(x, None, out):
+                return out, None  # type: ignore[return-value]
+        except ValueError:  # the plan takes no such argument; below is who says why
+            pass
     indices = arrays.allocate("the indices", y_shape, np.int64) if indexed else None
     y = dispatch.execute(plan, x, y_shape, SIGNATURES[op].dtypes[x.dtype], out=out, indices=indices, inputs=(("x", x),))
     return y, indices
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)
 def _window_plan(
-    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], layout: str,
-    kernel: Pair, stride: Pair, padding: checks.SidesOrSame, dilation: Pair, ceil_mode: bool,
-    count_include_pad: bool, norm_type: float, return_indices: bool, row: str | None,
-) -> tuple[native.Plan, tuple[int, int, int, int]]:  # fmt: skip
-    """The native plan and y's shape. A plan keeps the ISA it was made with, so that is part of the key."""
-    N, H, W, C = shapes.split(x_shape, layout)
-    sides = shapes.resolve(padding, (H, W), kernel, stride, dilation)
-    if padding != "same":
+    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], kernel_size: object,
+    stride: object, padding: object, dilation: object, layout: object, ceil_mode: object, count_include_pad: object,
+    norm_type: float, return_indices: object, algorithm: object,
+) -> Pool:  # fmt: skip
+    """A plan keeps the ISA it was made with, so that is part of the key."""
+    order = options.layout(layout)
+    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
+    step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
+    given_padding, spread = checks.sides("padding", padding), checks.pair("dilation", dilation, minimum=1)
+    ceil, indexed = checks.boolean("ceil_mode", ceil_mode), checks.boolean("return_indices", return_indices)
+    count = checks.boolean("count_include_pad", count_include_pad)
+    row = dispatch.algorithm(op, algorithm)
+    arrays.check_input("x", x_shape, dtype, SIGNATURES[op].dtypes, order)
+
+    N, H, W, C = shapes.split(x_shape, order)
+    sides = shapes.resolve(given_padding, (H, W), kernel, step, spread)
+    if given_padding != "same":
         shapes.check_pool_padding(sides, kernel)
     P, Q = (
-        shapes.pool_size(size, kernel[i], stride[i], sides[i], dilation[i], ceil_mode, shapes.AXES[i])
+        shapes.pool_size(size, kernel[i], step[i], sides[i], spread[i], ceil, shapes.AXES[i])
         for i, size in enumerate((H, W))
     )
-    y_shape = shapes.join(N, P, Q, C, layout)
+    y_shape = shapes.join(N, P, Q, C, order)
     plan = dispatch.native_plan(
-        op, x_shape, y_shape, dtype=dtype, layout=layout, kind=kind, kernel_size=kernel, stride=stride,
-        padding=(*sides[0], *sides[1]), dilation=dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
-        norm_type=norm_type, output_size=None, return_indices=return_indices, algorithm=row, max_workspace=0,
+        op, x_shape, y_shape, dtype=dtype, layout=order, kind=kind, kernel_size=kernel, stride=step,
+        padding=(*sides[0], *sides[1]), dilation=spread, ceil_mode=ceil, count_include_pad=count,
+        norm_type=norm_type, output_size=None, return_indices=indexed, algorithm=row, max_workspace=0,
     )  # fmt: skip
-    return plan, y_shape
+    return Pool(plan, op, y_shape, indexed)

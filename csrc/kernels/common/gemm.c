@@ -16,75 +16,81 @@ INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
     }
 }
 
-/* With m and v constant every accumulator is a register; the loops over them unroll. */
-INLINE void tile(int m, int v, const gemm *g, int channels, const real *restrict x, const real *restrict w,
-                 const real *bias, const real *residual, real *y) {
-    vec acc[TILE_M][TILE_V];
-    const ptrdiff_t step = g->x_step;
-    const int last = channels - (v - 1) * LANES; /* lanes of the last vector that exist */
+/* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
+ * unroll. */
+INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
+                     const real *residual, real *y) {
+    const ptrdiff_t step = g->x_step, y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
+    const int last = channels - (v - 1) * LANES;          /* lanes of the last vector that exist */
+    for (; tiles > 0; tiles--, x += m * step) {
+        vec acc[TILE_M][TILE_V];
+        const real *w = packed;
 #pragma GCC unroll 14
-    for (int i = 0; i < m; i++)
+        for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
+            for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
 
-    for (int64_t t = 0; t < g->taps; t++) {
-        const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
-        addresses(m, g, x + g->tap[t], at);
-        for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
-            vec weight[TILE_V];
+        for (int64_t t = 0; t < g->taps; t++) {
+            const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
+            addresses(m, g, x + g->tap[t], at);
+            for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
+                vec weight[TILE_V];
 #pragma GCC unroll 4
-            for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
+                for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
 #pragma GCC unroll 14
-            for (int i = 0; i < m; i++) {
-                vec pixel = v_splat(at[i / ROW_GROUP][i % ROW_GROUP * step]);
+                for (int i = 0; i < m; i++) {
+                    vec pixel = v_splat(at[i / ROW_GROUP][i % ROW_GROUP * step]);
 #pragma GCC unroll 4
-                for (int j = 0; j < v; j++) acc[i][j] = v_fma(pixel, weight[j], acc[i][j]);
-            }
+                    for (int j = 0; j < v; j++) acc[i][j] = v_fma(pixel, weight[j], acc[i][j]);
+                }
 #pragma GCC unroll 6
-            for (int i = 0; i < m; i += ROW_GROUP) at[i / ROW_GROUP]++;
-        }
-    }
-
-    if (residual)
-#pragma GCC unroll 14
-        for (int i = 0; i < m; i++)
-#pragma GCC unroll 4
-            for (int j = 0; j < v; j++) {
-                const real *from = residual + i * g->y_step + j * LANES;
-                acc[i][j] += j < v - 1 || last == LANES ? v_load(from) : v_load_n(from, last);
+                for (int i = 0; i < m; i += ROW_GROUP) at[i / ROW_GROUP]++;
             }
-    if (g->activation == CNNFAST_RELU || g->activation == CNNFAST_RELU6)
+        }
+
+        if (residual) {
 #pragma GCC unroll 14
-        for (int i = 0; i < m; i++)
+            for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-            for (int j = 0; j < v; j++) acc[i][j] = v_at_least(acc[i][j], v_splat(0));
-    if (g->activation == CNNFAST_RELU6)
+                for (int j = 0; j < v; j++) {
+                    const real *from = residual + i * y_step + j * LANES;
+                    acc[i][j] += j < v - 1 || last == LANES ? v_load(from) : v_load_n(from, last);
+                }
+            residual += m * y_step;
+        }
+        if (g->activation == CNNFAST_RELU || g->activation == CNNFAST_RELU6)
 #pragma GCC unroll 14
-        for (int i = 0; i < m; i++)
+            for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-            for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(6));
-    const ptrdiff_t y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
+                for (int j = 0; j < v; j++) acc[i][j] = v_at_least(acc[i][j], v_splat(0));
+        if (g->activation == CNNFAST_RELU6)
 #pragma GCC unroll 14
-    for (int i = 0; i < m; i++, y += y_step) {
-        __asm__("" : "+r"(y)); /* one address that moves, not fourteen */
+            for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < v; j++)
-            if (j < v - 1 || last == LANES) v_store(y + j * LANES, acc[i][j]);
-            else v_store_n(y + j * LANES, acc[i][j], last);
+                for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(6));
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++, y += y_step) {
+            __asm__("" : "+r"(y)); /* one address that moves, not fourteen */
+#pragma GCC unroll 4
+            for (int j = 0; j < v; j++)
+                if (j < v - 1 || last == LANES) v_store(y + j * LANES, acc[i][j]);
+                else v_store_n(y + j * LANES, acc[i][j], last);
+        }
     }
 }
 
-/* The activations that are too long to stand in every tile: over what the tile just stored, still in L1. */
-static void activate(const gemm *g, int m, int channels, real *y) {
-    for (int i = 0; i < m; i++)
-        for (int k = 0; k < channels; k += LANES) {
-            real *at = y + i * g->y_step + k;
-            int n = channels - k < LANES ? channels - k : LANES;
-            v_store_n(at, v_activation(v_load_n(at, n), g->activation, g->alpha), n);
+/* The activations that are too long to stand in every tile: over what the tiles just stored, still in L1. */
+static void activate(const gemm *g, int64_t pixels, int channels, real *y) {
+    int64_t runs = pixels, length = channels;
+    if (g->y_step == channels) runs = 1, length = pixels * channels; /* no gaps: one run, with one incomplete vector */
+    for (int64_t i = 0; i < runs; i++, y += g->y_step)
+        for (int64_t k = 0; k < length; k += LANES) {
+            const int n = (int)(length - k < LANES ? length - k : LANES);
+            v_store_n(y + k, v_activation(v_load_n(y + k, n), g->activation, g->alpha), n);
         }
 }
 
-#define PIXELS(m, v) case m: tile(m, v, g, channels, x, w, bias, residual, y); break;
+#define PIXELS(m, v) case m: tiles_of(m, v, g, tiles, channels, x, w, bias, residual, y); break;
 #if TILE_M == 14
 #define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v) PIXELS(5, v) PIXELS(6, v) PIXELS(7, v) \
         PIXELS(8, v) PIXELS(9, v) PIXELS(10, v) PIXELS(11, v) PIXELS(12, v) PIXELS(13, v) PIXELS(14, v)
@@ -95,8 +101,8 @@ static void activate(const gemm *g, int m, int channels, real *y) {
 #endif
 #define VECTORS(v) case v: switch (m) { EVERY_PIXELS(v) } break;
 
-void SYMBOL(gemm_tile)(const gemm *g, int m, int channels, const real *x, const real *w, const real *bias,
-                       const real *residual, real *y) {
+void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
+                        const real *residual, real *y) {
     switch ((channels + LANES - 1) / LANES) {
         VECTORS(1)
         VECTORS(2)
@@ -105,6 +111,6 @@ void SYMBOL(gemm_tile)(const gemm *g, int m, int channels, const real *x, const 
         VECTORS(4)
 #endif
     }
-    if (g->activation > CNNFAST_RELU6) activate(g, m, channels, y);
+    if (g->activation > CNNFAST_RELU6) activate(g, m * tiles, channels, y);
 }
 #endif

@@ -15,6 +15,9 @@
  * Where it has many, they lie x_step apart: addresses in memory would cost a load each. */
 #define TILE_SPANS (TILE_M <= 6)
 
+/* Tiles of a call at most. */
+#define MOST_TILES 16
+
 /* What a run's tiles have in common. The reduction is `taps` runs of `len` contiguous elements of x, run t starting
  * `tap[t]` elements after the pixel's own; weights lie [taps][len][TILE_N]. */
 typedef struct {
@@ -26,20 +29,23 @@ typedef struct {
     real alpha;
 } gemm;
 
-/* y[i*y_step + k] = activation(bias[k] + sum x*w + residual), for i < pixels <= TILE_M and k < channels <= TILE_N.
- * bias holds TILE_N values; residual may be NULL or y. */
-void SYMBOL(gemm_tile)(const gemm *, int pixels, int channels, const real *x, const real *w, const real *bias,
-                       const real *residual, real *y);
+/* y[i*y_step + k] = activation(bias[k] + sum x*w + residual), for i < pixels * tiles, pixels <= TILE_M, and k < channels <=
+ * TILE_N. bias holds TILE_N values; residual may be NULL or y. With x_at, tiles is 1. */
+void SYMBOL(gemm_tiles)(const gemm *, int pixels, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
+                        const real *residual, real *y);
 
-/* gemm_tile over any number of pixels, cut into tiles of about equal size. */
+/* gemm_tiles over any number of pixels, cut into tiles of about equal size: first the larger ones, then those of one less.
+ * So many at a time that a longer activation finds them in L1. */
 INLINE void gemm_row(const gemm *g, int64_t pixels, int channels, const real *x, const real *w, const real *bias,
                      const real *residual, real *y) {
-    int64_t tiles = (pixels + TILE_M - 1) / TILE_M;
-    for (int64_t i = 0, begin = 0; i < tiles; i++) {
-        int64_t end = pixels * (i + 1) / tiles;
-        SYMBOL(gemm_tile)(g, (int)(end - begin), channels, x + begin * g->x_step, w, bias,
-                          residual ? residual + begin * g->y_step : NULL, y + begin * g->y_step);
-        begin = end;
+    const int64_t tiles = (pixels + TILE_M - 1) / TILE_M, larger = pixels - pixels / tiles * tiles;
+    for (int64_t i = 0, at_once; i < tiles; i += at_once) {
+        const int64_t alike = i < larger ? larger - i : tiles - i, m = pixels / tiles + (i < larger);
+        at_once = alike < MOST_TILES ? alike : MOST_TILES;
+        SYMBOL(gemm_tiles)(g, (int)m, at_once, channels, x, w, bias, residual, y);
+        const int64_t done = m * at_once;
+        x += done * g->x_step, y += done * g->y_step;
+        if (residual) residual += done * g->y_step;
     }
 }
 

@@ -113,7 +113,7 @@ static void run_spanning(const conv2d_problem *p, const gemm *g, const block *at
             from[j - begin] = row * p->g.stride[0] * row_step + q * m.x_step;
             if (++q == Q) q = 0, row++;
         }
-        SYMBOL(gemm_tile)(&m, (int)(end - begin), of->channels, x, of->weight, of->bias,
+        SYMBOL(gemm_tiles)(&m, (int)(end - begin), 1, of->channels, x, of->weight, of->bias,
                           residual ? residual + begin * m.y_step : NULL, y + begin * m.y_step);
     }
 }
