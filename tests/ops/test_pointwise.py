@@ -1,4 +1,4 @@
-"""Activations, add, multiply, concatenate: values against the oracle and torch, every kind of array, every ISA, bits."""
+"""Activations, add, multiply, concatenate: values against the oracle and torch, kinds of arrays, ISAs, bits."""
 
 from collections.abc import Iterator
 from typing import Any
