@@ -1,4 +1,5 @@
-/* The ops that run at once, and linear: on arrays against pages that no one may touch; values by plain loops; and what is refused. Prints "ok" and exits 0, or says what failed and exits 1.
+/* The ops that run at once, and linear: on arrays against pages that no one may touch; values by plain loops; and what
+ * is refused. Prints "ok" and exits 0, or says what failed and exits 1.
  */
 #include <math.h>
 
