@@ -143,12 +143,15 @@ INLINE void tile_run(int m, int v, const place *t, const epilogue *e) {
         }
 }
 
+/* What is left of the columns runs in tiles of half as many panels, and then one by one. */
+#define HALF_OF(m) ((PANELS_OF(m) + 1) / 2)
 #define ROWS(m)                                                                   \
     case m:                                                                       \
         if (v == PANELS_OF(m)) tile_run(m, PANELS_OF(m), t, e);                   \
+        else if (v == HALF_OF(m)) tile_run(m, HALF_OF(m), t, e);                  \
         else tile_run(m, 1, t, e);                                                \
         break;
-/* v is PANELS_OF(m) or 1. */
+/* v is PANELS_OF(m), HALF_OF(m) or 1. */
 static void tile_any(int m, int v, const place *t, const epilogue *e) {
     switch (m) {
         ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
@@ -186,7 +189,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                 interleave(x + begin * p->C + c0, p->C, m, deep, lined + begin * deep);
             }
         for (int64_t col = at.col0, v; col < at.col1; col += v) {
-            v = col + together <= at.col1 ? together : 1;
+            const int64_t left = at.col1 - col, half = (together + 1) / 2;
+            v = left >= together ? together : left >= half ? half : 1;
             const real *of = (const real *)packed + col * panel;
             for (int64_t i = 0; i < tiles; i++) {
                 const int64_t begin = rows * i / tiles, m = rows * (i + 1) / tiles - begin;
@@ -195,7 +199,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                                   .depth = deep, .panel_step = panel, .next = next,
                                   .y = (real *)t->y + (at.row0 + begin) * p->K + col * LANES, .y_step = p->K,
                                   .last = (int)min64(LANES, p->K - (col + v - 1) * LANES), .first = c0 == 0, .ends = c0 + deep == p->C};
-                if (v == 1 || PANELS_OF((int)m) == v) tile_any((int)m, (int)v, &to, &p->epilogue);
+                if (v == 1 || PANELS_OF((int)m) == together) tile_any((int)m, (int)v, &to, &p->epilogue);
                 else /* a tile of another height takes its panels one by one */
                     for (int64_t j = 0; j < v; j++) {
                         place one = to;

@@ -10,9 +10,9 @@
 
 #if CNNFAST_REAL
 
-/* A block of columns, as wide as L2 has room for, is read and written once: between lies its copy, [n][width]. */
+/* A block of columns, as wide as L1 has room for, is read and written once: between lies its copy, [n][width]. */
 enum { WIDEST = 16 }; /* vectors */
-static const int64_t BLOCK_BYTES = 256 * 1024;
+static const int64_t BLOCK_BYTES = 32 * 1024;
 static const int64_t TERMS = 64;
 
 static int64_t vectors_wide(const softmax_problem *p) {
