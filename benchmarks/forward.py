@@ -40,19 +40,6 @@ def streams(dtype: np.dtype[Any]) -> None:
     wide, narrow = ([rng.random(n).astype(dtype) for _ in range(4)] for n in (1024, 64))
     names = ["relu", "leaky_relu", "elu", "selu", "sigmoid", "hardsigmoid", "tanh", "gelu", "silu", "hardswish"]
     names += ["mish", "softplus"]
-        "relu",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "sigmoid",
-        "hardsigmoid",
-        "tanh",
-        "gelu",
-        "silu",
-        "hardswish",
-        "mish",
-        "softplus",
-    ]
     calls: dict[str, Callable[[], Any]] = {
         "np.copyto": lambda: np.copyto(y, x),
         "copy": lambda: native.run_elementwise("map", x, None, y, None),
