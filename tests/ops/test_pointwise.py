@@ -96,7 +96,7 @@ def test_same_bits(name: str, keywords: dict[str, Any], ulp: float, rng: Any) ->
         part = getattr(cnnfast, name)(x[offset : offset + 77], **keywords)
         assert np.array_equal(part, whole[offset : offset + 77], equal_nan=True)
     for isa in native.isas():
-        if isa != "baseline":
+        if "baseline" not in (isa, native.isa()):
             native.set_isa(isa)
             assert np.array_equal(getattr(cnnfast, name)(x, **keywords), whole, equal_nan=True), isa
 
