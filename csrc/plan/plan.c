@@ -1,8 +1,10 @@
 /* A plan's life: choose a row of the table, pack the weights, answer questions, end. */
+#define _DEFAULT_SOURCE /* madvise */
 #include "plan.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 size_t dtype_size(cnnfast_dtype dtype) {
     switch (dtype) {
@@ -113,10 +115,22 @@ static void *cast_int64(const int64_t *from, size_t count, element_type type) {
     return to;
 }
 
+/* Weights that stream from memory meet fewer page boundaries where pages are large. */
+static void *packed_memory(size_t size) {
+    static const size_t LARGE_PAGE = 2 << 20;
+    if (size < 2 * LARGE_PAGE) return aligned_alloc(CACHE_LINE, size);
+    size = (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    void *memory = aligned_alloc(LARGE_PAGE, size);
+#ifdef MADV_HUGEPAGE
+    if (memory) madvise(memory, size, MADV_HUGEPAGE); /* a wish: whether it is heard changes no result */
+#endif
+    return memory;
+}
+
 cnnfast_status plan_pack(cnnfast_plan *plan, const void *weight, const void *bias) {
     size_t size = size_align(plan->kernel->packed_size(&plan->problem));
     if (size == SIZE_OVERFLOW || size > PTRDIFF_MAX) return CNNFAST_OUT_OF_MEMORY;
-    plan->packed = aligned_alloc(CACHE_LINE, size);
+    plan->packed = packed_memory(size);
     if (!plan->packed) return CNNFAST_OUT_OF_MEMORY;
     if (!plan->integer) {
         plan->kernel->pack(&plan->problem, weight, bias, plan->packed);

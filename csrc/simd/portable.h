@@ -9,6 +9,9 @@
  *   v_watch(w, a, b)       w, having seen a and b; it begins as v_unwatched()
  *   v_watch_both(w, of)    one watch for two
  *   v_saw_nan(w)           whether a NaN may have been among what w saw; true wherever one was
+ *   v_sqrt(v)              the square root, correctly rounded
+ *   v_stream(p, v)         a store that passes by the caches, p a multiple of VEC_BYTES; for what is not read again soon
+ *   v_stream_end()         after the last v_stream of a call: other threads may read what it wrote
  */
 INLINE vec v_load_n(const real *p, int n) {
     real lane[LANES] = {0};
@@ -37,3 +40,22 @@ INLINE int v_saw_nan(nan_watch w) {
     for (int i = 0; i < LANES; i++) seen |= w[i] != w[i];
     return seen;
 }
+#if CNNFAST_REAL
+INLINE vec v_sqrt(vec v) {
+    for (int i = 0; i < LANES; i++)
+        v[i] = sizeof(real) == sizeof(float) ? (real)__builtin_sqrtf((float)v[i]) : (real)__builtin_sqrt((double)v[i]);
+    return v;
+}
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#if defined(CNNFAST_TYPE_f32)
+INLINE void v_stream(real *p, vec v) { _mm_stream_ps(p, (__m128)v); }
+#else
+INLINE void v_stream(real *p, vec v) { _mm_stream_pd(p, (__m128d)v); }
+#endif
+INLINE void v_stream_end(void) { _mm_sfence(); }
+#else
+INLINE void v_stream(real *p, vec v) { v_store(p, v); }
+INLINE void v_stream_end(void) {}
+#endif
+#endif

@@ -29,6 +29,9 @@ INLINE nan_watch v_unwatched(void) { return (mask){0}; }
 INLINE nan_watch v_watch(nan_watch w, vec a, vec b) { return w | (mask)X86(cmp)(a, b, _CMP_UNORD_Q); }
 INLINE nan_watch v_watch_both(nan_watch w, nan_watch of) { return w | of; }
 INLINE int v_saw_nan(nan_watch w) { return !_mm256_testz_si256((__m256i)w, (__m256i)w); }
+INLINE vec v_sqrt(vec v) { return (vec)X86(sqrt)(v); }
+INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
+INLINE void v_stream_end(void) { _mm_sfence(); }
 #else
 #include "portable.h"
 #endif

@@ -28,6 +28,9 @@ INLINE nan_watch v_unwatched(void) { return 0xffff; }
 INLINE nan_watch v_watch(nan_watch w, vec a, vec b) { return X86_ORDERED(w, a, b); }
 INLINE nan_watch v_watch_both(nan_watch w, nan_watch of) { return w & of; }
 INLINE int v_saw_nan(nan_watch w) { return w != 0xffff; }
+INLINE vec v_sqrt(vec v) { return (vec)X86(sqrt)(v); }
+INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
+INLINE void v_stream_end(void) { _mm_sfence(); }
 #else
 #include "portable.h"
 #endif
