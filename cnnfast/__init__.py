@@ -9,10 +9,17 @@
 
 from typing import TYPE_CHECKING
 
+from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, prelu, relu, relu6, selu
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d, global_max_pool2d
 from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwise_conv2d
 from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
+from cnnfast.ops.elementwise import add, concatenate, multiply
+from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
+from cnnfast.ops.linear import linear, plan_linear
+from cnnfast.ops.lines import avg_pool1d, conv1d, max_pool1d
+from cnnfast.ops.norm import batch_norm, local_response_norm
 from cnnfast.ops.pool import avg_pool2d, lp_pool2d, max_pool2d, min_pool2d
+from cnnfast.ops.resize import pad2d, upsample2d
 from cnnfast.ops.runtime import (
     __version__,
     get_include,
@@ -22,7 +29,9 @@ from cnnfast.ops.runtime import (
     show_config,
 )
 from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
+from cnnfast.ops.softmax import log_softmax, softmax
 from cnnfast.ops.unpool import max_unpool2d
+from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
 if TYPE_CHECKING:
     from cnnfast.verification import Report
@@ -31,26 +40,57 @@ __all__ = [
     "__version__",
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
+    "add",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
+    "batch_norm",
+    "concatenate",
+    "conv1d",
     "conv2d",
+    "conv3d",
     "conv_transpose2d",
     "depthwise_conv2d",
+    "elu",
+    "gelu",
     "get_include",
     "get_library",
     "get_num_threads",
     "global_avg_pool2d",
     "global_max_pool2d",
+    "hardsigmoid",
+    "hardswish",
+    "leaky_relu",
+    "linear",
+    "local_response_norm",
+    "log_softmax",
     "lp_pool2d",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "max_unpool2d",
     "min_pool2d",
+    "mish",
+    "multiply",
+    "pad2d",
     "plan_conv2d",
     "plan_conv_transpose2d",
     "plan_depthwise_conv2d",
+    "plan_linear",
     "plan_separable_conv2d",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
     "separable_conv2d",
     "set_num_threads",
     "show_config",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+    "upsample2d",
     "verify",
 ]
 

@@ -37,7 +37,8 @@ class Signature:
     attributes: keyword -> default, as users write it.
     lowered: the keywords a backend gets, normalised (see `backends/reference`); every attribute unless said otherwise.
     dtypes: x's dtype -> y's.
-    table: the table of its algorithms, `csrc/kernels/<table>/table.inc`; `plan_<table>` makes its native plan.
+    table: the table of its algorithms, `csrc/kernels/<table>/table.inc`; `plan_<table>` makes its native plan, or
+        `run_<table>` runs it at once. Empty for an op that is NumPy's copies of views.
     """
 
     name: str
@@ -58,6 +59,8 @@ _ENDING = {"layout": "NHWC", "padding_mode": "zeros", "activation": None}
 _WINDOW = {"kernel_size": REQUIRED, "stride": None, "padding": 0}
 _LAYOUT = {"layout": "NHWC"}
 _POOL: dict[str, Any] = {"inputs": ("x",), "outputs": ("y",), "table": "pool2d"}
+
+_MAP: dict[str, Any] = {"inputs": ("x",), "outputs": ("y",), "dtypes": FLOATS, "table": "elementwise"}
 
 _ROWS = (
     Signature(
@@ -102,6 +105,63 @@ _ROWS = (
     Signature(
         "max_unpool2d", ("x", "indices"), _WINDOW | {"output_size": None} | _LAYOUT, ("y",), KEPT,
         table="max_unpool2d", lowered=("output_size", "layout"),
+    ),
+    Signature("linear", ("x", "weight", "bias?"), {"activation": None}, ("y",), FLOATS, table="linear"),
+    Signature(
+        "batch_norm", ("x", "running_mean", "running_var", "weight?", "bias?"),
+        {"eps": 1e-5, "activation": None} | _LAYOUT, ("y",), FLOATS, table="batch_norm",
+    ),
+    Signature(
+        "local_response_norm", ("x",), {"size": REQUIRED, "alpha": 1e-4, "beta": 0.75, "k": 1.0} | _LAYOUT, ("y",),
+        FLOATS, table="local_response_norm",
+    ),
+    Signature("softmax", attributes={"axis": -1}, **_MAP | {"table": "softmax"}),
+    Signature("log_softmax", attributes={"axis": -1}, **_MAP | {"table": "softmax"}),
+    Signature("relu", attributes={}, **_MAP),
+    Signature("relu6", attributes={}, **_MAP),
+    Signature("leaky_relu", attributes={"negative_slope": 0.01}, **_MAP),
+    Signature("prelu", attributes={}, **_MAP | {"inputs": ("x", "weight")}),
+    Signature("elu", attributes={"alpha": 1.0}, **_MAP),
+    Signature("selu", attributes={}, **_MAP),
+    Signature("sigmoid", attributes={}, **_MAP),
+    Signature("hardsigmoid", attributes={}, **_MAP),
+    Signature("tanh", attributes={}, **_MAP),
+    Signature("gelu", attributes={"approximate": "none"}, **_MAP),
+    Signature("silu", attributes={}, **_MAP),
+    Signature("hardswish", attributes={}, **_MAP),
+    Signature("mish", attributes={}, **_MAP),
+    Signature("softplus", attributes={"beta": 1.0, "threshold": 20.0}, **_MAP),
+    Signature("add", attributes={"activation": None}, **_MAP | {"inputs": ("x", "y"), "outputs": ("z",)}),
+    Signature("multiply", attributes={"activation": None}, **_MAP | {"inputs": ("x", "y"), "outputs": ("z",)}),
+    Signature("concatenate", ("arrays",), {"axis": -1}, ("y",), KEPT, table=""),
+    Signature(
+        "pad2d", ("x",), {"padding": REQUIRED, "mode": "constant", "value": 0.0} | _LAYOUT, ("y",), KEPT, table=""
+    ),
+    Signature(
+        "upsample2d", ("x",), {"scale_factor": 2, "mode": "nearest", "align_corners": False} | _LAYOUT, ("y",), FLOATS,
+        table="upsample2d",
+    ),
+    Signature(
+        "conv1d", ("x", "weight", "bias?", "residual?"), _STEP | {"groups": 1} | _ENDING | {"layout": "NLC"}, ("y",),
+        SUMS, table="conv2d",
+    ),
+    Signature(
+        "conv3d", ("x", "weight", "bias?", "residual?"), _STEP | {"groups": 1} | _ENDING | {"layout": "NDHWC"}, ("y",),
+        FLOATS, table="conv2d",
+    ),
+    Signature(
+        "max_pool1d", attributes=_WINDOW | {"dilation": 1, "ceil_mode": False, "layout": "NLC"}, dtypes=KEPT, **_POOL
+    ),
+    Signature(
+        "max_pool3d", attributes=_WINDOW | {"dilation": 1, "ceil_mode": False, "layout": "NDHWC"}, dtypes=KEPT, **_POOL
+    ),
+    Signature(
+        "avg_pool1d", attributes=_WINDOW | {"ceil_mode": False, "count_include_pad": True, "layout": "NLC"},
+        dtypes=FLOATS, **_POOL,
+    ),
+    Signature(
+        "avg_pool3d", attributes=_WINDOW | {"ceil_mode": False, "count_include_pad": True, "layout": "NDHWC"},
+        dtypes=FLOATS, **_POOL,
     ),
 )  # fmt: skip
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .activations import Activation, activate
+from .activations import NO_ACTIVATION, Activation, activate
 from .layout import Array, Pair, Sides, exact, from_nhwc, to_hwio, to_nhwc
 
-NO_ACTIVATION: Activation = (None, 0.0)
 _PAD_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 

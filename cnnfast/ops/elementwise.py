@@ -1,0 +1,140 @@
+"""Arrays into one: add, multiply, concatenate."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cnnfast.ops import arrays, checks, options, pointwise
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.options import Activation
+from cnnfast.ops.signatures import FLOATS, KEPT
+
+
+def add(x: ArrayLike, y: ArrayLike, *, activation: Activation = None, out: Array | None = None) -> Array:
+    """activation(x + y).
+
+    Parameters
+    ----------
+    x : any shape; float32 or float64
+    y : of x's shape, or one that NumPy broadcasts with it; cast to x's dtype
+    activation : see `conv2d`
+    out : where to write the sum; it may not overlap an input
+
+    Returns
+    -------
+    The sum, of the broadcast shape and x's dtype
+
+    Raises
+    ------
+    ValueError : the shapes do not fit each other, or out does not fit
+    TypeError : an argument has the wrong type or dtype
+    MemoryError : the sum cannot be had
+    Nothing has been written to `out` then.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.add(np.array([1.0, -2.0]), np.array([1.0, 1.0]), activation="relu").tolist()
+    [2.0, 0.0]
+    """
+    return _combine("add", x, y, activation, out)
+
+
+def multiply(x: ArrayLike, y: ArrayLike, *, activation: Activation = None, out: Array | None = None) -> Array:
+    """activation(x * y).
+
+    Parameters
+    ----------
+    x, y, activation, out : see `add`
+
+    Returns
+    -------
+    The product, of the broadcast shape and x's dtype
+
+    Raises
+    ------
+    As `add`.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.multiply(np.array([[1.0], [2.0]]), np.array([3.0, 4.0])).tolist()
+    [[3.0, 4.0], [6.0, 8.0]]
+    """
+    return _combine("multiply", x, y, activation, out)
+
+
+def concatenate(arrays: Sequence[ArrayLike], axis: int = -1, *, out: Array | None = None) -> Array:
+    """The arrays side by side along one axis.
+
+    Parameters
+    ----------
+    arrays : one or more, equal in shape but along `axis`, and in dtype: float32, float64 or an integer dtype
+    axis : the axis that grows; by default the last, NHWC's channels
+    out : where to write y; it may not overlap an input
+
+    Returns
+    -------
+    y : of the arrays' dtype
+
+    Raises
+    ------
+    ValueError : no arrays, an axis they do not have, or shapes or an out that do not fit
+    TypeError : an argument has the wrong type or dtype
+    MemoryError : y cannot be had
+    Nothing has been written to `out` then.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.concatenate([np.zeros((1, 2, 2, 3)), np.ones((1, 2, 2, 5))]).shape
+    (1, 2, 2, 8)
+    """
+    parts = _parts(arrays)
+    first, ndim = parts[0], parts[0].ndim
+    at = check_axis("axis", axis, ndim)
+    for i, part in enumerate(parts[1:], 1):
+        if part.dtype != first.dtype:
+            raise TypeError(f"arrays must have one dtype, got {first.dtype} and {part.dtype} (number {i})")
+        if part.ndim != ndim or any(part.shape[d] != first.shape[d] for d in range(ndim) if d != at):
+            raise ValueError(f"arrays must agree but along axis {at}, got shapes {first.shape} and {part.shape}")
+    shape = (*first.shape[:at], sum(part.shape[at] for part in parts), *first.shape[at + 1 :])
+    y = pointwise.target(out, shape, first.dtype, ((f"arrays[{i}]", part) for i, part in enumerate(parts)))
+    return np.concatenate(parts, axis=at, out=y)  # a copy of each part: memory's speed already
+
+
+def check_axis(name: str, axis: object, ndim: int) -> int:
+    """axis as an index from 0: an integer in [-ndim, ndim)."""
+    if ndim == 0:
+        raise ValueError(f"{name} must be an axis of the input, which has none (a scalar), got {axis!r}")
+    found = checks.integer(name, axis, -ndim)
+    if found >= ndim:
+        raise ValueError(f"{name} must be < {ndim}, the number of dimensions, got {found}")
+    return found % ndim
+
+
+def _parts(values: object) -> list[Array]:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"arrays must be a sequence of arrays, got {type(values).__name__}")
+    parts = [arrays.as_array(f"arrays[{i}]", value) for i, value in enumerate(values)]
+    if not parts:
+        raise ValueError("arrays must hold one array or more, got none")
+    for i, part in enumerate(parts):
+        arrays.check_dtype(f"arrays[{i}]", part.dtype, KEPT)
+    return parts
+
+
+def _combine(kind: str, x: object, y: object, activation: object, out: object) -> Array:
+    after = options.activation("activation", activation)
+    left = arrays.as_array("x", x)
+    arrays.check_dtype("x", left.dtype, FLOATS)
+    right = arrays.as_array("y", y)
+    arrays.check_dtype("y", right.dtype, FLOATS)
+    try:
+        np.broadcast_shapes(left.shape, right.shape)
+    except ValueError:
+        raise ValueError(f"y must broadcast with x {left.shape}, got shape {right.shape}") from None
+    if right.dtype != left.dtype:
+        right = arrays.contiguous("y", right, left.dtype)
+    return pointwise.combine(kind, left, right, out, after, (("x", left), ("y", y)))

@@ -1,0 +1,125 @@
+"""Normalisation at inference: batch_norm, local_response_norm."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cnnfast.backends import reference
+from cnnfast.ops import arrays, checks, options, pointwise
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.options import Activation
+from cnnfast.ops.signatures import FLOATS
+
+
+def batch_norm(
+    x: ArrayLike, running_mean: ArrayLike, running_var: ArrayLike, weight: ArrayLike | None = None,
+    bias: ArrayLike | None = None, *, eps: float = 1e-5, layout: str = "NHWC", activation: Activation = None,
+    out: Array | None = None,
+) -> Array:  # fmt: skip
+    """activation((x - running_mean) / sqrt(running_var + eps) * weight + bias), each channel with its own numbers.
+
+    |y - exact| <= 4u * (|(x - mean) * scale| + |bias|), u half an ulp of 1 and scale = weight / sqrt(var + eps); the
+    activation comes on top.
+
+    Parameters
+    ----------
+    x : (N, ..., C) with layout "NHWC", (N, C, ...) with "NCHW", of 2 to 5 dimensions; float32 or float64
+    running_mean, running_var : (C,), cast to x's dtype
+    weight, bias : (C,), cast to x's dtype; by default 1 and 0
+    eps : added to running_var
+    layout, activation : see `conv2d`
+    out : where to write y; it may not overlap an input
+
+    Returns
+    -------
+    y : of x's shape and dtype
+
+    Raises
+    ------
+    ValueError : a value or shape is out of its range
+    TypeError : an argument has the wrong type or dtype
+    MemoryError : y or a copy cannot be had
+    Nothing has been written to `out` then.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.batch_norm(np.array([[3.0, 5.0]]), np.array([1.0, 1.0]), np.array([1.0, 4.0]), eps=0.0).tolist()
+    [[2.0, 2.0]]
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", arXiv:1502.03167.
+    """
+    order = options.layout(layout)
+    after = options.activation("activation", activation)
+    small = checks.number("eps", eps)
+    if small < 0:
+        raise ValueError(f"eps must be >= 0, got {eps!r}")
+    values = arrays.as_array("x", x)
+    arrays.check_dtype("x", values.dtype, FLOATS)
+    if not 2 <= values.ndim <= 5:
+        raise ValueError(f"x must have 2 to 5 dimensions, got shape {values.shape}")
+    channels = values.shape[-1 if order == "NHWC" else 1]
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    mean, var, scale, shift = (
+        None if value is None and name in ("weight", "bias") else _channels(name, value, values.dtype, channels)
+        for name, value in given.items()
+    )
+    y = pointwise.target(out, values.shape, values.dtype, (("x", values), *given.items()))
+    y[...] = reference.batch_norm(values, mean, var, scale, shift, eps=small, layout=order, activation=after)
+    return y
+
+
+def local_response_norm(
+    x: ArrayLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, *, layout: str = "NHWC",
+    out: Array | None = None,
+) -> Array:  # fmt: skip
+    """x / (k + alpha * mean of x**2 over `size` neighbouring channels)**beta, as torch has it.
+
+    Channel c's neighbours are c - size//2 to c + (size-1)//2; those that do not exist count as zeros in the mean.
+    The paper and Keras-like code sum instead of averaging: their alpha is torch's alpha / size.
+
+    Parameters
+    ----------
+    x : (N, ..., C) with layout "NHWC", (N, C, ...) with "NCHW", of 3 to 5 dimensions; float32 or float64
+    size : channels in a window, >= 1
+    alpha, beta, k : the formula's; k + alpha * mean must stay above 0 for the power to be a number
+    layout : see `conv2d`
+    out : where to write y; it may not overlap x
+
+    Returns
+    -------
+    y : of x's shape and dtype
+
+    Raises
+    ------
+    As `batch_norm`.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> x = np.array([1.0, 2.0]).reshape(1, 1, 1, 2)
+    >>> cnnfast.local_response_norm(x, 1, alpha=1.0, beta=1.0, k=0.0).ravel().tolist()
+    [1.0, 0.5]
+
+    References
+    ----------
+    Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", NIPS 2012, section 3.3.
+    """
+    order = options.layout(layout)
+    window = checks.integer("size", size, minimum=1)
+    numbers = {"alpha": checks.number("alpha", alpha), "beta": checks.number("beta", beta), "k": checks.number("k", k)}
+    values = arrays.as_array("x", x)
+    arrays.check_dtype("x", values.dtype, FLOATS)
+    if not 3 <= values.ndim <= 5:
+        raise ValueError(f"x must have 3 to 5 dimensions, got shape {values.shape}")
+    y = pointwise.target(out, values.shape, values.dtype, (("x", values),))
+    y[...] = reference.local_response_norm(values, size=window, layout=order, **numbers)
+    return y
+
+
+def _channels(name: str, value: object, dtype: np.dtype[np.generic], channels: int) -> Array:
+    array = arrays.as_weight(name, value, dtype, FLOATS)
+    if array.shape != (channels,):
+        raise ValueError(f"{name} must have shape ({channels},), one number for each channel, got {array.shape}")
+    return array

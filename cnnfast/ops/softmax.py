@@ -1,0 +1,74 @@
+"""softmax and log_softmax along an axis."""
+
+from numpy.typing import ArrayLike
+
+from cnnfast.backends import reference
+from cnnfast.ops import arrays, pointwise
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.elementwise import check_axis
+from cnnfast.ops.signatures import FLOATS
+
+
+def softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
+    """exp(x) / the sum of exp(x) along an axis; the largest x is taken off first, so that nothing overflows.
+
+    A NaN or +inf makes its whole slice NaN, and so does a slice of -inf alone.
+
+    Parameters
+    ----------
+    x : any shape but a scalar; float32 or float64
+    axis : along which y sums to 1
+    out : where to write y; it may not overlap x
+
+    Returns
+    -------
+    y : of x's shape and dtype
+
+    Raises
+    ------
+    ValueError : axis is not one of x's, or out does not fit
+    TypeError : an argument has the wrong type or dtype
+    MemoryError : y cannot be had
+    Nothing has been written to `out` then.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.softmax(np.array([[0.0, 0.0, 1e3, 1e3]])).tolist()
+    [[0.0, 0.0, 0.5, 0.5]]
+    """
+    return _softmax("softmax", x, axis, out)
+
+
+def log_softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
+    """x - log of the sum of exp(x) along an axis: softmax's logarithm, without its underflow.
+
+    Parameters
+    ----------
+    x, axis, out : see `softmax`
+
+    Returns
+    -------
+    y : of x's shape and dtype
+
+    Raises
+    ------
+    As `softmax`.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> cnnfast.log_softmax(np.array([[0.0, 1e3]])).tolist()
+    [[-1000.0, 0.0]]
+    """
+    return _softmax("log_softmax", x, axis, out)
+
+
+def _softmax(op: str, x: object, axis: object, out: object) -> Array:
+    values = arrays.as_array("x", x)
+    arrays.check_dtype("x", values.dtype, FLOATS)
+    at = check_axis("axis", axis, values.ndim)
+    y = pointwise.target(out, values.shape, values.dtype, (("x", values),))
+    if y.size:
+        y[...] = getattr(reference, op)(values, axis=at)
+    return y
