@@ -1,4 +1,7 @@
-"""Small data that comes with the package. Its sources and licences are in the README beside this file."""
+"""Small data that works offline: a photograph that comes with the package, `digits` and `mnist` that read what you have.
+
+The sources and licences of what comes along are in the README beside this file.
+"""
 
 from importlib.resources import as_file, files
 
