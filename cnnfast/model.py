@@ -306,5 +306,3 @@ def _numbers(value: Any) -> Array:
 
 def _one(items: list[Any]) -> Any:
     return items[0] if len(items) == 1 else items
-
-

@@ -14,7 +14,7 @@ class Sequential(Model):
 
     Parameters
     ----------
-    layers : the first may be an Input, or have an input_shape; else the network waits for `build`, or for its first data
+    layers : the first may be an Input, or have an input_shape; else the network waits for `build` or its first data
     name : by default "sequential"
 
     Examples

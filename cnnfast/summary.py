@@ -1,4 +1,4 @@
-"""Keras' table of a model: layer (type), output shape, parameters, and what each is connected to where that branches."""
+"""Keras' table of a model: layer (type), output shape, parameters, and what each reads where that branches."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -56,7 +56,7 @@ def row(model: "Model", layer: Layer, chain: bool) -> Row:
 
 
 def table(titles: Sequence[str], rows: Sequence[Row], least: Sequence[int]) -> list[str]:
-    """A table with a line around each cell; numbers (the third column) to the right, a cell of several lines as such."""
+    """A table with a line around each cell; numbers (the third column) to the right; a cell may have several lines."""
     texts = [[title, *(line for row in rows for line in row[i].split("\n"))] for i, title in enumerate(titles)]
     widths = [max(w, *(len(text) for text in column)) for w, column in zip(least, texts, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Small data that works offline: a photograph that comes with the package, `digits` and `mnist` that read what you have.
+"""Small data that works offline: a photograph that comes along, `digits` and `mnist` that read what you have.
 
 The sources and licences of what comes along are in the README beside this file.
 """

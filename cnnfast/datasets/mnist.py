@@ -83,7 +83,7 @@ def _checked(path: Path, arrays: dict[str, Digits]) -> tuple[Pair, Pair]:
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if x.dtype != np.uint8 or y.dtype != np.uint8 or x.shape[1:] != (28, 28) or y.shape != x.shape[:1]:
             raise ValueError(
-                f"{path} must hold (n, 28, 28) pictures and (n,) digits of uint8, got {x.dtype} {x.shape} and {y.dtype} "
-                f"{y.shape} to {part} with"
+                f"{path} must hold (n, 28, 28) pictures and (n,) digits of uint8, got x_{part} {x.dtype} {x.shape} and "
+                f"y_{part} {y.dtype} {y.shape}"
             )
     return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])

@@ -89,8 +89,8 @@ class PReLU(Elementwise):
     Parameters
     ----------
     alpha_initializer : of the slopes
-    shared_axes : every axis but the channels', which is how the engine has it and what (1, 2) means for pictures; Keras'
-        default, a slope for each pixel, is not offered
+    shared_axes : every axis but the channels', as the engine has it: (1, 2) for pictures. Keras' default, a slope for
+        each pixel, is not offered.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Activations by Keras' names: which of them a convolution or a dense layer takes in its own run, and which follow it."""
+"""Activations by Keras' names: which of them a convolution takes in its own run, and which follow it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -61,7 +61,7 @@ class Layer:
         """Make the weights for inputs of these shapes (with the batch); called once."""
 
     def compute_output_shape(self, *input_shapes: Any) -> Shape:
-        """The output's shape from the inputs', batch first and None where a size is not known.
+        """The output's shape from the inputs': the batch first, None where a size is unknown.
 
         >>> from cnnfast.layers import MaxPooling2D
         >>> MaxPooling2D(2).compute_output_shape((None, 28, 28, 8))
@@ -123,7 +123,7 @@ class Layer:
 
     @property
     def name(self) -> str:
-        """The name given, or the one of the layer's class in snake_case, as Keras writes it, until a network sets it."""
+        """The name given; else the class's in snake_case, as Keras writes it, until a network counts it."""
         return self._name or snake_case(type(self).__name__)
 
     @property
@@ -167,7 +167,9 @@ class Layer:
 
     def _only(self) -> Tensor:
         if len(self._tensors) != 1:
-            raise AttributeError(f"{self.label} was called {len(self._tensors)} times, so it has no one input or output")
+            raise AttributeError(
+                f"{self.label} was called {len(self._tensors)} times, so it has no one input or output"
+            )
         return self._tensors[0]
 
     @property

@@ -77,7 +77,7 @@ def _draw(axes: "Axes", tensor: Tensor, x: float, largest: int) -> float:
     for corners, shade in (
         (front, 1.0), ([*side, (x + thick, low + height)], 0.75), ([*top, (x + thick, low + height)], 0.55)
     ):  # fmt: skip
-        axes.add_patch(Polygon(corners, closed=True, facecolor=colour, edgecolor=INK, linewidth=0.6, alpha=0.85 * shade))
+        axes.add_patch(Polygon(corners, facecolor=colour, edgecolor=INK, linewidth=0.6, alpha=0.85 * shade))
     middle = x + thick / 2
     sizes = "x".join("?" if size is None else str(size) for size in tensor.shape[1:])
     axes.text(middle, -0.25, f"{sizes}  {tensor.layer.name}", rotation=-55, ha="left", va="top", fontsize=6.5,
