@@ -128,11 +128,14 @@ class Model(Layer):
     def version(self) -> int:
         return sum([layer.version for layer in self._layers])
 
-    def compute_output_shape(self, *input_shapes: Shape) -> Shape:
+    def compute_output_shape(self, *input_shapes: Shape) -> Any:
         shapes = self._shapes(input_shapes)
-        if len(self.outputs) != 1:
-            raise ValueError(f"a model of {len(self.outputs)} outputs cannot be a layer of another")
-        return shapes[id(self.outputs[0])]
+        return _one([shapes[id(tensor)] for tensor in self.outputs])
+
+    def connect(self, inputs: tuple[Any, ...]) -> Tensor:
+        if self.built and len(self.outputs) != 1:
+            raise ValueError(f"{self.label} has {len(self.outputs)} outputs, a layer of another model has one")
+        return super().connect(inputs)
 
     def _shapes(self, input_shapes: Sequence[Shape]) -> dict[int, Shape]:
         """The shape of every tensor for inputs of these shapes, which must fit those the model was made for."""
@@ -219,7 +222,7 @@ class Model(Layer):
         size = checks.integer("batch_size", batch_size, minimum=1)
         inputs = [_numbers(each) for each in (x if isinstance(x, list | tuple) and len(self._begin(x)) > 1 else [x])]
         if not self.built:
-            self.ready(*(each.shape for each in inputs))
+            self.prepare(*(each.shape for each in inputs))
         plan = self._prepared([each.shape for each in inputs], size)
         n = len(inputs[0])
         if n <= size:

@@ -88,11 +88,9 @@ class Sequential(Model):
             self._layers, self.built = layers, False
             raise
 
-    def ready(self, *input_shapes: Shape) -> Shape:
-        with self.named():
-            if not self.built and len(input_shapes) == 1:
-                self.build(*input_shapes)
-            return self.compute_output_shape(*input_shapes)
+    def prepare(self, *input_shapes: Shape) -> None:
+        if not self.built and len(input_shapes) == 1:
+            self.build(*input_shapes)
 
     def _begin_at(self, tensor: Tensor) -> None:
         if self._layers or self.built:

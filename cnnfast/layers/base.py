@@ -87,13 +87,14 @@ class Layer:
         """The layer on a Tensor (or a list of them, where it takes several), or on an array."""
         given = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
         if any(isinstance(each, Tensor) for each in given):
-            return self._connect(given)
+            return self.connect(given)
         arrays = [as_array("x", each) for each in given]
         with self.named():
             self.ready(*(each.shape for each in arrays))
             return self.forward(*arrays)
 
-    def _connect(self, inputs: tuple[Any, ...]) -> Tensor:
+    def connect(self, inputs: tuple[Any, ...]) -> Tensor:
+        """Take a place in a network that is being written."""
         for each in inputs:
             if not isinstance(each, Tensor):
                 raise TypeError(f"{self.label}: every input must be a Tensor where one is, got {type(each).__name__}")
@@ -104,16 +105,17 @@ class Layer:
     def ready(self, *input_shapes: Shape) -> Shape:
         """Check the inputs' shapes, build if that is still to be done, and give the output's shape."""
         with self.named():
-            for shape in input_shapes:
-                self._check_rank(shape)
-            if not self.built:
-                self.build(*input_shapes)
-                self.built = True
+            self.prepare(*input_shapes)
             return self.compute_output_shape(*input_shapes)
 
-    def _check_rank(self, shape: Shape) -> None:
-        if self.rank is not None and len(shape) != self.rank:
-            raise ValueError(f"its input must have {self.rank} dimensions {AXES[self.rank]}, got shape {shape}")
+    def prepare(self, *input_shapes: Shape) -> None:
+        """Check how many dimensions the inputs have, and build if that is still to be done."""
+        for shape in input_shapes:
+            if self.rank is not None and len(shape) != self.rank:
+                raise ValueError(f"its input must have {self.rank} dimensions {AXES[self.rank]}, got shape {shape}")
+        if not self.built:
+            self.build(*input_shapes)
+            self.built = True
 
     def add_weight(self, name: str, shape: tuple[int, ...], initializer: object, trainable: bool = True) -> Weight:
         """Make a weight; `get_weights` lists them in the order in which they were made."""

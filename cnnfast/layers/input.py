@@ -15,7 +15,7 @@ class InputLayer(Layer):
         super().__init__(name=name)
         batch = None if batch_size is None else checks.integer("batch_size", batch_size, minimum=1)
         self.shape: Shape = (batch, *input_sizes("shape", shape))
-        self._connect(())
+        self.connect(())
 
     def compute_output_shape(self, *input_shapes: Any) -> Shape:
         return self.shape
