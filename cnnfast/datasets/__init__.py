@@ -8,7 +8,9 @@ from importlib.resources import as_file, files
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["photograph"]
+from cnnfast.datasets import digits, mnist
+
+__all__ = ["digits", "mnist", "photograph"]
 
 
 def photograph() -> NDArray[np.uint8]:

@@ -29,12 +29,15 @@ class Conv(ActivatedLayer):
         self.kernel_size = window.numbers("kernel_size", kernel_size, self.axes)
         self.strides = window.numbers("strides", strides, self.axes)
         self.dilation_rate = window.numbers("dilation_rate", dilation_rate, self.axes)
-        self.padding = window.padding(padding, self.axes)
+        self.padding = self._padding(padding)
         self.groups = checks.integer("groups", groups, minimum=1)
         if self.filters % self.groups:
             raise ValueError(f"groups must divide filters {self.filters}, got {self.groups}")
         self.use_bias = checks.boolean("use_bias", use_bias)
         self.initializers = kernel_initializer, bias_initializer
+
+    def _padding(self, padding: Any) -> window.Padding:
+        return window.padding(padding, self.axes)
 
     def build(self, input_shape: Shape) -> None:
         channels = known(input_shape)
@@ -66,7 +69,9 @@ class Conv(ActivatedLayer):
 
 
 class Conv1D(Conv):
-    """Convolution of sequences (N, L, C) with a kernel (S, C/groups, K); see Conv2D. padding is "valid" or "same".
+    """Convolution of sequences (N, L, C) with a kernel (S, C/groups, K); see Conv2D.
+
+    padding is "valid", "same" or "causal": all of it before the sequence, so that no output reads what comes later.
 
     >>> from cnnfast.layers import Conv1D
     >>> Conv1D(8, 3, padding="same").compute_output_shape((None, 100, 4))
@@ -74,6 +79,11 @@ class Conv1D(Conv):
     """
 
     rank, axes = 3, 1
+
+    def _padding(self, padding: Any) -> window.Padding:
+        if isinstance(padding, str) and padding.lower() == "causal":
+            return ((shapes.dilated(self.kernel_size[0], self.dilation_rate[0]) - 1, 0),)
+        return super()._padding(padding)
 
     def run(self, x: Array, out: Array | None = None) -> Array:
         return conv1d(x, out=out, **self.settings())

@@ -44,7 +44,7 @@ from cnnfast.layers.activations import NAMED
 PICTURE = (2, 9, 8, 4)
 CASES: list[tuple[Any, tuple[int, ...]]] = [
     (Conv1D(3, 4, strides=2, padding="same", dilation_rate=1, activation="relu"), (2, 11, 4)),
-    (Conv1D(3, 3, dilation_rate=2), (2, 11, 4)),
+    (Conv1D(3, 3, dilation_rate=2), (2, 11, 4)), (Conv1D(3, 3, dilation_rate=2, padding="causal"), (2, 11, 4)),
     (Conv2D(6, 3), PICTURE), (Conv2D(6, (3, 2), strides=2, padding="same", groups=2, activation="tanh"), PICTURE),
     (Conv2D(6, 3, padding=((0, 1), (2, 0)), use_bias=False, activation="elu"), PICTURE),
     (Conv2D(6, 3, dilation_rate=2, activation="softmax"), PICTURE),
@@ -55,7 +55,8 @@ CASES: list[tuple[Any, tuple[int, ...]]] = [
     (Conv2DTranspose(3, 1, strides=3), PICTURE), (Conv2DTranspose(3, 4, strides=2, padding=1), PICTURE),
     (MaxPooling2D(), PICTURE), (MaxPooling2D(3, strides=2, padding="same"), PICTURE),
     (MaxPooling2D(2, ceil_mode=True), PICTURE), (AveragePooling2D(3, strides=1, padding="same"), PICTURE),
-    (MinPooling2D((3, 2), 2), PICTURE), (GlobalAveragePooling2D(), PICTURE), (GlobalMaxPooling2D(keepdims=True), PICTURE),
+    (MinPooling2D((3, 2), 2), PICTURE), (GlobalAveragePooling2D(), PICTURE),
+    (GlobalMaxPooling2D(keepdims=True), PICTURE),
     (layers.AdaptiveAveragePooling2D((4, 3)), PICTURE),
     (Dense(7, activation="gelu"), (2, 5)), (Dense(7, activation="softplus", use_bias=False), (2, 3, 5)),
     (Flatten(), PICTURE), (Reshape((-1, 4, 4)), PICTURE), (Dropout(0.5), PICTURE),
@@ -113,6 +114,16 @@ def test_a_convolution_is_the_oracles(rng: np.random.Generator) -> None:
     kernel, bias = layer.get_weights()
     expected = reference.conv2d(x, kernel, bias, stride=(2, 2), padding=((1, 1), (0, 1)), activation=("relu", 0.0))
     np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_causal_convolution_reads_nothing_later(rng: np.random.Generator) -> None:
+    layer = randomise(Conv1D(2, 3, dilation_rate=2, padding="causal"), (None, 9, 2), rng)
+    x = rng.standard_normal((1, 9, 2), np.float32)
+    later = x.copy()
+    later[:, 5:] += 1
+    np.testing.assert_array_equal(layer(x)[:, :5], layer(later)[:, :5])
+    kernel, bias = layer.get_weights()
+    np.testing.assert_allclose(layer(x)[0, 0], x[0, 0].astype(float) @ kernel[2] + bias, rtol=1e-5)
 
 
 def test_a_dense_layer_is_a_matrix_product(rng: np.random.Generator) -> None:
@@ -190,7 +201,7 @@ BAD: list[tuple[Any, str]] = [
     (lambda: Conv2D(0, 3), "filters must be >= 1, got 0"),
     (lambda: Conv2D(4, (3, 3, 3)), r"kernel_size must be an integer or \(height, width\)"),
     (lambda: Conv2D(4, 3, padding="full"), 'padding must be "valid", "same" or integers'),
-    (lambda: Conv1D(4, 3, padding="causal"), 'padding must be one of "valid", "same"'),
+    (lambda: Conv1D(4, 3, padding="full"), 'padding must be one of "valid", "same"'),
     (lambda: Conv2D(5, 3, groups=2), "groups must divide filters 5, got 2"),
     (lambda: Conv2D(4, 3, groups=2).ready((None, 8, 8, 3)), r"conv2d \(Conv2D\): groups must divide the input's 3"),
     (lambda: Conv2D(4, 3, activation="rellu"), 'activation must be one of "linear", "relu"'),

@@ -59,40 +59,50 @@ def test_every_model_of_the_command_line_is_one() -> None:
 
 def to_torch(torch: Any, model: Sequential) -> Any:
     """The same network in torch, from the same weights; NCHW in, and flattened channels last as Keras does."""
-    nn = torch.nn
     modules: list[Any] = []
     for layer in model.layers:
-        kind, weights = type(layer).__name__, [torch.tensor(weight) for weight in layer.get_weights()]
-        if kind == "Conv2D":
+        modules.append(module_of(torch, layer))
+        activation = getattr(getattr(layer, "activation", None), "name", "linear")
+        modules += {
+            "relu": [torch.nn.ReLU()], "tanh": [torch.nn.Tanh()], "softmax": [torch.nn.Softmax(-1)], "linear": [],
+        }[activation]  # fmt: skip
+    return torch.nn.Sequential(*modules).eval()
+
+
+def module_of(torch: Any, layer: Any) -> Any:
+    nn, weights = torch.nn, [torch.tensor(weight) for weight in layer.get_weights()]
+    match type(layer).__name__:
+        case "Conv2D":
             same = layer.padding == "same"
             padding = [(k - 1) // 2 for k in layer.kernel_size] if same else [sides[0] for sides in layer.padding]
-            C, K = weights[0].shape[2] * layer.groups, layer.filters
-            module = nn.Conv2d(C, K, layer.kernel_size, layer.strides, padding, groups=layer.groups)
+            channels = weights[0].shape[2] * layer.groups
+            module = nn.Conv2d(channels, layer.filters, layer.kernel_size, layer.strides, padding, groups=layer.groups)
             module.weight.data, module.bias.data = weights[0].permute(3, 2, 0, 1).contiguous(), weights[1]
-        elif kind == "Dense":
+            return module
+        case "Dense":
             module = nn.Linear(*weights[0].shape)
             module.weight.data, module.bias.data = weights[0].T.contiguous(), weights[1]
-        elif kind == "BatchNormalization":
+            return module
+        case "BatchNormalization":
             module = nn.BatchNorm2d(len(weights[0]), eps=layer.epsilon)
             module.weight.data, module.bias.data, module.running_mean, module.running_var = weights
-        else:
-            module = {
-                "AveragePooling2D": lambda: nn.AvgPool2d(layer.pool_size, layer.strides),
-                "MaxPooling2D": lambda: nn.MaxPool2d(layer.pool_size, layer.strides),
-                "LocalResponseNormalization": lambda: nn.LocalResponseNorm(
-                    layer.size, layer.alpha, layer.beta, layer.k
-                ),
-                "Dropout": nn.Identity, "Flatten": lambda: ChannelsLast(torch),
-                "GlobalAveragePooling2D": lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-                "Activation": nn.Identity,
-            }[kind]()  # fmt: skip
-        modules.append(module)
-        activation = getattr(getattr(layer, "activation", None), "name", "linear")
-        modules += {"relu": [nn.ReLU()], "tanh": [nn.Tanh()], "softmax": [nn.Softmax(-1)], "linear": []}[activation]
-    return nn.Sequential(*modules).eval()
+            return module
+        case "AveragePooling2D":
+            return nn.AvgPool2d(layer.pool_size, layer.strides)
+        case "MaxPooling2D":
+            return nn.MaxPool2d(layer.pool_size, layer.strides)
+        case "LocalResponseNormalization":
+            return nn.LocalResponseNorm(layer.size, layer.alpha, layer.beta, layer.k)
+        case "GlobalAveragePooling2D":
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        case "Flatten":
+            return channels_last(torch)
+        case "Dropout" | "Activation":
+            return nn.Identity()
+    raise AssertionError(layer)
 
 
-def ChannelsLast(torch: Any) -> Any:
+def channels_last(torch: Any) -> Any:
     class Flattened(torch.nn.Module):  # type: ignore[misc]
         def forward(self, x: Any) -> Any:
             return x.permute(0, 2, 3, 1).flatten(1)
