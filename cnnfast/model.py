@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.layers.base import Layer, assign_all, snake_case
+from cnnfast.layers.base import Layer, assign_all
 from cnnfast.layers.input import InputLayer
+from cnnfast.layers.names import name_layers, snake_case
 from cnnfast.layers.tensor import Shape, Tensor, trace
 from cnnfast.layers.weight import Weight
-from cnnfast.network_plan import NetworkPlan, lower
+from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
+from cnnfast.program import lower
 from cnnfast.summary import summary
 
 PLANS = 2
@@ -262,24 +264,6 @@ class Model(Layer):
     def summary(self, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers, their output shapes and their parameters: Keras' table."""
         print_fn(summary(self))
-
-
-def name_layers(layers: Sequence[Layer], taken: Sequence[Layer] = ()) -> None:
-    """Give unnamed layers Keras' names, counted in this network: conv2d, conv2d_1, ...; names are unique."""
-    names = {layer.name for layer in taken}
-    for layer in layers:
-        if layer.has_name:
-            if layer.name in names:
-                raise ValueError(f"name must be unique in a network, got two layers {layer.name!r}")
-            names.add(layer.name)
-    for layer in layers:
-        if not layer.has_name:
-            base, i = layer.name, 0
-            while layer.name in names:
-                i += 1
-                layer.set_name(f"{base}_{i}")
-            layer.set_name(layer.name)
-            names.add(layer.name)
 
 
 def _tensors(name: str, value: Any) -> list[Tensor]:

@@ -5,8 +5,9 @@ from typing import Any
 
 from cnnfast.layers.base import Layer
 from cnnfast.layers.input import Input, InputLayer
+from cnnfast.layers.names import name_layers
 from cnnfast.layers.tensor import Shape, Tensor
-from cnnfast.model import Model, name_layers
+from cnnfast.model import Model
 
 
 class Sequential(Model):

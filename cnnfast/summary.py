@@ -81,6 +81,7 @@ def table(titles: Sequence[str], rows: Sequence[Row], least: Sequence[int]) -> l
 
 
 def totals(model: "Model") -> list[str]:
+    """The three lines below the table; a float32 parameter is 4 bytes."""
     if not model.built:
         counts = [0, 0, 0]
     else:

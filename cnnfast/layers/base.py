@@ -1,11 +1,11 @@
 """What every layer is: a name, weights, a shape rule, and a forward step."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from cnnfast.layers import initializers
+from cnnfast.layers.names import snake_case
 from cnnfast.layers.tensor import Shape, Tensor
 from cnnfast.layers.weight import Weight
 from cnnfast.ops import checks
@@ -218,15 +218,6 @@ def assign_all(weights: Sequence[Weight], values: Sequence[Any]) -> None:
         weight.check(array)
     for weight, array in zip(weights, arrays, strict=True):
         weight.assign(array)
-
-
-def snake_case(name: str) -> str:
-    """Keras' rule from a class to its layers' names.
-
-    >>> snake_case("MaxPooling2D"), snake_case("ReLU")
-    ('max_pooling2d', 're_lu')
-    """
-    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
 def _batched(shape: object) -> Shape | None:

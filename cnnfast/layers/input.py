@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from cnnfast.layers.base import Layer, input_sizes
 from cnnfast.layers.tensor import Shape, Tensor
 from cnnfast.ops import checks
@@ -24,13 +26,14 @@ class InputLayer(Layer):
         return x
 
 
-def Input(shape: Any, batch_size: int | None = None, name: str | None = None) -> Tensor:
+def Input(shape: Any, batch_size: int | None = None, dtype: Any = None, name: str | None = None) -> Tensor:
     """The beginning of a network.
 
     Parameters
     ----------
     shape : of one input, without the batch: (28, 28, 1); None where any size will do
     batch_size : None for any, which is what summaries show; plans run any batch in either case
+    dtype : "float32", which is the only one; `predict` casts what it is given
     name : the input's, by default input_layer
 
     Returns
@@ -39,7 +42,7 @@ def Input(shape: Any, batch_size: int | None = None, name: str | None = None) ->
 
     Raises
     ------
-    TypeError, ValueError : shape is not a tuple of sizes >= 1
+    TypeError, ValueError : shape is not a tuple of sizes >= 1, or dtype another
 
     Examples
     --------
@@ -48,4 +51,6 @@ def Input(shape: Any, batch_size: int | None = None, name: str | None = None) ->
     >>> cnnfast.layers.Conv2D(8, 3)(x).shape
     (None, 26, 26, 8)
     """
+    if dtype not in (None, "float32", np.float32):
+        raise ValueError(f'dtype must be "float32", got {dtype!r}')
     return InputLayer(shape, batch_size, name).output

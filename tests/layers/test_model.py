@@ -375,3 +375,68 @@ def test_a_layer_of_ones_own() -> None:
 def test_shapes_that_cannot_be_planned(shape: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="shape"):
         cnnfast.models.LeNet5().plan(shape)
+
+
+def random_graph(rng: np.random.Generator) -> Model:
+    """A graph of maps (4, 4, C): each step reads some tensors made before, often more than once; several outputs."""
+    made = inputs = [Input((4, 4, int(rng.integers(1, 4)))) for _ in range(rng.integers(1, 3))]
+    made = list(made)
+    for _ in range(rng.integers(1, 14)):
+        x = made[rng.integers(len(made))]
+        same = [each for each in made if each.shape == x.shape]
+        kind = rng.integers(6)
+        if kind == 0:
+            y = Conv2D(int(rng.integers(1, 5)), 3, padding="same", activation=rng.choice(["relu", "elu"]))(x)
+        elif kind == 1:
+            y = Add()([x, same[rng.integers(len(same))]])
+        elif kind == 2:
+            y = Concatenate()([x, made[rng.integers(len(made))]])
+        elif kind == 3:
+            y = Dropout(0.5)(x)
+        elif kind == 4:
+            y = Reshape((4, 4, -1))(Flatten()(x))
+        else:
+            y = MaxPooling2D(3, strides=1, padding="same")(x)
+        made.append(y)
+    outputs = [made[i] for i in rng.choice(len(made), size=min(len(made), int(rng.integers(1, 4))), replace=False)]
+    needed = {id(each): each for output in outputs for each in origins(output)}
+    return Model([each for each in inputs if id(each) in needed], outputs)
+
+
+def origins(tensor: Any) -> list[Any]:
+    if not tensor.inputs:
+        return [tensor]
+    return [origin for each in tensor.inputs for origin in origins(each)]
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_buffers_of_random_graphs(seed: int) -> None:
+    """A value that is overwritten before its last reader would show."""
+    rng = np.random.default_rng(seed)
+    model = random_graph(rng)
+    plan = model.plan(*((2, *tensor.shape[1:]) for tensor in model.inputs))
+    for n in (2, 3):
+        x = [rng.standard_normal((n, *tensor.shape[1:]), np.float32) for tensor in model.inputs]
+        expected, y = model(x), plan(*x)
+        for a, b in zip(*([z] if len(model.outputs) == 1 else z for z in (y, expected)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
+def test_inputs_that_lie_oddly(make: Callable[[], Model], rng: np.random.Generator) -> None:
+    """Reversed, strided, unaligned, read-only and foreign arrays."""
+    model = make()
+    x = inputs_of(model, 4, rng)
+    expected = model.predict(x)
+    plan = model.plan(x.shape)
+    strided = np.repeat(x, 2, axis=-1)[..., ::2]
+    raw = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)
+    raw[...] = x
+    reverse = np.ascontiguousarray(x[::-1])[::-1]
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for odd in (strided, raw, reverse, frozen, np.asfortranarray(x)):
+        np.testing.assert_array_equal(plan(odd), expected)
+        np.testing.assert_array_equal(model.predict(odd), expected)
+    np.testing.assert_array_equal(model.predict(x.astype(">f4")), expected)
+    np.testing.assert_array_equal(model.predict(x.tolist()), expected)
