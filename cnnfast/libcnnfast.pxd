@@ -44,6 +44,12 @@ cdef extern from "cnnfast.h" nogil:
         CNNFAST_GELU
         CNNFAST_SILU
         CNNFAST_HARDSWISH
+        CNNFAST_ELU
+        CNNFAST_SELU
+        CNNFAST_HARDSIGMOID
+        CNNFAST_GELU_TANH
+        CNNFAST_MISH
+        CNNFAST_SOFTPLUS
 
     ctypedef enum cnnfast_pool_kind:
         CNNFAST_MAX
@@ -96,6 +102,48 @@ cdef extern from "cnnfast.h" nogil:
         int64_t N, H, W, C, P, Q
         size_t max_workspace
 
+    ctypedef struct cnnfast_linear:
+        cnnfast_dtype dtype
+        int64_t N, C, K
+        cnnfast_activation activation
+        double alpha
+
+    ctypedef enum cnnfast_elementwise_kind:
+        CNNFAST_MAP
+        CNNFAST_ADD
+        CNNFAST_MULTIPLY
+        CNNFAST_PRELU
+
+    ctypedef struct cnnfast_elementwise:
+        cnnfast_dtype dtype
+        cnnfast_elementwise_kind kind
+        int64_t count, period
+        cnnfast_activation activation
+        double alpha, beta
+
+    ctypedef struct cnnfast_batch_norm:
+        cnnfast_dtype dtype
+        int64_t outer, C, inner
+        double eps
+        cnnfast_activation activation
+        double alpha
+
+    ctypedef struct cnnfast_local_response_norm:
+        cnnfast_dtype dtype
+        int64_t outer, C, inner, size
+        double alpha, beta, k
+
+    ctypedef struct cnnfast_softmax:
+        cnnfast_dtype dtype
+        int64_t outer, n, inner
+        int log
+
+    ctypedef struct cnnfast_upsample2d:
+        cnnfast_dtype dtype
+        int64_t N, H, W, C
+        int64_t scale[2]
+        int bilinear, align_corners
+
     ctypedef struct cnnfast_plan:
         pass
 
@@ -128,6 +176,13 @@ cdef extern from "cnnfast.h" nogil:
                                                  const void *pointwise_weight, const void *bias)
     cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *)
     cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *)
+    cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias)
+    cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *, const void *x, const void *other, void *y)
+    cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *, const void *x, const void *mean, const void *var,
+                                          const void *weight, const void *bias, void *y)
+    cnnfast_status cnnfast_local_response_norm_run(const cnnfast_local_response_norm *, const void *x, void *y)
+    cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y)
+    cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y)
     size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N)
     cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace, size_t workspace_size)
     void cnnfast_plan_free(cnnfast_plan **)

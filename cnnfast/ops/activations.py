@@ -1,11 +1,10 @@
 """Activations made of straight lines, and elu: relu, relu6, leaky_relu, prelu, elu, selu, hardsigmoid, hardswish."""
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.pointwise import activate, combine
+from cnnfast.ops.pointwise import activate, as_floats, combine
 from cnnfast.ops.signatures import FLOATS
 
 
@@ -116,16 +115,14 @@ def prelu(x: ArrayLike, weight: ArrayLike, *, out: Array | None = None) -> Array
     ----------
     He et al., "Delving deep into rectifiers", arXiv:1502.01852.
     """
-    values = arrays.as_array("x", x)
-    arrays.check_dtype("x", values.dtype, FLOATS)
+    values = as_floats("x", x)
     slopes = arrays.as_weight("weight", weight, values.dtype, FLOATS)
     if slopes.shape != (1,) and (values.ndim == 0 or slopes.shape != values.shape[-1:]):
-        raise ValueError(
-            f"weight must have shape (1,) or (C,) with C x's last axis, got {slopes.shape} for x {values.shape}"
-        )
-    if slopes.size == 1 and np.isfinite(slopes[0]):
-        return activate("leaky_relu", x, out, float(slopes[0]), inputs=(("weight", weight),))
-    return combine("prelu", values, slopes, out, inputs=(("x", x), ("weight", weight)))
+        raise ValueError(f"weight must have shape (1,) or x's last axis, got {slopes.shape} for x {values.shape}")
+    inputs = ("x", values), ("weight", weight)
+    if slopes.shape == (1,):
+        return activate("leaky_relu", values, out, float(slopes[0]), inputs=inputs)
+    return combine("prelu", values, slopes, out, inputs=inputs)
 
 
 def elu(x: ArrayLike, alpha: float = 1.0, *, out: Array | None = None) -> Array:

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from cnnfast.ops import arrays, checks, options, pointwise
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.options import Activation
-from cnnfast.ops.signatures import FLOATS, KEPT
+from cnnfast.ops.signatures import KEPT
 
 
 def add(x: ArrayLike, y: ArrayLike, *, activation: Activation = None, out: Array | None = None) -> Array:
@@ -127,14 +127,12 @@ def _parts(values: object) -> list[Array]:
 
 def _combine(kind: str, x: object, y: object, activation: object, out: object) -> Array:
     after = options.activation("activation", activation)
-    left = arrays.as_array("x", x)
-    arrays.check_dtype("x", left.dtype, FLOATS)
-    right = arrays.as_array("y", y)
-    arrays.check_dtype("y", right.dtype, FLOATS)
-    try:
-        np.broadcast_shapes(left.shape, right.shape)
-    except ValueError:
-        raise ValueError(f"y must broadcast with x {left.shape}, got shape {right.shape}") from None
+    left, right = pointwise.as_floats("x", x), pointwise.as_floats("y", y)
+    if left.shape != right.shape:
+        try:
+            np.broadcast_shapes(left.shape, right.shape)
+        except ValueError:
+            raise ValueError(f"y must broadcast with x {left.shape}, got shape {right.shape}") from None
     if right.dtype != left.dtype:
         right = arrays.contiguous("y", right, left.dtype)
     return pointwise.combine(kind, left, right, out, after, (("x", left), ("y", y)))

@@ -1,14 +1,17 @@
 """linear: a dense layer, y = activation(x @ weight.T + bias), and its plan."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, geometry, options, pointwise
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.explanation import Explanation, explanation
 from cnnfast.ops.options import Activation
-from cnnfast.ops.signatures import FLOATS
+from cnnfast.ops.signatures import FLOATS, NAMES
 
 Shape = tuple[int, ...]
 
@@ -102,7 +105,14 @@ class LinearPlan:
     output_dtype : y's dtype
     """
 
-    __slots__ = ("_activation", "_bias", "_filters", "_weight", "dtype", "input_shape", "op", "output_dtype")
+    __slots__ = ("_filters", "_native", "_run", "dtype", "input_shape", "output_dtype")
+
+    def __init__(self, plan: native.Plan, input_shape: Shape, filters: int, dtype: np.dtype[Any]) -> None:
+        self._native = plan
+        self._run = plan.run_rows
+        self._filters = filters
+        self.input_shape = input_shape
+        self.dtype = self.output_dtype = dtype
 
     def __call__(self, x: ArrayLike, out: Array | None = None) -> Array:
         """y = activation(x @ weight.T + bias).
@@ -129,6 +139,8 @@ class LinearPlan:
         >>> plan(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
         [[3.0], [7.0]]
         """
+        if out is not None and self._run(x, out):
+            return out
         return self.run(x, out)
 
     def run(self, x: object, out: object, inputs: pointwise.Named = ()) -> Array:
@@ -138,11 +150,8 @@ class LinearPlan:
             raise TypeError(f"x must have the plan's dtype {self.dtype}, got {values.dtype!r}")
         if values.ndim < 1 or values.shape[-1] != self.input_shape[-1]:
             raise ValueError(f"x must have shape (..., {self.input_shape[-1]}), got {values.shape}")
-        y = pointwise.target(out, (*values.shape[:-1], self._filters), self.dtype, (("x", values), *inputs))
-        from cnnfast.backends import reference
-
-        y[...] = reference.linear(values, self._weight, self._bias, activation=self._activation)
-        return y
+        shape = (*values.shape[:-1], self._filters)
+        return pointwise.execute(self._run, values, out, (("x", values), *inputs), shape)
 
     def output_shape(self, n: int | None = None) -> Shape:
         """y's shape; with n, for n rows: (n, K).
@@ -154,6 +163,10 @@ class LinearPlan:
         if n is None:
             return (*self.input_shape[:-1], self._filters)
         return checks.integer("n", n, minimum=0), self._filters
+
+    def explain(self) -> Explanation:
+        """What was chosen and what it costs; `print` it for a table."""
+        return explanation("linear", self._native.info())
 
     def __repr__(self) -> str:
         return f"<cnnfast plan of linear: {self.input_shape} {self.dtype} -> {self.output_shape()}>"
@@ -168,9 +181,9 @@ def _plan(
     filters, channels = packed.shape
     if x_shape[-1] != channels:
         raise ValueError(f"weight must have x's C {x_shape[-1]} as (K, C), got shape {packed.shape}")
-    plan = LinearPlan()
-    plan.op = "linear"
-    plan.input_shape, plan.dtype, plan.output_dtype = x_shape, dtype, dtype
-    plan._filters, plan._weight, plan._activation = filters, packed, activation
-    plan._bias = geometry.as_bias("bias", bias, dtype, FLOATS, filters)
-    return plan
+    added = geometry.as_bias("bias", bias, dtype, FLOATS, filters)
+    rows = max(1, math.prod(x_shape[:-1]))
+    plan = native.plan_linear(
+        (rows, channels), packed, added, dtype=NAMES[dtype], activation=activation[0], alpha=activation[1]
+    )
+    return LinearPlan(plan, x_shape, filters, dtype)

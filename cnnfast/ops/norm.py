@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.backends import reference
+from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, options, pointwise
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.options import Activation
@@ -55,19 +55,19 @@ def batch_norm(
     small = checks.number("eps", eps)
     if small < 0:
         raise ValueError(f"eps must be >= 0, got {eps!r}")
-    values = arrays.as_array("x", x)
-    arrays.check_dtype("x", values.dtype, FLOATS)
+    values = pointwise.as_floats("x", x)
     if not 2 <= values.ndim <= 5:
         raise ValueError(f"x must have 2 to 5 dimensions, got shape {values.shape}")
-    channels = values.shape[-1 if order == "NHWC" else 1]
-    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    mean, var, scale, shift = (
-        None if value is None and name in ("weight", "bias") else _channels(name, value, values.dtype, channels)
-        for name, value in given.items()
-    )
-    y = pointwise.target(out, values.shape, values.dtype, (("x", values), *given.items()))
-    y[...] = reference.batch_norm(values, mean, var, scale, shift, eps=small, layout=order, activation=after)
-    return y
+    outer, channels, inner = pointwise.around(values.shape, values.ndim - 1 if order == "NHWC" else 1)
+    mean = _channels("running_mean", running_mean, values.dtype, channels)
+    var = _channels("running_var", running_var, values.dtype, channels)
+    scale = None if weight is None else _channels("weight", weight, values.dtype, channels)
+    shift = None if bias is None else _channels("bias", bias, values.dtype, channels)
+    given = ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)
+    return pointwise.execute(
+        lambda a, b: native.run_batch_norm(a, b, mean, var, scale, shift, outer, channels, inner, small, *after),
+        values, out, (("x", values), *given),
+    )  # fmt: skip
 
 
 def local_response_norm(
@@ -108,14 +108,14 @@ def local_response_norm(
     """
     order = options.layout(layout)
     window = checks.integer("size", size, minimum=1)
-    numbers = {"alpha": checks.number("alpha", alpha), "beta": checks.number("beta", beta), "k": checks.number("k", k)}
-    values = arrays.as_array("x", x)
-    arrays.check_dtype("x", values.dtype, FLOATS)
+    numbers = checks.number("alpha", alpha), checks.number("beta", beta), checks.number("k", k)
+    values = pointwise.as_floats("x", x)
     if not 3 <= values.ndim <= 5:
         raise ValueError(f"x must have 3 to 5 dimensions, got shape {values.shape}")
-    y = pointwise.target(out, values.shape, values.dtype, (("x", values),))
-    y[...] = reference.local_response_norm(values, size=window, layout=order, **numbers)
-    return y
+    place = pointwise.around(values.shape, values.ndim - 1 if order == "NHWC" else 1)
+    return pointwise.execute(
+        lambda a, b: native.run_local_response_norm(a, b, *place, window, *numbers), values, out, (("x", values),)
+    )
 
 
 def _channels(name: str, value: object, dtype: np.dtype[np.generic], channels: int) -> Array:

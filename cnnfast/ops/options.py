@@ -9,11 +9,14 @@ LAYOUTS: Final = ("NHWC", "NCHW")
 AXES: Final = {"NHWC": "N, H, W, C", "NCHW": "N, C, H, W"}
 PADDING_MODES: Final = ("zeros", "reflect", "replicate", "circular")
 PRECISIONS: Final = ("default", "strict", "fast")
-ACTIVATIONS: Final = ("relu", "relu6", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "hardswish")
+ACTIVATIONS: Final = (
+    "relu", "relu6", "leaky_relu", "sigmoid", "tanh", "gelu", "silu", "hardswish",
+    "elu", "selu", "hardsigmoid", "gelu_tanh", "mish", "softplus",
+)  # fmt: skip
 INTEGER_ACTIVATIONS: Final = (None, "relu", "relu6")
 """Those that map integers to integers."""
-LEAKY_SLOPE: Final = 0.01
-"""leaky_relu's slope below zero, as torch's."""
+ALPHAS: Final = {"leaky_relu": 0.01, "elu": 1.0}
+"""The parameter of those that have one, where none is given: torch's."""
 
 Activation = str | tuple[str, float] | None
 """How users write one; normalised it is (name or None, alpha)."""
@@ -33,11 +36,11 @@ def activation(name: str, value: object) -> tuple[str | None, float]:
     if value is None:
         return None, 0.0
     if isinstance(value, tuple | list):
-        if len(value) != 2 or value[0] != "leaky_relu":
-            raise ValueError(f'{name} must be a name or ("leaky_relu", slope), got {value!r}')
-        return "leaky_relu", checks.number(f"{name}'s slope", value[1])
+        if len(value) != 2 or not isinstance(value[0], str) or value[0] not in ALPHAS:
+            raise ValueError(f'{name} must be a name, ("leaky_relu", slope) or ("elu", alpha), got {value!r}')
+        return value[0], checks.number(f"{name}'s slope" if value[0] == "leaky_relu" else f"{name}'s alpha", value[1])
     chosen = checks.choice(name, value, ACTIVATIONS)
-    return chosen, LEAKY_SLOPE if chosen == "leaky_relu" else 0.0
+    return chosen, ALPHAS.get(chosen, 0.0)
 
 
 def precision(value: object) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.backends import reference
+from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, options, pointwise, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Sides
@@ -111,9 +111,11 @@ def upsample2d(
     images = arrays.as_input("x", x, FLOATS, order)
     N, H, W, C = shapes.split(images.shape, order)
     shape = shapes.join(N, H * scale[0], W * scale[1], C, order)
-    y = pointwise.target(out, shape, images.dtype, (("x", images),))
-    y[...] = reference.upsample2d(images, scale_factor=scale, mode=kind, align_corners=corners, layout=order)
-    return y
+    place = (N, H, W, C) if order == "NHWC" else (N * C, H, W, 1)
+    return pointwise.execute(
+        lambda a, b: native.run_upsample2d(a, b, place, scale, kind == "bilinear", corners), images, out,
+        (("x", images),), shape,
+    )  # fmt: skip
 
 
 def _fill(value: object, dtype: np.dtype[Any]) -> Any:

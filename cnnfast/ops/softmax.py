@@ -2,17 +2,17 @@
 
 from numpy.typing import ArrayLike
 
-from cnnfast.backends import reference
-from cnnfast.ops import arrays, pointwise
+from cnnfast.backends import native
+from cnnfast.ops import pointwise
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.elementwise import check_axis
-from cnnfast.ops.signatures import FLOATS
 
 
 def softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
     """exp(x) / the sum of exp(x) along an axis; the largest x is taken off first, so that nothing overflows.
 
-    A NaN or +inf makes its whole slice NaN, and so does a slice of -inf alone.
+    |y - exact| <= 4 ulp + gamma(68)*|y|: the sum is a fixed tree (chains of 64 terms), whose errors are far below that
+    bound but for adversarial x. A NaN or +inf makes its whole slice NaN, and so does a slice of -inf alone.
 
     Parameters
     ----------
@@ -37,11 +37,13 @@ def softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
     >>> cnnfast.softmax(np.array([[0.0, 0.0, 1e3, 1e3]])).tolist()
     [[0.0, 0.0, 0.5, 0.5]]
     """
-    return _softmax("softmax", x, axis, out)
+    return _softmax(False, x, axis, out)
 
 
 def log_softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Array:
     """x - log of the sum of exp(x) along an axis: softmax's logarithm, without its underflow.
+
+    |y - exact| <= gamma(72) * (1 + |y|), u half an ulp of 1.
 
     Parameters
     ----------
@@ -61,14 +63,10 @@ def log_softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Ar
     >>> cnnfast.log_softmax(np.array([[0.0, 1e3]])).tolist()
     [[-1000.0, 0.0]]
     """
-    return _softmax("log_softmax", x, axis, out)
+    return _softmax(True, x, axis, out)
 
 
-def _softmax(op: str, x: object, axis: object, out: object) -> Array:
-    values = arrays.as_array("x", x)
-    arrays.check_dtype("x", values.dtype, FLOATS)
-    at = check_axis("axis", axis, values.ndim)
-    y = pointwise.target(out, values.shape, values.dtype, (("x", values),))
-    if y.size:
-        y[...] = getattr(reference, op)(values, axis=at)
-    return y
+def _softmax(log: bool, x: object, axis: object, out: object) -> Array:
+    values = pointwise.as_floats("x", x)
+    place = pointwise.around(values.shape, check_axis("axis", axis, values.ndim))
+    return pointwise.execute(lambda a, b: native.run_softmax(a, b, *place, log), values, out, (("x", values),))

@@ -70,7 +70,13 @@ typedef enum {
     CNNFAST_TANH,
     CNNFAST_GELU,
     CNNFAST_SILU,
-    CNNFAST_HARDSWISH
+    CNNFAST_HARDSWISH,
+    CNNFAST_ELU,
+    CNNFAST_SELU,
+    CNNFAST_HARDSIGMOID,
+    CNNFAST_GELU_TANH, /* gelu by tanh's approximation */
+    CNNFAST_MISH,
+    CNNFAST_SOFTPLUS   /* x where x > 20 */
 } cnnfast_activation;
 
 typedef enum { CNNFAST_MAX, CNNFAST_MIN, CNNFAST_AVERAGE, CNNFAST_LP } cnnfast_pool_kind;
@@ -86,7 +92,7 @@ typedef struct {
     int64_t pad[4]; /* top, bottom, left, right */
     cnnfast_padding_mode padding_mode;
     cnnfast_activation activation;
-    double alpha;           /* slope of leaky_relu */
+    double alpha;           /* slope of leaky_relu, alpha of elu */
     uint64_t max_abs_input; /* integers: the largest |x| that will come; 0 means the dtype's largest */
     size_t max_workspace;   /* bytes; 0 means no limit */
 } cnnfast_conv2d;
@@ -129,6 +135,60 @@ typedef struct {
     size_t max_workspace;
 } cnnfast_max_unpool2d;
 
+/* y = activation(x weight^T + bias): x is (N, C), weight (K, C), y (N, K). As a plan its images are one pixel. */
+typedef struct {
+    cnnfast_dtype dtype; /* CNNFAST_FLOAT32 or CNNFAST_FLOAT64, as for all that follow */
+    int64_t N, C, K;
+    cnnfast_activation activation;
+    double alpha;
+} cnnfast_linear;
+
+typedef enum {
+    CNNFAST_MAP,      /* activation(x) */
+    CNNFAST_ADD,      /* activation(x + other) */
+    CNNFAST_MULTIPLY, /* activation(x * other) */
+    CNNFAST_PRELU     /* x, or x * other where x is below 0 */
+} cnnfast_elementwise_kind;
+
+typedef struct {
+    cnnfast_dtype dtype;
+    cnnfast_elementwise_kind kind;
+    int64_t count;  /* elements of x and y */
+    int64_t period; /* elements of `other`, which repeat; 0: as many as x has */
+    cnnfast_activation activation;
+    double alpha, beta; /* as cnnfast_conv2d's; CNNFAST_MAP of CNNFAST_SOFTPLUS: its beta, its threshold */
+} cnnfast_elementwise;
+
+/* y = activation((x - mean) / sqrt(var + eps) * weight + bias). x is (outer, C, inner): inner is 1 for NHWC. */
+typedef struct {
+    cnnfast_dtype dtype;
+    int64_t outer, C, inner;
+    double eps;
+    cnnfast_activation activation;
+    double alpha;
+} cnnfast_batch_norm;
+
+/* y = x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta. x is (outer, C, inner). */
+typedef struct {
+    cnnfast_dtype dtype;
+    int64_t outer, C, inner, size;
+    double alpha, beta, k;
+} cnnfast_local_response_norm;
+
+/* Over the middle one of (outer, n, inner). */
+typedef struct {
+    cnnfast_dtype dtype;
+    int64_t outer, n, inner;
+    int log;
+} cnnfast_softmax;
+
+/* NHWC; NCHW is N*C images of one channel. */
+typedef struct {
+    cnnfast_dtype dtype;
+    int64_t N, H, W, C, scale[2];
+    int bilinear, align_corners;
+} cnnfast_upsample2d;
+
 typedef struct cnnfast_plan cnnfast_plan;
 
 /* What a run reads and writes, in the plan's layout, contiguous. */
@@ -149,6 +209,16 @@ CNNFAST_API cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const 
                                                          const void *pointwise_weight, const void *bias);
 CNNFAST_API cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *);
 CNNFAST_API cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *);
+
+CNNFAST_API cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias);
+
+/* Ops without weights to pack: run at once. Tensors are contiguous; y overlaps none. `weight` and `bias` may be NULL. */
+CNNFAST_API cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *, const void *x, const void *other, void *y);
+CNNFAST_API cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *, const void *x, const void *mean, const void *var,
+                                                  const void *weight, const void *bias, void *y);
+CNNFAST_API cnnfast_status cnnfast_local_response_norm_run(const cnnfast_local_response_norm *, const void *x, void *y);
+CNNFAST_API cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y);
+CNNFAST_API cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y);
 
 /* Bytes a run of N images wants now, for all threads; a run takes fewer threads where it is given less. */
 CNNFAST_API size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N);

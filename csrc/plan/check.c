@@ -40,7 +40,7 @@ cnnfast_status check_tensors(const window *g, int64_t N, cnnfast_dtype in, cnnfa
 
 cnnfast_status check_conv2d(const cnnfast_conv2d *d, conv2d_problem *p) {
     if (!dtype_valid(d->dtype) || (unsigned)d->layout > CNNFAST_NCHW || (unsigned)d->padding_mode > CNNFAST_CIRCULAR ||
-        (unsigned)d->activation > CNNFAST_HARDSWISH)
+        (unsigned)d->activation > CNNFAST_SOFTPLUS)
         return CNNFAST_INVALID_PARAM;
     window g = {.H = d->H, .W = d->W, .C = d->C, .K = d->K, .R = d->R, .S = d->S};
     for (int i = 0; i < 2; i++) g.stride[i] = d->stride[i], g.dilation[i] = d->dilation[i];

@@ -2,14 +2,20 @@
 #ifndef CNNFAST_PLAN_H
 #define CNNFAST_PLAN_H
 
+#include "batch_norm/problem.h"
 #include "conv2d/problem.h"
 #include "conv_transpose2d/problem.h"
+#include "elementwise/problem.h"
 #include "isa.h"
 #include "kernel.h"
+#include "linear/problem.h"
+#include "local_response_norm/problem.h"
 #include "max_unpool2d/problem.h"
 #include "parallel.h"
 #include "pool2d/problem.h"
 #include "separable_conv2d/problem.h"
+#include "softmax/problem.h"
+#include "upsample2d/problem.h"
 
 /* The element types kernels are compiled for. 8-bit integers run as i32, wider ones as i64. */
 #define FOR_EACH_TYPE(X) X(f32) X(f64) X(i32) X(i64)
@@ -26,7 +32,8 @@ typedef struct {
     const table_row *rows; /* up to one whose name is NULL */
 } table;
 
-extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table;
+extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
+    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table;
 
 struct cnnfast_plan {
     const table *table;
@@ -48,6 +55,12 @@ struct cnnfast_plan {
         separable_problem separable;
         pool2d_problem pool;
         max_unpool2d_problem unpool;
+        linear_problem linear;
+        elementwise_problem elementwise;
+        batch_norm_problem batch_norm;
+        local_response_norm_problem lrn;
+        softmax_problem softmax;
+        upsample2d_problem upsample;
     } problem;
     void *packed;
     span *spans; /* pooling's rows, then its columns */
@@ -68,6 +81,10 @@ cnnfast_status plan_choose(cnnfast_plan *, const char *algorithm);
 
 /* Packs weights of the plan's element type (integers: given as int64). Counts are elements. */
 cnnfast_status plan_pack(cnnfast_plan *, const void *weight, const void *bias);
+
+/* Ops that need no plan between calls: the same steps at once, for a plan on the stack whose problem is described. */
+void plan_begin(cnnfast_plan *, const table *, cnnfast_dtype);
+cnnfast_status plan_run_once(cnnfast_plan *, const void *weight, const tensors *, int64_t rows);
 
 /* Frees the plan unless status is CNNFAST_OK, else hands it over. */
 cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *, cnnfast_status);

@@ -2,6 +2,8 @@
  * and bring the output back. */
 #include "plan.h"
 
+#include <stdlib.h>
+
 /* NCHW and integers go through the workspace, so many images at a time. */
 static const size_t CHUNK_BYTES = 4 << 20;
 /* A thread must have this much to do, in nominal microseconds, to be worth waking. */
@@ -112,6 +114,26 @@ static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, c
     return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }
 
+void plan_begin(cnnfast_plan *plan, const table *table, cnnfast_dtype dtype) {
+    *plan = (cnnfast_plan){.table = table, .type = dtype_type(dtype), .isa = isa_current(), .in = dtype, .out = dtype, .N = 1,
+                           .rows_per_image = 1, .max_workspace = SIZE_OVERFLOW - 1};
+}
+
+cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tensors *t, int64_t rows) {
+    plan->N = rows;
+    cnnfast_status status = plan_choose(plan, NULL);
+    if (!status && plan->kernel->packed_size(&plan->problem)) status = plan_pack(plan, weight, NULL);
+    const int threads = status ? 1 : threads_for(plan, rows);
+    const size_t size = size_mul(size_align(plan->grain.workspace), (size_t)threads);
+    void *workspace = !status && size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
+    if (!status && size && !workspace) status = CNNFAST_OUT_OF_MEMORY;
+    parallel_watch watch = {0};
+    if (!status && !run_kernels(plan, t, rows, workspace, threads, &watch)) status = CNNFAST_INTERRUPTED;
+    free(workspace);
+    free(plan->packed);
+    return status;
+}
+
 static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit) {
     bool ok = true;
     for (int64_t i = 0; i < count; i++) ok &= index[i] >= 0 && index[i] < limit;
@@ -125,7 +147,9 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
     if (args->N == 0) return CNNFAST_OK;
     const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
     if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
-    if (args->residual && (plan->integer || plan->table == &pool2d_table || plan->checks_indices)) return CNNFAST_UNSUPPORTED;
+    if (args->residual && (plan->integer || plan->table == &pool2d_table || plan->table == &linear_table ||
+                           plan->checks_indices))
+        return CNNFAST_UNSUPPORTED;
     if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))
         return CNNFAST_INVALID_PARAM;
     return CNNFAST_OK;

@@ -34,6 +34,24 @@
 #define OP max_unpool2d
 #include "max_unpool2d/table.inc"
 #undef OP
+#define OP linear
+#include "linear/table.inc"
+#undef OP
+#define OP elementwise
+#include "elementwise/table.inc"
+#undef OP
+#define OP batch_norm
+#include "batch_norm/table.inc"
+#undef OP
+#define OP local_response_norm
+#include "local_response_norm/table.inc"
+#undef OP
+#define OP softmax
+#include "softmax/table.inc"
+#undef OP
+#define OP upsample2d
+#include "upsample2d/table.inc"
+#undef OP
 #undef KERNEL
 
 #define KERNEL(name, types) {#name, {EVERY_ISA(ENTRY_##types, OP, name)}},
@@ -63,15 +81,53 @@ static const table_row max_unpool2d_rows[] = {
     {0}};
 #undef OP
 
+#define OP linear
+static const table_row linear_rows[] = {
+#include "linear/table.inc"
+    {0}};
+#undef OP
+#define OP elementwise
+static const table_row elementwise_rows[] = {
+#include "elementwise/table.inc"
+    {0}};
+#undef OP
+#define OP batch_norm
+static const table_row batch_norm_rows[] = {
+#include "batch_norm/table.inc"
+    {0}};
+#undef OP
+#define OP local_response_norm
+static const table_row local_response_norm_rows[] = {
+#include "local_response_norm/table.inc"
+    {0}};
+#undef OP
+#define OP softmax
+static const table_row softmax_rows[] = {
+#include "softmax/table.inc"
+    {0}};
+#undef OP
+#define OP upsample2d
+static const table_row upsample2d_rows[] = {
+#include "upsample2d/table.inc"
+    {0}};
+#undef OP
+
 const table conv2d_table = {"conv2d", conv2d_rows};
 const table conv_transpose2d_table = {"conv_transpose2d", conv_transpose2d_rows};
 const table separable_conv2d_table = {"separable_conv2d", separable_conv2d_rows};
 const table pool2d_table = {"pool2d", pool2d_rows};
 const table max_unpool2d_table = {"max_unpool2d", max_unpool2d_rows};
+const table linear_table = {"linear", linear_rows};
+const table elementwise_table = {"elementwise", elementwise_rows};
+const table batch_norm_table = {"batch_norm", batch_norm_rows};
+const table local_response_norm_table = {"local_response_norm", local_response_norm_rows};
+const table softmax_table = {"softmax", softmax_rows};
+const table upsample2d_table = {"upsample2d", upsample2d_rows};
 
 const char *cnnfast_algorithm(const char *op, int row) {
     const table *const tables[] = {&conv2d_table, &conv_transpose2d_table, &separable_conv2d_table, &pool2d_table,
-                                   &max_unpool2d_table};
+                                   &max_unpool2d_table, &linear_table, &elementwise_table, &batch_norm_table,
+                                   &local_response_norm_table, &softmax_table, &upsample2d_table};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (strcmp(op, tables[i]->op)) continue;
         for (int at = 0; tables[i]->rows[at].name; at++)

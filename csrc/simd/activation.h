@@ -74,9 +74,59 @@ INLINE vec v_hardswish(vec v) {
     return v_at_least(v, v_splat(-3)) * gate;
 }
 
+INLINE vec v_hardsigmoid(vec v) { return v_relu6(v + 3) * (real)(1.0 / 6.0); }
+
+/* e^v - 1 for v < 0 (anything elsewhere), as v_tanh has it: -1 below -EXP_CLAMP/2. */
+INLINE vec v_expm1_below(vec v) {
+    exp_parts e = v_exp(-v_magnitude(v, EXP_CLAMP / 2));
+    vec power = e.scale * EXP_UNSCALE;
+    return v_fma(e.expm1_r, power, power - 1);
+}
+
+INLINE vec v_elu(vec v, real alpha) { return v_select(v < v_splat(0), v_expm1_below(v) * alpha, v); }
+
+#define SELU_SCALE 1.0507009873554804934
+#define SELU_ALPHA 1.6732632423543772848
+INLINE vec v_selu(vec v) {
+    return v_select(v < v_splat(0), v_expm1_below(v) * (real)(SELU_SCALE * SELU_ALPHA), v * (real)SELU_SCALE);
+}
+
+/* silu's form with another exponent, v*sigmoid(z), z = 2*sqrt(2/pi)*(v + 0.044715*v^3). What rounding takes from z the
+ * tail multiplies: below 0 the error is within 4 + 2|z| ulp, above 0 within 4. */
+INLINE vec v_gelu_tanh(vec v) {
+    vec a = v_magnitude(v, 32); /* z > EXP_CLAMP there */
+    vec z = v_fma(a * a, v_splat((real)0.0713548162726002527), v_splat((real)1.5957691216057307118)) * a;
+    exp_parts e = v_exp(-v_at_most(z, v_splat(EXP_CLAMP)));
+    vec scaled = v_fma(a, e.expm1_r, a) / v_logistic_denominator(e) * e.scale;
+    return v_fma(scaled, v_splat(-EXP_UNSCALE), v_relu(v));
+}
+
+/* v*tanh(log(1 + e^v)). With q = e^-|v| the tanh is (1 + 2q)/(1 + 2q + 2q^2) above 0 and q(q + 2)/(q(q + 2) + 2) below:
+ * sums of positive terms. Below 0 the factor q comes last, as silu's does. */
+INLINE vec v_mish(vec v) {
+    vec a = v_magnitude(v, EXP_CLAMP);
+    exp_parts e = v_exp(-a);
+    vec q = v_fma(e.expm1_r, e.scale, e.scale) * EXP_UNSCALE, twice = q + q;
+    mask below = v < v_splat(0);
+    vec over = v_select(below, q + 2, twice + 1);
+    vec under = v_fma(v_select(below, q, twice), v_select(below, q + 2, q + 1), v_select(below, v_splat(2), v_splat(1)));
+    vec ratio = over / under;
+    return v_select(below, v_fma(a, e.expm1_r, a) * ratio * e.scale * -EXP_UNSCALE, v * ratio);
+}
+
+/* log(1 + e^(beta*v))/beta = (relu(beta*v) + log1p(e^-|beta*v|))/beta; v above the threshold of beta*v. A beta other
+ * than 1 rounds beta*v, which below 0 is an error of |beta*v|/2 ulp more. */
+INLINE vec v_softplus(vec v, real beta, real threshold) {
+    vec w = v * beta;
+    exp_parts e = v_exp(-v_magnitude(w, EXP_CLAMP));
+    vec scaled = v_fma(e.expm1_r, e.scale, e.scale);
+    vec soft = v_fma(scaled * V_HORNER(scaled * EXP_UNSCALE, log1p_c), v_splat(EXP_UNSCALE), v_relu(w));
+    return v_select(w > v_splat(threshold), v, soft / beta);
+}
+
 #endif
 
-/* `activation` is a cnnfast_activation; `alpha` is leaky_relu's slope. */
+/* `activation` is a cnnfast_activation; `alpha` is leaky_relu's slope or elu's alpha. */
 INLINE vec v_activation(vec v, int activation, real alpha) {
     switch (activation) {
     case CNNFAST_RELU: return v_relu(v);
@@ -88,6 +138,12 @@ INLINE vec v_activation(vec v, int activation, real alpha) {
     case CNNFAST_GELU: return v_gelu(v);
     case CNNFAST_SILU: return v_silu(v);
     case CNNFAST_HARDSWISH: return v_hardswish(v);
+    case CNNFAST_ELU: return v_elu(v, alpha);
+    case CNNFAST_SELU: return v_selu(v);
+    case CNNFAST_HARDSIGMOID: return v_hardsigmoid(v);
+    case CNNFAST_GELU_TANH: return v_gelu_tanh(v);
+    case CNNFAST_MISH: return v_mish(v);
+    case CNNFAST_SOFTPLUS: return v_softplus(v, 1, 20);
 #endif
     default: (void)alpha; return v;
     }

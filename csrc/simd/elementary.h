@@ -39,6 +39,10 @@ static const real expm1_c[] = {0.5f, 0.166665465f, 0.0416662917f, 0.00836626627f
 static const real mills_c[] = {
     0.494048387f,    -0.138235554f,  0.0470347852f,  0.00848535076f,   -0.0238751378f, 0.0165635925f,
     -0.00581527222f, 0.000296495971f, 0.00064738543f, -0.000146221122f, -7.64840297e-05f};
+
+/* log(1 + q)/q on [0, 1]. Relative error 2^-24.8. */
+static const real log1p_c[] = {1.0f,          -0.499999315f, 0.33330512f,    -0.249585867f, 0.196953997f,
+                               -0.153553963f, 0.106805556f,  -0.0576644465f, 0.0202045888f, -0.00331847393f};
 #else
 typedef uint64_t lane_bits;
 #define MANTISSA_BITS 52
@@ -66,6 +70,14 @@ static const real mills_c[] = {
     3.9483229424370135e-06, -6.3090598329484341e-06, -7.6798976025052684e-07, 1.0853208391047501e-06,
     2.3312168636572531e-07, -1.7906990563419043e-07, -7.0113719187912911e-08, 2.2558389402110724e-08,
     1.6841152267361867e-08, -3.3757377105745844e-10, -2.3280767761489372e-09, -4.8831940072748936e-10};
+
+/* Relative error 2^-55.2. */
+static const real log1p_c[] = {
+    1.0,
+    -0.4999999999999946,    0.3333333333323502,    -0.24999999993675537,  0.19999999791297493,    -0.16666662498110313,
+    0.14285658893055683,    -0.12499479581150393,  0.11107505820133048,   -0.09981014195324693,   0.0901315140283882,
+    -0.080812063048974,     0.07035533244376169,   -0.057501902570652984, 0.042300006557311275,   -0.026743879498410953,
+    0.013838538981357404,   -0.005543085943852734, 0.0015957339655328113, -0.0002917598736538481, 2.5329824529952196e-05};
 #endif
 
 /* Unsigned, so that the shift and the wrap-around of a NaN lane's meaningless bits are defined. */
@@ -103,6 +115,13 @@ INLINE exp_parts v_exp(vec x) {
     vec sum = v_fma(x, v_splat(LOG2_E), v_splat(EXP_MAGIC)), n = sum - EXP_MAGIC;
     vec r = v_fma(n, v_splat(-LN2_HIGH), x);
     return v_exp_reduced(sum, v_fma(n, v_splat(-LN2_LOW), r));
+}
+
+/* e^(x + low), |low| at most an ulp of x: for an x that is a rounded difference. */
+INLINE exp_parts v_exp_sum(vec x, vec low) {
+    vec sum = v_fma(x, v_splat(LOG2_E), v_splat(EXP_MAGIC)), n = sum - EXP_MAGIC;
+    vec r = v_fma(n, v_splat(-LN2_HIGH), x);
+    return v_exp_reduced(sum, v_fma(n, v_splat(-LN2_LOW), r) + low);
 }
 
 /* e^(-a^2/2), a in [0, MILLS_CLAMP] or NaN. a^2/2 needs more digits than the element has, for e^x turns its absolute

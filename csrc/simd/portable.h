@@ -7,6 +7,9 @@
  *   v_greater(v, best)     v > best ? v : best, so `best` where either is NaN
  *   v_lesser(v, best)      v < best ? v : best, likewise
  *   v_any(m)               whether any lane is set
+ *   v_sqrt(v)              the square root, correctly rounded
+ *   v_stream(p, v)         a store that passes by the caches, p a multiple of VEC_BYTES; for what is not read again soon
+ *   v_stream_end()         after the last v_stream of a call: other threads may read what it wrote
  */
 INLINE vec v_load_n(const real *p, int n) {
     real lane[LANES] = {0};
@@ -31,3 +34,22 @@ INLINE int v_any(mask m) {
     for (int i = 0; i < VEC_BYTES / 8; i++) seen |= ((words)m)[i];
     return seen != 0;
 }
+#if CNNFAST_REAL
+INLINE vec v_sqrt(vec v) {
+    for (int i = 0; i < LANES; i++)
+        v[i] = sizeof(real) == sizeof(float) ? (real)__builtin_sqrtf((float)v[i]) : (real)__builtin_sqrt((double)v[i]);
+    return v;
+}
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#if defined(CNNFAST_TYPE_f32)
+INLINE void v_stream(real *p, vec v) { _mm_stream_ps(p, (__m128)v); }
+#else
+INLINE void v_stream(real *p, vec v) { _mm_stream_pd(p, (__m128d)v); }
+#endif
+INLINE void v_stream_end(void) { _mm_sfence(); }
+#else
+INLINE void v_stream(real *p, vec v) { v_store(p, v); }
+INLINE void v_stream_end(void) {}
+#endif
+#endif

@@ -22,6 +22,9 @@ INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }
 INLINE vec v_lesser(vec v, vec best) { return (vec)X86(min)(v, best); }
 INLINE int v_any(mask m) { return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0; }
+INLINE vec v_sqrt(vec v) { return (vec)X86(sqrt)(v); }
+INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
+INLINE void v_stream_end(void) { _mm_sfence(); }
 #else
 #include "portable.h"
 #endif

@@ -16,6 +16,16 @@ cdef extern from "buffers.h" nogil:
                          const int64_t *x_shape, const int64_t *y_shape, const int64_t *index_shape, bint reads_indices,
                          cnnfast_args *) with gil
     void run_buffers_release(run_buffers *) with gil
+    ctypedef struct flat_buffers:
+        void *data[6]
+        cnnfast_dtype dtype
+    bint flat_take_pair(flat_buffers *, object x, object y) with gil
+    bint flat_take_pair_scaled(flat_buffers *, object x, object y, int64_t down, int64_t across) with gil
+    bint flat_take(flat_buffers *, object, bint writable) with gil
+    bint flat_take_elementwise(flat_buffers *, object x, object y, object other, int64_t *period) with gil
+    bint flat_take_rows(flat_buffers *, object x, object y, const cnnfast_plan *, int64_t C, int64_t K) with gil
+    int64_t flat_elements(const flat_buffers *, int)
+    void flat_release(flat_buffers *) with gil
     cnnfast_status plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
 
 DTYPES = {
@@ -29,7 +39,10 @@ PADDING_MODES = {"zeros": CNNFAST_ZEROS, "reflect": CNNFAST_REFLECT, "replicate"
                  "circular": CNNFAST_CIRCULAR}
 ACTIVATIONS = {None: CNNFAST_NONE, "relu": CNNFAST_RELU, "relu6": CNNFAST_RELU6, "leaky_relu": CNNFAST_LEAKY_RELU,
                "sigmoid": CNNFAST_SIGMOID, "tanh": CNNFAST_TANH, "gelu": CNNFAST_GELU, "silu": CNNFAST_SILU,
-               "hardswish": CNNFAST_HARDSWISH}
+               "hardswish": CNNFAST_HARDSWISH, "elu": CNNFAST_ELU, "selu": CNNFAST_SELU,
+               "hardsigmoid": CNNFAST_HARDSIGMOID, "gelu_tanh": CNNFAST_GELU_TANH, "mish": CNNFAST_MISH,
+               "softplus": CNNFAST_SOFTPLUS}
+ELEMENTWISE = {"map": CNNFAST_MAP, "add": CNNFAST_ADD, "multiply": CNNFAST_MULTIPLY, "prelu": CNNFAST_PRELU}
 POOLS = {"max": CNNFAST_MAX, "min": CNNFAST_MIN, "avg": CNNFAST_AVERAGE, "lp": CNNFAST_LP}
 
 ERRORS = {CNNFAST_OUT_OF_MEMORY: MemoryError}
@@ -118,6 +131,21 @@ cdef class Plan:
         with nogil:
             status = plan_run_allocating(self.plan, &args)
         run_buffers_release(&buffers)
+        check(status)
+        return True
+
+    def run_rows(self, x, y):
+        """`run` of a dense layer's plan, whose x is (..., C) and y (..., K)."""
+        cdef flat_buffers buffers
+        cdef cnnfast_args args
+        cdef cnnfast_status status
+        if not flat_take_rows(&buffers, x, y, self.plan, self.x_shape[3], self.y_shape[3]):
+            return False
+        args.N = flat_elements(&buffers, 0) // self.x_shape[3]
+        args.x, args.y, args.residual, args.indices = buffers.data[0], buffers.data[1], NULL, NULL
+        with nogil:
+            status = plan_run_allocating(self.plan, &args)
+        flat_release(&buffers)
         check(status)
         return True
 
@@ -291,6 +319,119 @@ def plan_max_unpool2d(x_shape, output_size, *, dtype, layout="NHWC", max_workspa
     plan.index_shape = plan.x_shape
     plan.reads_indices = True
     return plan
+
+
+def plan_linear(x_shape, weight, bias, *, dtype, activation=None, alpha=0.01):
+    """x_shape is (N, C), weight (K, C)."""
+    cdef Plan plan = Plan()
+    cdef cnnfast_linear d
+    d.dtype = DTYPES[dtype]
+    d.N, d.C = x_shape
+    d.K = weight.shape[0]
+    d.activation = ACTIVATIONS[activation]
+    d.alpha = alpha
+    cdef const void *w = address(weight, dtype)
+    cdef const void *b = address(bias, dtype)
+    cdef cnnfast_status status
+    with nogil:
+        status = cnnfast_linear_plan(&plan.plan, &d, w, b)
+    return plan.made(status)
+
+
+# The ops that are run at once. Each runs if x and y (and `other`) are an exact fit: C-contiguous, aligned, float32 or
+# float64, y writable and apart from the others; it returns whether it ran, and False wrote nothing. That the sizes given
+# are x's, `ops` has seen to.
+
+def run_elementwise(kind, x, other, y, activation=None, double alpha=0, double beta=0):
+    """`other` has x's shape, or is a vector for x's last axis."""
+    cdef flat_buffers buffers
+    cdef cnnfast_elementwise d
+    cdef cnnfast_status status
+    d.kind = ELEMENTWISE[kind]
+    d.activation = ACTIVATIONS[activation]
+    d.alpha, d.beta = alpha, beta
+    if not flat_take_elementwise(&buffers, x, y, other, &d.period):
+        return False
+    d.dtype = buffers.dtype
+    d.count = flat_elements(&buffers, 0)
+    with nogil:
+        status = cnnfast_elementwise_run(&d, buffers.data[0], buffers.data[2], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True
+
+
+def run_batch_norm(x, y, mean, var, weight, bias, int64_t outer, int64_t C, int64_t inner, double eps, activation=None,
+                   double alpha=0):
+    """x is (outer, C, inner) in memory, the vectors (C,)."""
+    cdef flat_buffers buffers
+    cdef cnnfast_batch_norm d
+    cdef cnnfast_status status
+    d.outer, d.C, d.inner, d.eps = outer, C, inner, eps
+    d.activation = ACTIVATIONS[activation]
+    d.alpha = alpha
+    if not (flat_take_pair(&buffers, x, y) and flat_take(&buffers, mean, False) and flat_take(&buffers, var, False)
+            and flat_take(&buffers, weight, False) and flat_take(&buffers, bias, False)):
+        return False
+    d.dtype = buffers.dtype
+    with nogil:
+        status = cnnfast_batch_norm_run(&d, buffers.data[0], buffers.data[2], buffers.data[3], buffers.data[4],
+                                        buffers.data[5], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True
+
+
+def run_local_response_norm(x, y, int64_t outer, int64_t C, int64_t inner, int64_t size, double alpha, double beta,
+                            double k):
+    """x is (outer, C, inner) in memory."""
+    cdef flat_buffers buffers
+    cdef cnnfast_local_response_norm d
+    cdef cnnfast_status status
+    d.outer, d.C, d.inner, d.size = outer, C, inner, size
+    d.alpha, d.beta, d.k = alpha, beta, k
+    if not flat_take_pair(&buffers, x, y):
+        return False
+    d.dtype = buffers.dtype
+    with nogil:
+        status = cnnfast_local_response_norm_run(&d, buffers.data[0], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True
+
+
+def run_softmax(x, y, int64_t outer, int64_t n, int64_t inner, bint log):
+    """x is (outer, n, inner) in memory; sums go over n."""
+    cdef flat_buffers buffers
+    cdef cnnfast_softmax d
+    cdef cnnfast_status status
+    d.outer, d.n, d.inner, d.log = outer, n, inner, log
+    if not flat_take_pair(&buffers, x, y):
+        return False
+    d.dtype = buffers.dtype
+    with nogil:
+        status = cnnfast_softmax_run(&d, buffers.data[0], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True
+
+
+def run_upsample2d(x, y, images, scale, bint bilinear, bint align_corners):
+    """images is (N, H, W, C), as x lies; y has scale[0]*scale[1] times its elements."""
+    cdef flat_buffers buffers
+    cdef cnnfast_upsample2d d
+    cdef cnnfast_status status
+    d.N, d.H, d.W, d.C = images
+    pair(scale, d.scale)
+    d.bilinear, d.align_corners = bilinear, align_corners
+    if not flat_take_pair_scaled(&buffers, x, y, d.scale[0], d.scale[1]):
+        return False
+    d.dtype = buffers.dtype
+    with nogil:
+        status = cnnfast_upsample2d_run(&d, buffers.data[0], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True
 
 
 def algorithms(op):

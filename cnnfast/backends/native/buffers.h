@@ -73,6 +73,104 @@ static int run_buffers_take(run_buffers *b, PyObject *x, PyObject *residual, PyO
     return 1;
 }
 
+/* The arrays of an op that is run at once, in order; `data` is NULL for None. */
+enum { FLAT_MOST = 6 };
+typedef struct {
+    Py_buffer view[FLAT_MOST];
+    void *data[FLAT_MOST];
+    int count;
+    cnnfast_dtype dtype;
+} flat_buffers;
+
+static void flat_release(flat_buffers *b) {
+    for (int i = 0; i < b->count; i++)
+        if (b->data[i]) PyBuffer_Release(&b->view[i]);
+    b->count = 0;
+}
+
+/* Takes o's buffer too if it is C-contiguous, aligned, float32 or float64 like those before it, and not empty; else
+ * releases all and answers 0. None stands for an argument that is left out. */
+static int flat_take(flat_buffers *b, PyObject *o, int writable) {
+    const int i = b->count;
+    if (o == Py_None) {
+        b->data[b->count++] = NULL;
+        return 1;
+    }
+    if (PyObject_GetBuffer(o, &b->view[i], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0))) {
+        PyErr_Clear();
+        flat_release(b);
+        return 0;
+    }
+    const char *format = b->view[i].format;
+    const int real = format && (format[0] == 'f' || format[0] == 'd') && !format[1];
+    const cnnfast_dtype dtype = real && format[0] == 'd' ? CNNFAST_FLOAT64 : CNNFAST_FLOAT32;
+    b->data[b->count++] = b->view[i].buf;
+    if (real && b->view[i].len && (uintptr_t)b->view[i].buf % (size_t)b->view[i].itemsize == 0 && (i == 0 || dtype == b->dtype)) {
+        b->dtype = dtype;
+        return 1;
+    }
+    flat_release(b);
+    return 0;
+}
+
+/* Whether buffers i and j have the same sizes, but for the last `but_last`. */
+static int flat_same_shape(const flat_buffers *b, int i, int j, int but_last) {
+    const Py_buffer *x = &b->view[i], *y = &b->view[j];
+    return x->ndim == y->ndim && x->ndim >= but_last &&
+           !memcmp(x->shape, y->shape, (size_t)(x->ndim - but_last) * sizeof *x->shape);
+}
+
+/* Whether buffer i, the output, shares a byte with another. */
+static int flat_overlaps(const flat_buffers *b, int i) {
+    for (int j = 0; j < b->count; j++)
+        if (j != i && b->data[j] && buffers_overlap(&b->view[i], &b->view[j])) return 1;
+    return 0;
+}
+
+static int64_t flat_elements(const flat_buffers *b, int i) { return b->view[i].len / b->view[i].itemsize; }
+static int64_t flat_last(const flat_buffers *b, int i) { return b->view[i].ndim ? b->view[i].shape[b->view[i].ndim - 1] : 1; }
+
+/* x and y are the first two of an op that keeps the shape; what else there is was checked before. */
+static int flat_take_pair(flat_buffers *b, PyObject *x, PyObject *y) {
+    b->count = 0;
+    if (!flat_take(b, x, 0) || !flat_take(b, y, 1)) return 0;
+    if (flat_same_shape(b, 0, 1, 0) && !flat_overlaps(b, 1)) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* Of an op whose y has down*across times x's elements. */
+static int flat_take_pair_scaled(flat_buffers *b, PyObject *x, PyObject *y, int64_t down, int64_t across) {
+    b->count = 0;
+    if (!flat_take(b, x, 0) || !flat_take(b, y, 1)) return 0;
+    if ((double)b->view[1].len == (double)b->view[0].len * (double)down * (double)across && !flat_overlaps(b, 1)) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* An elementwise op's: `other` has x's shape, or is a vector as long as x's last axis (its length is then the period). */
+static int flat_take_elementwise(flat_buffers *b, PyObject *x, PyObject *y, PyObject *other, int64_t *period) {
+    if (!flat_take_pair(b, x, y) || !flat_take(b, other, 0)) return 0;
+    *period = 0;
+    if (!b->data[2]) return 1;
+    int fits = flat_same_shape(b, 0, 2, 0);
+    if (!fits && b->view[2].ndim == 1 && b->view[2].shape[0] == flat_last(b, 0)) fits = 1, *period = b->view[2].shape[0];
+    if (fits && !flat_overlaps(b, 1)) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* A dense layer's: x is (..., C) and y (..., K) of the plan's dtype. */
+static int flat_take_rows(flat_buffers *b, PyObject *x, PyObject *y, const cnnfast_plan *plan, int64_t C, int64_t K) {
+    b->count = 0;
+    if (!flat_take(b, x, 0) || !flat_take(b, y, 1)) return 0;
+    if (b->dtype == cnnfast_plan_input_dtype(plan) && b->view[0].ndim && flat_same_shape(b, 0, 1, 1) && flat_last(b, 0) == C &&
+        flat_last(b, 1) == K && !flat_overlaps(b, 1))
+        return 1;
+    flat_release(b);
+    return 0;
+}
+
 /* A run with a workspace of its own, so that calls are independent and a plan holds no memory between them. */
 static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfast_args *args) {
     const size_t size = cnnfast_plan_workspace_size(plan, args->N);

@@ -1,6 +1,7 @@
 """One and three dimensions: a line is an image one pixel high, a volume is summed tap by tap."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -69,14 +70,14 @@ def conv3d(
     y = np.zeros((x.shape[0], *size, K))
     with np.errstate(all="ignore"):
         for tap in product(*map(range, kernel)):
-            cut = tuple(
+            cut: tuple[Any, ...] = tuple(
                 slice(tap[i] * dilation[i], tap[i] * dilation[i] + (size[i] - 1) * stride[i] + 1, stride[i])
                 for i in range(3)
             )
             for g in range(groups):
                 filters = slice(g * K // groups, (g + 1) * K // groups)
-                taps = x[(slice(None), *cut, slice(g * inner, (g + 1) * inner))]
-                y[..., filters] += taps @ weight[(*tap, slice(None), filters)]
+                taps = x[(slice(None), *cut)][..., g * inner : (g + 1) * inner]
+                y[..., filters] += taps @ weight[tap][:, filters]
         y = y if bias is None else y + exact(bias)
         y = y if residual is None else y + _last(residual, layout)
     return _back(activate(y, activation), layout)

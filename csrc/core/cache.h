@@ -1,0 +1,9 @@
+/* The last level of cache, bytes: an output larger than that is better stored past it. */
+#ifndef CNNFAST_CACHE_H
+#define CNNFAST_CACHE_H
+
+#include <stddef.h>
+
+size_t cache_last_level(void);
+
+#endif

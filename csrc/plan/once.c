@@ -1,0 +1,90 @@
+/* The ops that are run at once, without a plan between calls: described, checked, chosen, packed and run. */
+#include <math.h>
+
+#include "cache.h"
+#include "plan.h"
+
+static const int64_t LARGEST = INT64_C(1) << 58; /* elements, so that no count of bytes overflows */
+
+static bool real_dtype(cnnfast_dtype dtype) { return dtype == CNNFAST_FLOAT32 || dtype == CNNFAST_FLOAT64; }
+
+static bool activation_ok(cnnfast_activation activation) { return (unsigned)activation <= CNNFAST_SOFTPLUS; }
+
+/* outer*n*inner, or -1 where a size is negative or the product overflows. */
+static int64_t product(int64_t outer, int64_t n, int64_t inner) {
+    if (outer < 0 || n < 0 || inner < 0) return -1;
+    size_t all = size_mul(size_mul((size_t)outer, (size_t)n), (size_t)inner);
+    return all > (size_t)LARGEST ? -1 : (int64_t)all;
+}
+
+static bool past_cache(int64_t count, cnnfast_dtype dtype) { return (size_t)count * dtype_size(dtype) > cache_last_level(); }
+
+cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *d, const void *x, const void *other, void *y) {
+    if (!real_dtype(d->dtype) || (unsigned)d->kind > CNNFAST_PRELU || !activation_ok(d->activation)) return CNNFAST_INVALID_PARAM;
+    if (d->count < 0 || d->count > LARGEST || d->period < 0 || d->period > LARGEST) return CNNFAST_INVALID_SHAPE;
+    if (d->count == 0) return CNNFAST_OK;
+    if (!x || !y || (d->kind != CNNFAST_MAP && !other)) return CNNFAST_INVALID_PARAM;
+    cnnfast_plan plan;
+    plan_begin(&plan, &elementwise_table, d->dtype);
+    plan.problem.elementwise = (elementwise_problem){
+        .kind = d->kind, .epilogue = {d->activation, d->alpha}, .beta = d->beta, .count = d->count,
+        .period = d->kind == CNNFAST_MAP ? 0 : d->period, .stream = past_cache(d->count, d->dtype)};
+    const tensors t = {.x = x, .residual = other, .y = y};
+    return plan_run_once(&plan, other, &t, ceil_div(d->count, ELEMENTWISE_ROW));
+}
+
+cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *d, const void *x, const void *mean, const void *var,
+                                      const void *weight, const void *bias, void *y) {
+    if (!real_dtype(d->dtype) || !activation_ok(d->activation)) return CNNFAST_INVALID_PARAM;
+    const int64_t count = product(d->outer, d->C, d->inner);
+    if (count < 0) return CNNFAST_INVALID_SHAPE;
+    if (count == 0) return CNNFAST_OK;
+    if (!x || !y || !mean || !var) return CNNFAST_INVALID_PARAM;
+    cnnfast_plan plan;
+    plan_begin(&plan, &batch_norm_table, d->dtype);
+    plan.problem.batch_norm = (batch_norm_problem){.outer = d->outer, .C = d->C, .inner = d->inner, .eps = d->eps,
+                                                   .epilogue = {d->activation, d->alpha}, .stream = past_cache(count, d->dtype)};
+    const batch_norm_weights weights = {mean, var, weight, bias};
+    return plan_run_once(&plan, &weights, &(tensors){.x = x, .y = y}, ceil_div(count, BATCH_NORM_ROW));
+}
+
+cnnfast_status cnnfast_local_response_norm_run(const cnnfast_local_response_norm *d, const void *x, void *y) {
+    if (!real_dtype(d->dtype) || d->size < 1) return CNNFAST_INVALID_PARAM;
+    const int64_t count = product(d->outer, d->C, d->inner);
+    if (count < 0) return CNNFAST_INVALID_SHAPE;
+    if (count == 0) return CNNFAST_OK;
+    if (!x || !y) return CNNFAST_INVALID_PARAM;
+    cnnfast_plan plan;
+    plan_begin(&plan, &local_response_norm_table, d->dtype);
+    plan.problem.lrn = (local_response_norm_problem){
+        .outer = d->outer, .C = d->C, .inner = d->inner, .before = min64(d->size / 2, d->C), .after = min64((d->size - 1) / 2, d->C),
+        .scale = d->alpha / (double)d->size, .beta = d->beta, .k = d->k};
+    return plan_run_once(&plan, NULL, &(tensors){.x = x, .y = y}, d->outer);
+}
+
+cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *d, const void *x, void *y) {
+    if (!real_dtype(d->dtype)) return CNNFAST_INVALID_PARAM;
+    const int64_t count = product(d->outer, d->n, d->inner);
+    if (count < 0) return CNNFAST_INVALID_SHAPE;
+    if (count == 0) return CNNFAST_OK;
+    if (!x || !y) return CNNFAST_INVALID_PARAM;
+    cnnfast_plan plan;
+    plan_begin(&plan, &softmax_table, d->dtype);
+    plan.problem.softmax = (softmax_problem){.outer = d->outer, .n = d->n, .inner = d->inner, .log = d->log != 0,
+                                             .stream = past_cache(count, d->dtype)};
+    return plan_run_once(&plan, NULL, &(tensors){.x = x, .y = y}, d->outer);
+}
+
+cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *d, const void *x, void *y) {
+    if (!real_dtype(d->dtype) || d->scale[0] < 1 || d->scale[1] < 1 || d->scale[0] > INT32_MAX || d->scale[1] > INT32_MAX)
+        return CNNFAST_INVALID_PARAM;
+    const int64_t rows = product(d->N, d->H, d->scale[0]), row = product(d->W, d->C, d->scale[1]);
+    if (rows < 0 || row < 0 || product(rows, row, 1) < 0) return CNNFAST_INVALID_SHAPE;
+    if (rows == 0 || row == 0) return CNNFAST_OK;
+    if (!x || !y) return CNNFAST_INVALID_PARAM;
+    cnnfast_plan plan;
+    plan_begin(&plan, &upsample2d_table, d->dtype);
+    plan.problem.upsample = (upsample2d_problem){.N = d->N, .H = d->H, .W = d->W, .C = d->C, .scale = {d->scale[0], d->scale[1]},
+                                                 .bilinear = d->bilinear != 0, .align_corners = d->align_corners != 0};
+    return plan_run_once(&plan, NULL, &(tensors){.x = x, .y = y}, rows);
+}
