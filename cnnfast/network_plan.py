@@ -144,14 +144,17 @@ class NetworkPlan:
                 else:
                     items.append(None)
                     bound.holes.append((self._ends.index(root), items, i, None if value == root else shape))
-            fixed = all(item is not None for item in items)
-            bound.calls.append(partial(step.run, *items[:-1], out=items[-1]) if fixed else Call(step.run, items))
+            bound.calls.append(_call(step.run, items))
         return bound
 
     def _batch(self, inputs: tuple[Any, ...]) -> int:
         """How many images there are, once every input is seen to fit."""
         if len(inputs) != len(self._sizes):
             raise ValueError(f"the network has {len(self._sizes)} inputs, got {len(inputs)} arrays")
+        if len(inputs) == 1 and type(x := inputs[0]) is np.ndarray and x.dtype is FLOAT32:  # the usual case, quickly
+            shape = x.shape
+            if shape and shape[1:] == self._sizes[0]:
+                return int(shape[0])
         n = -1
         for x, sizes in zip(inputs, self._sizes, strict=True):
             if not isinstance(x, np.ndarray) or x.dtype != FLOAT32:
@@ -170,3 +173,11 @@ class NetworkPlan:
 
     def __repr__(self) -> str:
         return f"<cnnfast plan of a network: {self.input_shapes}, {len(self._program.steps)} runs>"
+
+
+def _call(run: Runner, items: list[Any]) -> Callable[[], Any]:
+    """A step over its arrays: as cheap as can be where none comes with the call, and the runner is an op's plan."""
+    if any(item is None for item in items):
+        return Call(run, items)
+    bind = getattr(run, "bind", None)
+    return bind(*items) if bind else partial(run, *items[:-1], out=items[-1])

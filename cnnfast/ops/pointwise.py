@@ -20,8 +20,8 @@ def activate(
     name: str | None, x: object, out: object, alpha: float = 0.0, beta: float = 0.0, inputs: Named = ()
 ) -> Array:
     """The activation `name` of every element of x, its parameters alpha and beta."""
-    if out is None and type(x) is np.ndarray:  # nothing may stand before this: a small array costs what this does
-        y = arrays.allocate("the output", x.shape, x.dtype)
+    if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):  # a small array costs what this does
+        y = arrays.allocate("the output", x.shape, x.dtype) if out is None else out
         if native.run_elementwise("map", x, None, y, name, alpha, beta):
             return y
     values = as_floats("x", x)
