@@ -46,8 +46,8 @@ def _table() -> dict[str, Function]:
         Function("sigmoid", "sigmoid", sigmoid), Function("tanh", "tanh", tanh),
         Function("gelu", "gelu", gelu), Function("silu", "silu", silu),
         Function("hard_silu", "hardswish", hardswish),
-        Function("elu", run=elu), Function("selu", run=selu), Function("mish", run=mish),
-        Function("softplus", run=softplus), Function("hard_sigmoid", run=hardsigmoid),
+        Function("elu", "elu", elu), Function("selu", "selu", selu), Function("mish", "mish", mish),
+        Function("softplus", "softplus", softplus), Function("hard_sigmoid", "hardsigmoid", hardsigmoid),
         Function("softmax", run=softmax), Function("log_softmax", run=log_softmax),
     ]  # fmt: skip
     table = {row.name: row for row in rows}

@@ -54,6 +54,7 @@ class Layer:
         self.built = False
         self._weights: list[Weight] = []
         self._tensors: list[Tensor] = []
+        self._channels: list[Shape] = []  # of the inputs that it was built for
 
     # What a layer defines.
 
@@ -109,13 +110,23 @@ class Layer:
             return self.compute_output_shape(*input_shapes)
 
     def prepare(self, *input_shapes: Shape) -> None:
-        """Check how many dimensions the inputs have, and build if that is still to be done."""
+        """Check the inputs' dimensions and channels, and build if that is still to be done."""
         for shape in input_shapes:
             if self.rank is not None and len(shape) != self.rank:
                 raise ValueError(f"its input must have {self.rank} dimensions {AXES[self.rank]}, got shape {shape}")
         if not self.built:
-            self.build(*input_shapes)
+            try:
+                self.build(*input_shapes)
+                self.compute_output_shape(*input_shapes)
+            except (ValueError, TypeError):
+                self._weights = []  # it may yet be called on an input that it takes
+                raise
+            self._channels = [shape[-1:] for shape in input_shapes]
             self.built = True
+        elif self._weights:
+            for shape, channels in zip(input_shapes, self._channels, strict=False):
+                if shape[-1] is not None and shape[-1:] != channels:
+                    raise ValueError(f"its weights are for inputs of {channels[0]} channels, got shape {shape}")
 
     def add_weight(self, name: str, shape: tuple[int, ...], initializer: object, trainable: bool = True) -> Weight:
         """Make a weight; `get_weights` lists them in the order in which they were made."""

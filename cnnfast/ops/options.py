@@ -37,7 +37,7 @@ def activation(name: str, value: object) -> tuple[str | None, float]:
         return None, 0.0
     if isinstance(value, tuple | list):
         if len(value) != 2 or not isinstance(value[0], str) or value[0] not in ALPHAS:
-            raise ValueError(f'{name} must be a name, ("leaky_relu", slope) or ("elu", alpha), got {value!r}')
+            raise ValueError(f'{name} must be a name or ("leaky_relu", slope) or ("elu", alpha), got {value!r}')
         return value[0], checks.number(f"{name}'s slope" if value[0] == "leaky_relu" else f"{name}'s alpha", value[1])
     chosen = checks.choice(name, value, ACTIVATIONS)
     return chosen, ALPHAS.get(chosen, 0.0)

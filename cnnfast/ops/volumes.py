@@ -67,7 +67,7 @@ def conv3d(
     volumes = _volumes(x, FLOATS, order)
     kernels = _weight(weight, volumes.dtype, order)
     added = geometry.as_bias("bias", bias, volumes.dtype, FLOATS, kernels.shape[-1])
-    N, D, H, W, _ = volumes.shape
+    N, D, H, W, C = volumes.shape
     sides = _resolve(_sides(padding), (D, H, W), kernels.shape[:3], step, gap)
     depth, P, Q = (
         shapes.conv_size((D, H, W)[i], kernels.shape[i], step[i], sides[i], gap[i], _NAMES[i]) for i in range(3)
@@ -87,7 +87,7 @@ def conv3d(
     }  # fmt: skip
     total: Array | None = None
     for t, kernel in enumerate(kernels):
-        planes = padded[:, t * gap[0] : t * gap[0] + (depth - 1) * step[0] + 1 : step[0]].reshape(N * depth, H, W, -1)
+        planes = padded[:, t * gap[0] : t * gap[0] + (depth - 1) * step[0] + 1 : step[0]].reshape(N * depth, H, W, C)
         last = t == len(kernels) - 1 and more is None
         total = conv2d(
             planes, kernel, added if t == 0 else None, residual=total, activation=activation if last else None, **common
@@ -188,7 +188,8 @@ def _pool(
     P, Q = flat.shape[1:3] if last else flat.shape[2:]
     columns = flat.reshape(N, D, 1, P * Q * C) if last else flat.reshape(N * C, D, 1, P * Q)
     deep = pool(columns, (window[0], 1), (step[0], 1), padding=(sides[0], (0, 0)), algorithm=algorithm, **how, **along)
-    result = deep.reshape(N, -1, P, Q, C) if last else deep.reshape(N, C, -1, P, Q)
+    depth = deep.shape[1]
+    result = deep.reshape(N, depth, P, Q, C) if last else deep.reshape(N, C, depth, P, Q)
     if out is None:
         return result
     y = pointwise.target(out, result.shape, result.dtype, (("x", array),))
@@ -272,7 +273,7 @@ def _pad_depth(x: Array, sides: Pair, mode: str) -> Array:
     """x with planes before and after: padding the depth is padding the height of images D high and H*W*C wide."""
     if sides == (0, 0):
         return x
-    N, D = x.shape[:2]
+    N, D, H, W, C = x.shape
     padding: Sides = (sides, (0, 0))
-    padded = resize.pad2d(x.reshape(N, D, -1, 1), padding, "constant" if mode == "zeros" else mode)
-    return padded.reshape(N, D + sum(sides), *x.shape[2:])
+    padded = resize.pad2d(x.reshape(N, D, H * W * C, 1), padding, "constant" if mode == "zeros" else mode)
+    return padded.reshape(N, D + sum(sides), H, W, C)

@@ -13,7 +13,10 @@ from cnnfast.backends import reference
 from cnnfast.verification.case import Array, Case
 
 # Largest |slope| of each activation: errors of its argument grow by no more.
-_LIPSCHITZ = {"relu": 1.0, "relu6": 1.0, "sigmoid": 0.25, "tanh": 1.0, "gelu": 1.13, "silu": 1.1, "hardswish": 1.5}
+_LIPSCHITZ = {
+    "relu": 1.0, "relu6": 1.0, "sigmoid": 0.25, "tanh": 1.0, "gelu": 1.13, "silu": 1.1, "hardswish": 1.5,
+    "selu": 1.76, "hardsigmoid": 0.17, "gelu_tanh": 1.13, "mish": 1.09,
+}  # fmt: skip
 _EXACT_ACTIVATIONS = (None, "relu", "relu6")
 
 
@@ -127,7 +130,10 @@ def _activation_error(case: Case, name: str | None, z: Array, value: Array) -> A
         if name == "gelu":
             # The oracle's own: erfc's argument z/sqrt(2) has two roundings, which its tail multiplies by z^2.
             error += np.where(np.isfinite(z), 2 * 2.0**-53 * z * z * np.abs(value), 0)
-        if name in ("gelu", "silu"):  # the oracle's factor of z may be a denormal
+        if name == "gelu_tanh":  # csrc/simd/activation.h: 2|t| ulp more, t what the logistic function is taken of
+            t = np.where(np.isfinite(z), np.minimum(1.6 * np.abs(z) + 0.0714 * np.abs(z) ** 3, 2000), 0)
+            error += 4 * t * _PRECISIONS[case.dtype.name].u * np.where(np.isfinite(value), np.abs(value), 0)
+        if name in ("gelu", "silu", "gelu_tanh", "mish"):  # the oracle's factor of z may be a denormal
             error += np.where(np.isfinite(z), np.abs(z) * 2.0**-1074, 0)
     return error
 

@@ -6,6 +6,9 @@
  * The largest errors measured, in units in the last place of the correctly rounded result; the limit is 4:
  *     float32   sigmoid 2.41   tanh 2.50   gelu 3.47   silu 2.84   hardswish 2.49
  *     float64   sigmoid 2.44   tanh 2.57   gelu 3.63   silu 2.94   hardswish 2.42
+ * and, over tests/c/simd/test_activation.c's 2 million samples of each,
+ *     float32   elu 1.61   selu 1.82   hardsigmoid 1.34   mish 3.15   softplus 2.53   gelu_tanh 193 at 4 + 2|z| = 214
+ *     float64   elu 3.01   selu 3.01   hardsigmoid 1.34   mish 3.31   softplus 2.37   gelu_tanh 1414 at 4 + 2|z| = 1472
  * leaky_relu is rounded once, the rest are exact. float32: every value in 2^-14 <= |x| < 2^7 and every 61st of the
  * others; float64: 30 to 400 million samples each. With FMA the numbers are a little lower (gelu: 3.33 and 3.45).
  *

@@ -46,7 +46,7 @@ CASES: list[tuple[Any, tuple[int, ...]]] = [
     (Conv1D(3, 4, strides=2, padding="same", dilation_rate=1, activation="relu"), (2, 11, 4)),
     (Conv1D(3, 3, dilation_rate=2), (2, 11, 4)), (Conv1D(3, 3, dilation_rate=2, padding="causal"), (2, 11, 4)),
     (Conv2D(6, 3), PICTURE), (Conv2D(6, (3, 2), strides=2, padding="same", groups=2, activation="tanh"), PICTURE),
-    (Conv2D(6, 3, padding=((0, 1), (2, 0)), use_bias=False, activation="elu"), PICTURE),
+    (Conv2D(6, 3, padding=((0, 1), (2, 0)), use_bias=False, activation="elu"), PICTURE), (Conv2D(6, 1, activation="log_softmax"), PICTURE),
     (Conv2D(6, 3, dilation_rate=2, activation="softmax"), PICTURE),
     (Conv3D(3, 2, strides=(1, 2, 1), padding="same"), (2, 5, 6, 7, 2)), (Conv3D(3, 3), (2, 5, 6, 7, 2)),
     (DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2, activation="relu6"), PICTURE),
@@ -234,6 +234,19 @@ BAD: list[tuple[Any, str]] = [
 def test_bad_arguments(call: Any, words: str) -> None:
     with pytest.raises((ValueError, TypeError), match=words):
         call()
+
+
+def test_weights_are_for_so_many_channels() -> None:
+    layer = Conv2D(4, 3)
+    with pytest.raises(ValueError, match="weight must fit"):
+        layer.ready((None, 2, 2, 1))
+    assert not layer.weights
+    assert layer.ready((None, 8, 8, 3)) == (None, 6, 6, 4)
+    assert layer.ready((None, 9, 9, 3)) == (None, 7, 7, 4)
+    with pytest.raises(ValueError, match=r"conv2d \(Conv2D\): its weights are for inputs of 3 channels, got shape"):
+        layer.ready((None, 8, 8, 4))
+    with pytest.raises(ValueError, match="its weights are for inputs of 3 channels"):
+        layer(np.zeros((1, 8, 8, 4), np.float32))
 
 
 def test_weights_are_set_all_or_none() -> None:

@@ -49,7 +49,7 @@ def branching() -> Model:
     a = block(x, 4)
     b = block(MaxPooling2D(2)(a), 6)
     up = Concatenate()([UpSampling2D(2)(b), a])
-    c = Dropout(0.3)(Conv2D(5, 3, padding="same", activation="elu")(up))
+    c = Dropout(0.3)(Conv2D(5, 3, padding="same", activation="softmax")(up))
     gate = Reshape((1, 1, 5))(Dense(5, activation="sigmoid")(GlobalAveragePooling2D()(c)))
     return Model(x, Dense(3, activation="softmax")(Flatten()(Cropping2D(1)(Multiply()([c, gate])))))
 
@@ -386,7 +386,7 @@ def random_graph(rng: np.random.Generator) -> Model:
         same = [each for each in made if each.shape == x.shape]
         kind = rng.integers(6)
         if kind == 0:
-            y = Conv2D(int(rng.integers(1, 5)), 3, padding="same", activation=rng.choice(["relu", "elu"]))(x)
+            y = Conv2D(int(rng.integers(1, 5)), 3, padding="same", activation=rng.choice(["relu", "softmax"]))(x)
         elif kind == 1:
             y = Add()([x, same[rng.integers(len(same))]])
         elif kind == 2:

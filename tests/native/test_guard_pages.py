@@ -19,7 +19,7 @@ from cnnfast.ops import dispatch
 from cnnfast.ops.signatures import FLOATS, SIGNATURES
 from cnnfast.verification import draw, judge
 from cnnfast.verification.case import Array, Case, in_layout, to_nhwc
-from cnnfast.verification.draw import SCHEDULE
+from cnnfast.verification.draw import OPS, SCHEDULE
 from cnnfast.verification.expected import expected
 from cnnfast.verification.run import FUNCTIONS
 
@@ -98,7 +98,7 @@ def faults(case: Case) -> list[str]:
 
 @pytest.mark.parametrize(
     ("op", "dtype"),
-    [(op, dtype) for op, signature in SIGNATURES.items() for dtype in DTYPES if dtype in signature.dtypes],
+    [(op, dtype) for op in OPS for dtype in DTYPES if dtype in SIGNATURES[op].dtypes],
     ids=str,
 )
 def test_every_array_against_a_wall(op: str, dtype: np.dtype[Any], isolated: Callable[..., Any]) -> None:

@@ -11,6 +11,8 @@ from cnnfast.backends import native, reference
 from cnnfast.ops.signatures import CONTROLS, REQUIRED, SIGNATURES, Signature
 
 ROWS = [pytest.param(row, id=name) for name, row in SIGNATURES.items()]
+CONVOLUTIONS = ("conv2d", "separable_conv2d", "conv_transpose2d")
+PLANNED = [row for row in ROWS if row.values[0].table in CONVOLUTIONS and row.values[0].name.endswith("2d")]
 EVERY_DTYPE = [np.dtype(code).name for code in "?bBhHiIlLefdFD"]
 
 
@@ -24,7 +26,7 @@ def test_public_function(row: Signature) -> None:
     found = inspect.signature(getattr(cnnfast, row.name)).parameters
     expected: dict[str, Any] = {name.rstrip("?"): None if name.endswith("?") else REQUIRED for name in row.inputs}
     expected |= row.attributes
-    expected |= CONTROLS if "weight" in "".join(row.inputs) else {"algorithm": "auto"} if row.table == "pool2d" else {}
+    expected |= CONTROLS if row.table in CONVOLUTIONS else {"algorithm": "auto"} if row.table == "pool2d" else {}
     expected["out"] = None
     assert set(found) == set(expected)
     for name, parameter in found.items():
@@ -32,7 +34,7 @@ def test_public_function(row: Signature) -> None:
         assert default == expected[name], name
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.values[0].table.startswith(("conv", "separable"))])
+@pytest.mark.parametrize("row", PLANNED)
 def test_plan_function(row: Signature) -> None:
     """conv2d's keywords but residual and out, with dtype and max_workspace."""
     one_call = inspect.signature(getattr(cnnfast, row.name)).parameters
@@ -50,24 +52,35 @@ def test_reference_backend(row: Signature) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_native_backend(row: Signature) -> None:
-    assert callable(getattr(native, f"plan_{row.table}"))
-    assert native.algorithms(row.table)
+    if row.table:
+        assert hasattr(native, f"plan_{row.table}") or hasattr(native, f"run_{row.table}")
+        assert native.algorithms(row.table)
 
 
 def test_no_backend_has_an_op_that_the_table_lacks() -> None:
     assert set(reference.__all__) == {*SIGNATURES, "activate"}
-    plans = {name.removeprefix("plan_") for name in native.__all__ if name.startswith("plan_")}
-    assert plans == {row.table for row in SIGNATURES.values()}
+    tables = {name.partition("_")[2] for name in native.__all__ if name.startswith(("plan_", "run_"))}
+    assert tables == {row.table for row in SIGNATURES.values()} - {""}
 
 
 def arguments(row: Signature, dtype: str) -> dict[str, Any]:
     """The smallest call of an op with x of `dtype`, weights of its kind."""
     kind = "float32" if dtype.startswith(("float", "complex")) else "int8"
-    given: dict[str, Any] = {"x": np.ones((1, 2, 2, 1), dtype)}
-    given |= {name: np.ones((1, 1, 1, 1), kind) for name in names(row) if "weight" in name}
+    layout = row.attributes.get("layout", "")
+    shape = {"NLC": (1, 2, 1), "NDHWC": (1, 2, 2, 2, 1)}.get(layout, (1, 2, 2, 1))
+    given: dict[str, Any] = {"x": np.ones(shape, dtype)}
+    given |= {name: np.ones((1,) * len(shape), kind) for name in names(row) if "weight" in name}
     if "indices" in names(row):
         given["indices"] = np.zeros((1, 2, 2, 1), np.int64)
-    values = {"kernel_size": 1, "output_size": 1, "norm_type": 2}
+    if row.name == "linear":
+        given["weight"] = np.ones((1, 1), kind)
+    if row.name in ("batch_norm", "prelu"):
+        given |= {name: np.ones(1, kind) for name in names(row) if name != "x"}
+    if "y" in names(row):
+        given["y"] = given["x"]
+    if "arrays" in names(row):
+        given = {"arrays": [given["x"]]}
+    values = {"kernel_size": 1, "output_size": 1, "norm_type": 2, "size": 1, "padding": 1}
     return given | {name: values[name] for name, default in row.attributes.items() if default is REQUIRED}
 
 
@@ -79,5 +92,5 @@ def test_dtypes(row: Signature, dtype: str) -> None:
         y = call(**arguments(row, dtype))
         assert y.dtype == row.dtypes[np.dtype(dtype)]
     else:
-        with pytest.raises(TypeError, match=f"x must have a dtype of .*float32.* got dtype\\('{dtype}'\\)"):
+        with pytest.raises(TypeError, match=f"(x|arrays.0.) must have a dtype of .*float32.* got dtype\\('{dtype}'\\)"):
             call(**arguments(row, dtype))

@@ -33,10 +33,11 @@ INLINE int64_t flat_head(const real *y, int64_t n) {
 #define FLAT_WHOLE(p) v_load((p) + i)
 #define FLAT_PART(p) v_load_n((p) + i, lanes_)
 
-/* C numbers repeated without end, read as vectors from anywhere: C + LANES - 1 of them lie in memory. */
-INLINE size_t ring_size(int64_t C) { return size_add((size_t)C, LANES - 1); }
+/* C numbers repeated without end, read as vectors from any of the first C: C + LANES - 1 of them lie in memory, or a few
+ * more, so that the next ring starts at a vector too. */
+INLINE size_t ring_size(int64_t C) { return size_add((size_t)C, 2 * LANES - 2) / LANES * LANES; }
 INLINE void ring_fill(real *to, const real *from, int64_t C) {
-    for (int64_t i = 0; i < C + LANES - 1; i++) to[i] = from[i % C];
+    for (int64_t i = 0; i < (int64_t)ring_size(C); i++) to[i] = from[i % C];
 }
 INLINE int64_t ring_next(int64_t at, int64_t step, int64_t C) { /* 0 <= step < C, or C == 1 */
     at += step;

@@ -7,6 +7,7 @@
  *
  * Prints a line per function and exits 1 when one fails.
  */
+#define _GNU_SOURCE /* M_1_PIl */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -49,6 +50,21 @@ static long double exact_gelu(long double x) {
     return x / 2 * (erfcl(z) - d * 2 * sqrtl(M_1_PI) * expl(-z * z));
 }
 
+static long double exact_elu(long double x) { return x < 0 ? SLOPE * expm1l(x) : x; }
+static long double exact_selu(long double x) {
+    const long double scale = 1.0507009873554804934193349852946L, alpha = 1.6732632423543772848170429916717L;
+    return x < 0 ? scale * alpha * expm1l(x) : scale * x;
+}
+static long double exact_hardsigmoid(long double x) { return x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6; }
+static long double exact_gelu_tanh(long double x) {
+    return x * exact_sigmoid(2 * sqrtl(2 * (long double)M_1_PIl) * (x + 0.044715L * x * x * x));
+}
+static long double exact_mish(long double x) {
+    const long double q = expl(x < 0 ? x : -x);
+    return x < 0 ? x * (q * (q + 2) / (q * (q + 2) + 2)) : x * ((1 + 2 * q) / (1 + 2 * q + 2 * q * q));
+}
+static long double exact_softplus(long double x) { return x > 20 ? x : x < 0 ? log1pl(expl(x)) : x + log1pl(expl(-x)); }
+
 /* sign_of_zero: activation(-0) must be -0. `low` and `high` are the limits at -inf and +inf. */
 typedef struct {
     const char *name;
@@ -67,6 +83,12 @@ static const function functions[] = {
     [CNNFAST_GELU] = {"gelu", exact_gelu, 4, 0, INFINITY, 1},
     [CNNFAST_SILU] = {"silu", exact_silu, 4, 0, INFINITY, 1},
     [CNNFAST_HARDSWISH] = {"hardswish", exact_hardswish, 4, 0, INFINITY, 1},
+    [CNNFAST_ELU] = {"elu", exact_elu, 4, -SLOPE, INFINITY, 1},
+    [CNNFAST_SELU] = {"selu", exact_selu, 4, -(SELU_SCALE * SELU_ALPHA), INFINITY, 1},
+    [CNNFAST_HARDSIGMOID] = {"hardsigmoid", exact_hardsigmoid, 4, 0, 1, 0},
+    [CNNFAST_GELU_TANH] = {"gelu_tanh", exact_gelu_tanh, 4 + 2 * (double)EXP_CLAMP, 0, INFINITY, 1}, /* 4 + 2|z| */
+    [CNNFAST_MISH] = {"mish", exact_mish, 4, 0, INFINITY, 1},
+    [CNNFAST_SOFTPLUS] = {"softplus", exact_softplus, 4, 0, INFINITY, 0},
 };
 #define FUNCTIONS ((int)(sizeof functions / sizeof *functions))
 
