@@ -4,7 +4,8 @@ from functools import partial
 from typing import Any, Unpack
 
 from cnnfast.layers import activations
-from cnnfast.layers.base import Layer, Options, Runner, known
+from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.activations import elu, leaky_relu, prelu, relu, relu6

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from cnnfast.layers import initializers
 from cnnfast.layers.names import snake_case
+from cnnfast.layers.sizes import batched
 from cnnfast.layers.tensor import Shape, Tensor
 from cnnfast.layers.weight import Weight
 from cnnfast.ops import checks
@@ -49,7 +50,7 @@ class Layer:
         self._name = options.get("name")
         if self._name is not None and not isinstance(self._name, str):
             raise TypeError(f"name must be a string, got {self._name!r}")
-        self.given_input_shape = _batched(options.get("input_shape"))
+        self.given_input_shape = batched(options.get("input_shape"))
         self.trainable = checks.boolean("trainable", options.get("trainable", True))
         self.built = False
         self._weights: list[Weight] = []
@@ -229,24 +230,3 @@ def assign_all(weights: Sequence[Weight], values: Sequence[Any]) -> None:
         weight.check(array)
     for weight, array in zip(weights, arrays, strict=True):
         weight.assign(array)
-
-
-def _batched(shape: object) -> Shape | None:
-    if shape is None:
-        return None
-    return None, *input_sizes("input_shape", shape)
-
-
-def input_sizes(name: str, shape: object) -> Shape:
-    """The shape of one input as a user writes it, without the batch: sizes >= 1, None where any will do."""
-    if not isinstance(shape, tuple | list):
-        raise TypeError(f"{name} must be a tuple of sizes, got {shape!r}")
-    return tuple(None if size is None else checks.integer(name, size, minimum=1) for size in shape)
-
-
-def known(shape: Shape, axis: int = -1) -> int:
-    """A size that a weight depends on, and so may not be None."""
-    size = shape[axis]
-    if size is None:
-        raise ValueError(f"its input's axis {axis} must be known, got shape {shape}")
-    return size

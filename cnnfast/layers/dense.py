@@ -3,7 +3,8 @@
 from typing import Any, Unpack
 
 from cnnfast.layers.activations import ActivatedLayer
-from cnnfast.layers.base import Options, Runner, known
+from cnnfast.layers.base import Options, Runner
+from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array

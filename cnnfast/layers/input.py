@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.layers.base import Layer, input_sizes
+from cnnfast.layers.base import Layer
+from cnnfast.layers.sizes import input_sizes
 from cnnfast.layers.tensor import Shape, Tensor
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array

@@ -3,7 +3,8 @@
 from functools import partial
 from typing import Any, Unpack
 
-from cnnfast.layers.base import Layer, Options, Runner, known
+from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
