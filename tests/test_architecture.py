@@ -182,8 +182,14 @@ def modules() -> list[ModuleType]:
         for package in packages
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     ]
-    alone = ("cnnfast.layers", "cnnfast.model", "cnnfast.sequential", "cnnfast.program",
-             "cnnfast.network_plan", "cnnfast.summary")
+    alone = (
+        "cnnfast.layers",
+        "cnnfast.model",
+        "cnnfast.sequential",
+        "cnnfast.program",
+        "cnnfast.network_plan",
+        "cnnfast.summary",
+    )
     return [*within, *(importlib.import_module(name) for name in alone)]
 
 
