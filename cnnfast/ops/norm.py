@@ -119,6 +119,8 @@ def local_response_norm(
 
 
 def _channels(name: str, value: object, dtype: np.dtype[np.generic], channels: int) -> Array:
+    if type(value) is np.ndarray and value.dtype == dtype and value.shape == (channels,):
+        return value if value.flags.c_contiguous and value.flags.aligned else arrays.contiguous(name, value)
     array = arrays.as_weight(name, value, dtype, FLOATS)
     if array.shape != (channels,):
         raise ValueError(f"{name} must have shape ({channels},), one number for each channel, got {array.shape}")

@@ -1,6 +1,6 @@
 """What every op that keeps x's shape shares: the fast way through the backend, and the careful way around it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from cnnfast.ops import arrays
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.signatures import FLOATS
 
-Named = Iterable[tuple[str, object]]
+Named = Sequence[tuple[str, object]]
 """The arrays that an output may not overlap, by argument name."""
 Run = Callable[[Array, Array], bool]
 """run(x, y) of the backend: whether the arrays fitted, and it ran."""
@@ -20,10 +20,13 @@ def activate(
     name: str | None, x: object, out: object, alpha: float = 0.0, beta: float = 0.0, inputs: Named = ()
 ) -> Array:
     """The activation `name` of every element of x, its parameters alpha and beta."""
-    if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):  # a small array costs what this does
-        y = arrays.allocate("the output", x.shape, x.dtype) if out is None else out
-        if native.run_elementwise("map", x, None, y, name, alpha, beta):
-            return y
+    if type(x) is np.ndarray and not inputs:  # nothing may stand before this: a small array costs what this does
+        if out is None:
+            y = arrays.allocate("the output", x.shape, x.dtype)
+            if native.run_elementwise("map", x, None, y, name, alpha, beta):
+                return y
+        elif type(out) is np.ndarray and native.run_elementwise("map", x, None, out, name, alpha, beta):
+            return out
     values = as_floats("x", x)
     return execute(
         lambda a, b: native.run_elementwise("map", a, None, b, name, alpha, beta), values, out, (("x", values), *inputs)
@@ -53,7 +56,10 @@ def _in_place(name: str, alpha: float, z: Array) -> Array:
 
 def execute(run: Run, x: Array, out: object, inputs: Named, shape: tuple[int, ...] | None = None) -> Array:
     """run(x, y) with a checked x, into `out` where it is given, through contiguous copies where they are needed."""
-    y = target(out, x.shape if shape is None else shape, x.dtype, inputs)
+    shape = x.shape if shape is None else shape
+    if type(out) is np.ndarray and out.shape == shape and len(inputs) == 1 and run(x, out):
+        return out  # the backend looked at all there is to check, where x is the only input
+    y = target(out, shape, x.dtype, inputs)
     if y.size == 0:
         return y
     direct = y.flags.c_contiguous and y.flags.aligned

@@ -1,3 +1,4 @@
+# fmt: off
 from typing import Any, final
 
 from numpy.typing import NDArray
@@ -61,11 +62,11 @@ def plan_linear(
     alpha: float = 0.01,
 ) -> Plan: ...
 def run_elementwise(
-    kind: str, x: object, other: object, y: object, activation: str | None = None, alpha: float = 0, beta: float = 0
+    kind: str, x: object, other: object, y: object, activation: str | None = None, alpha: float = 0.0, beta: float = 0.0
 ) -> bool: ...
 def run_batch_norm(
     x: object, y: object, mean: object, var: object, weight: object, bias: object, outer: int, C: int, inner: int,
-    eps: float, activation: str | None = None, alpha: float = 0,
+    eps: float, activation: str | None = None, alpha: float = 0.0,
 ) -> bool: ...
 def run_local_response_norm(
     x: object, y: object, outer: int, C: int, inner: int, size: int, alpha: float, beta: float, k: float
