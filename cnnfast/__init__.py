@@ -1,5 +1,7 @@
 """cnnfast: a compiled convolution engine for CPUs. Convolution and pooling on NumPy arrays, fast, exact, deterministic.
 
+Functions of arrays are here; networks are `Sequential` and `Model` of `cnnfast.layers`, or one of `cnnfast.models`.
+
 >>> import numpy as np, cnnfast
 >>> x = np.ones((1, 8, 8, 3), np.float32)
 >>> w = np.ones((3, 3, 3, 16), np.float32)
@@ -7,7 +9,8 @@
 (1, 8, 8, 16)
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, prelu, relu, relu6, selu
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d, global_max_pool2d
@@ -34,9 +37,30 @@ from cnnfast.ops.unpool import max_unpool2d
 from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
 if TYPE_CHECKING:
+    from cnnfast import datasets, filters, layers, models, plot
+    from cnnfast.layers.initializers import set_random_seed
+    from cnnfast.layers.input import Input
+    from cnnfast.model import Model
+    from cnnfast.sequential import Sequential
     from cnnfast.verification import Report
 
+LATE = {
+    "Input": "cnnfast.layers.input",
+    "Model": "cnnfast.model",
+    "Sequential": "cnnfast.sequential",
+    "set_random_seed": "cnnfast.layers.initializers",
+    "datasets": "",
+    "filters": "",
+    "layers": "",
+    "models": "",
+    "plot": "",
+}
+"""Names that are imported when they are first used: where each lies, "" for a package of its own."""
+
 __all__ = [
+    "Input",
+    "Model",
+    "Sequential",
     "__version__",
     "adaptive_avg_pool2d",
     "adaptive_max_pool2d",
@@ -50,8 +74,10 @@ __all__ = [
     "conv2d",
     "conv3d",
     "conv_transpose2d",
+    "datasets",
     "depthwise_conv2d",
     "elu",
+    "filters",
     "gelu",
     "get_include",
     "get_library",
@@ -60,6 +86,7 @@ __all__ = [
     "global_max_pool2d",
     "hardsigmoid",
     "hardswish",
+    "layers",
     "leaky_relu",
     "linear",
     "local_response_norm",
@@ -71,6 +98,7 @@ __all__ = [
     "max_unpool2d",
     "min_pool2d",
     "mish",
+    "models",
     "multiply",
     "pad2d",
     "plan_conv2d",
@@ -78,12 +106,14 @@ __all__ = [
     "plan_depthwise_conv2d",
     "plan_linear",
     "plan_separable_conv2d",
+    "plot",
     "prelu",
     "relu",
     "relu6",
     "selu",
     "separable_conv2d",
     "set_num_threads",
+    "set_random_seed",
     "show_config",
     "sigmoid",
     "silu",
@@ -120,3 +150,16 @@ def verify(cases: int = 2000, seed: int = 0) -> "Report":
     from cnnfast.verification import verify as run  # heavy and seldom wanted: imported when asked for
 
     return run(cases, seed)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATE:
+        raise AttributeError(f"module 'cnnfast' has no attribute {name!r}")
+    module = import_module(LATE[name] or f"cnnfast.{name}")
+    value = getattr(module, name) if LATE[name] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATE})

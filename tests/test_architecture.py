@@ -17,7 +17,12 @@ import pytest
 
 import cnnfast
 import cnnfast.backends.reference
+import cnnfast.layers
+import cnnfast.models
+import cnnfast.network_plan
 import cnnfast.ops
+import cnnfast.plot
+import cnnfast.summary
 from cnnfast.ops.plan import Plan
 
 ROOT = Path(__file__).parent.parent
@@ -26,8 +31,8 @@ C = ROOT / "csrc"
 
 # A module imports only from its own floor or a lower one. "" is cnnfast/__init__.py, the public names.
 FLOORS = {
-    "backends": 0, "ops": 1, "": 2, "datasets": 2, "filters": 2, "verification": 2, "bench": 3, "cli": 4,
-    "__main__": 5,
+    "backends": 0, "ops": 1, "layers": 2, "program": 3, "network_plan": 3, "summary": 3, "model": 3, "sequential": 3,
+    "models": 4, "filters": 5, "datasets": 5, "plot": 5, "": 5, "verification": 5, "bench": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
 C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3}
 
@@ -59,7 +64,7 @@ def imported(path: Path) -> Iterator[str]:
 def floor_of(name: str) -> int:
     """`import cnnfast` and `from cnnfast import conv2d` both mean the public names."""
     part = [*name.split("."), ""][1]
-    if part in cnnfast.__all__:
+    if part not in FLOORS and part in cnnfast.__all__:
         part = ""
     assert part in FLOORS, f"{name}: say in FLOORS on which floor cnnfast.{part} stands"
     return FLOORS[part]
@@ -70,6 +75,22 @@ def test_imports_go_down(path: Path) -> None:
     mine = floor_of(module_of(path))
     ours = [name for name in imported(path) if name.split(".")[0] == "cnnfast"]
     assert not [name for name in ours if floor_of(name) > mine]
+
+
+LAYERS = sources(PYTHON / "layers", ".py")
+
+
+@pytest.mark.parametrize("path", LAYERS, ids=module_of)
+def test_layers_know_ops_and_no_backend(path: Path) -> None:
+    ours = [name for name in imported(path) if name.split(".")[0] == "cnnfast"]
+    assert all(name.startswith(("cnnfast.layers.", "cnnfast.ops.")) for name in ours), ours
+    outside = {name.split(".")[0] for name in imported(path)} - {"cnnfast", *sys.stdlib_module_names}
+    assert outside <= {"numpy"}
+
+
+@pytest.mark.parametrize("path", [*LAYERS, *sources(PYTHON / "models", ".py")], ids=module_of)
+def test_layers_and_models_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 250
 
 
 def test_backends_do_not_know_each_other() -> None:
@@ -121,7 +142,7 @@ def run(*lines: str) -> str:
 
 def test_importing_brings_numpy_and_nothing_else() -> None:
     names = run(
-        "import sys, numpy; before = set(sys.modules)", "import cnnfast",
+        "import sys, numpy; before = set(sys.modules)", "import cnnfast, cnnfast.models, cnnfast.filters, cnnfast.plot",
         "print(*{name.split('.')[0] for name in set(sys.modules) - before})",
     ).split()  # fmt: skip
     # the editable install's own finder, and modules of the standard library, are not ours
@@ -129,7 +150,12 @@ def test_importing_brings_numpy_and_nothing_else() -> None:
     assert outside - {"numpy", "cython_runtime"} == {"cnnfast"}
 
 
-PUBLIC = [name for name in cnnfast.__all__ if name != "__version__"]
+def test_networks_are_imported_when_they_are_used() -> None:
+    assert run("import sys, cnnfast", "print([name for name in sys.modules if 'cnnfast.layers' in name])") == "[]"
+    assert run("import cnnfast", "print(cnnfast.models.LeNet5().count_params())") == "61706"
+
+
+PUBLIC = [name for name in cnnfast.__all__ if isinstance(getattr(cnnfast, name), FunctionType)]
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -150,12 +176,21 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 
 def modules() -> list[ModuleType]:
-    packages = (cnnfast.ops, cnnfast.backends.reference)
-    return [
+    packages = (cnnfast.ops, cnnfast.backends.reference, cnnfast.layers, cnnfast.models, cnnfast.plot)
+    within = [
         importlib.import_module(found.name)
         for package in packages
         for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     ]
+    alone = (
+        "cnnfast.layers",
+        "cnnfast.model",
+        "cnnfast.sequential",
+        "cnnfast.program",
+        "cnnfast.network_plan",
+        "cnnfast.summary",
+    )
+    return [*within, *(importlib.import_module(name) for name in alone)]
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
@@ -172,8 +207,17 @@ def test_examples_run(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 
 
-def test_plans_are_explained() -> None:
-    for name, method in inspect.getmembers(Plan, inspect.isfunction):
+@pytest.mark.parametrize("plan", [Plan, cnnfast.network_plan.NetworkPlan])
+def test_plans_are_explained(plan: Any) -> None:
+    for name, method in inspect.getmembers(plan, inspect.isfunction):
         if not name.startswith("_"):
             assert method.__doc__, name
-    assert ">>>" in (Plan.__call__.__doc__ or "")
+    assert ">>>" in (plan.__call__.__doc__ or "")
+
+
+@pytest.mark.parametrize("network", [cnnfast.Sequential, cnnfast.Model])
+def test_networks_are_explained(network: Any) -> None:
+    assert ">>>" in (network.__doc__ or "")
+    for name, method in inspect.getmembers(network, inspect.isfunction):
+        if not name.startswith("_"):
+            assert inspect.getdoc(method), name

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 import cnnfast
+from cnnfast import filters, layers
 from cnnfast.backends import reference
 from cnnfast.ops import shapes
 
 EXAMPLES = json.loads((Path(__file__).parent / "data" / "worked_examples.json").read_text())
 
-LATER = {  # ops of later issues: networks, dense layers, detection
-    "dense_param_count", "flatten", "flatten_shape", "iou", "kernel", "model_output_shape", "model_param_count",
-    "model_summary", "nms", "target_vector", "yolo_output_shape",
-}  # fmt: skip
+LATER = {"iou", "nms", "target_vector", "yolo_output_shape"}  # of later issues: detection
 POOLS = ("max_pool2d", "avg_pool2d", "min_pool2d")
 
 
@@ -163,11 +161,77 @@ def test_layer_shapes(example: dict[str, Any]) -> None:
     assert example["expected"]["a"] == "m x nH x nW x nC"
 
 
+def network(example: dict[str, Any]) -> cnnfast.Sequential:
+    """The chain of layers that an example lists in Keras' words."""
+    model = cnnfast.Sequential([cnnfast.Input(tuple(example["input"]))])
+    for row in example["params"]["layers"]:
+        words = {"kernel": "kernel_size", "stride": "strides", "pool": "pool_size"}
+        settings = {words.get(word, word): value for word, value in row.items() if word != "type"}
+        model.add(getattr(layers, row["type"])(**settings))
+    return model
+
+
+@pytest.mark.parametrize("example", examples("model_summary"))
+def test_model_summary(example: dict[str, Any]) -> None:
+    model = network(example)
+    rows = [[type(layer).__name__, list(layer.output.shape[1:]), layer.count_params()] for layer in model.layers]
+    assert rows == example["expected"]["layers"]
+    assert model.count_params() == example["expected"]["total_params"]
+
+
+@pytest.mark.parametrize("example", examples("model_param_count"))
+def test_model_param_count(example: dict[str, Any]) -> None:
+    made = {"alexnet-2012": lambda: cnnfast.models.AlexNet(groups=2), "LeNet-5": cnnfast.models.LeNet5}
+    model, expected = made[example["params"]["model"]](), example["expected"]
+    assert list(model.input_shape[1:]) == example["input"]
+    assert model.count_params() == (expected if isinstance(expected, int) else expected["keras_variant"])
+
+
+@pytest.mark.parametrize("example", examples("model_output_shape"))
+def test_sliding_window(example: dict[str, Any]) -> None:
+    """Each output cell (i, j) of the network on a large picture is its output on the 14x14 crop at (2i, 2j)."""
+    model = network(example)
+    assert list(model.output_shape[1:]) == example["expected"]
+    P, Q, _ = example["expected"]
+    x = np.random.default_rng(3).random((1, *example["input"]), np.float32)
+    small = cnnfast.Sequential([cnnfast.Input((None, None, 3)), *network(example).layers])
+    small.set_weights(model.get_weights())
+    crops = np.concatenate([x[:, 2 * i : 2 * i + 14, 2 * j : 2 * j + 14] for i in range(P) for j in range(Q)])
+    np.testing.assert_array_equal(small.predict(crops).reshape(P, Q, -1), model.predict(x)[0])
+
+
+@pytest.mark.parametrize("example", examples("dense_param_count"))
+def test_dense_param_count(example: dict[str, Any]) -> None:
+    params = example["params"]
+    dense = layers.Dense(params["units"], use_bias=params["bias"])
+    dense.ready(layers.Flatten().ready((None, *example["input"])))
+    assert dense.count_params() == example["expected"]
+
+
+@pytest.mark.parametrize("example", examples("flatten", "flatten_shape"))
+def test_flatten(example: dict[str, Any]) -> None:
+    if example["op"] == "flatten":
+        assert layers.Flatten()(image(example))[0].tolist() == example["expected"]
+    else:
+        assert list(layers.Flatten().compute_output_shape((None, *example["input"]))[1:]) == example["expected"]
+
+
+@pytest.mark.parametrize("example", examples("kernel"))
+def test_kernel(example: dict[str, Any]) -> None:
+    """A named filter is the lecture's divided by its sum, so that brightness stays."""
+    kernel = np.array(example["kernel"], float)
+    assert kernel.sum() == example["params"]["sum"] == example["expected"]
+    named = [name for name, matrix in filters.FILTERS.items() if np.allclose(matrix * kernel.sum(), kernel)]
+    assert len(named) == 1
+
+
 def test_every_example_is_tested_or_waits() -> None:
     """So that an op that arrives in the file, or in cnnfast, is not passed over."""
     tested = {
         "conv2d", *POOLS, "conv2d_output_shape", "pool2d_output_shape", "same_padding", "solve_padding",
         "conv2d_param_count", "pool_param_count", "conv2d_macs", "separable_macs", "pad2d", "conv_layer_shapes",
+        "model_summary", "model_param_count", "model_output_shape", "dense_param_count", "flatten", "flatten_shape",
+        "kernel",
     }  # fmt: skip
     assert {example["op"] for example in EXAMPLES} == tested | LATER
     assert not [op for op in LATER if hasattr(cnnfast, op)]

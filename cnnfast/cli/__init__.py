@@ -1,4 +1,4 @@
-"""The command line: `cnnfast info | verify | explain | bench`."""
+"""The command line: `cnnfast info | verify | explain | summary | bench`."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from cnnfast import __version__
-from cnnfast.cli import bench, explain, info, verify
+from cnnfast.cli import bench, explain, info, summary, verify
 
-COMMANDS = (info, verify, explain, bench)
+COMMANDS = (info, verify, explain, summary, bench)
 
 
 def parser() -> argparse.ArgumentParser:

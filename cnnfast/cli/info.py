@@ -7,7 +7,7 @@ from cnnfast.bench import machine
 from cnnfast.bench.limits import cache_sizes
 from cnnfast.bench.peers import PEERS
 
-EXTRAS = ("rich", "pillow", "matplotlib", "jinja2")
+EXTRAS = ("rich", "pillow", "matplotlib", "jinja2", "scikit-learn")
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,11 +1,16 @@
-"""Small data that comes with the package. Its sources and licences are in the README beside this file."""
+"""Small data that works offline: a photograph that comes along, `digits` and `mnist` that read what you have.
+
+The sources and licences of what comes along are in the README beside this file.
+"""
 
 from importlib.resources import as_file, files
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["photograph"]
+from cnnfast.datasets import digits, mnist
+
+__all__ = ["digits", "mnist", "photograph"]
 
 
 def photograph() -> NDArray[np.uint8]:

@@ -85,6 +85,12 @@ def contiguous(name: str, array: Array, dtype: np.dtype[Any] | None = None) -> A
     return copy
 
 
+def fixed(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether a backend takes the array as it lies, to read or to write."""
+    flags = array.flags
+    return array.dtype == dtype and flags.c_contiguous and flags.aligned and flags.writeable
+
+
 def max_abs(x: Array) -> int:
     """The largest |x| of an integer array, at least 1: what bounds its sums. 0 for floats, which need no bound."""
     if x.dtype.kind == "f":
@@ -98,11 +104,11 @@ def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     Where it is large enough to matter it starts at a cache line: NumPy's own start 16 bytes after one, and then every
     vector that a later layer reads of it lies across two, which costs depthwise and pooling a quarter of their speed.
     """
-    check_fits(name, shape, dtype)
     wanted = np.dtype(dtype)
     size = math.prod(shape) * wanted.itemsize
     if size < 4096:
         return np.empty(shape, wanted)
+    check_fits(name, shape, wanted)
     raw = np.empty(size + CACHE_LINE, np.uint8)
     start = -raw.ctypes.data % CACHE_LINE
     return raw[start : start + size].view(wanted).reshape(shape)

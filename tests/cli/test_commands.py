@@ -171,3 +171,19 @@ def test_with_rich_nothing_is_cut() -> None:
 def test_verify_exits_by_what_it_finds(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", "--cases", "20", "--seed", "3"]) == 0
     assert capsys.readouterr().out
+
+
+def test_summary() -> None:
+    done = run("summary", "lenet5")
+    assert done.returncode == 0
+    assert "│ conv2d_1 (Conv2D)" in done.stdout
+    assert "Total params: 61,706 (241.04 KB)" in done.stdout
+    wrong = run("summary", "lenet6")
+    assert wrong.returncode == 2
+    assert "model must be one of lenet5, alexnet" in wrong.stderr
+
+
+def test_summary_draws(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason='pip install "cnnfast[plot]"')
+    assert run("summary", "lenet5", "--plot", str(tmp_path / "lenet5.png")).returncode == 0
+    assert (tmp_path / "lenet5.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,22 @@
+"""Whole networks on one picture: the prepared plan, and `predict`. See README.md here for how to run it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.models import MODELS
+
+NETWORKS = [name for name in MODELS if name not in ("alexnet-ungrouped", "vgg19")]
+
+
+@pytest.mark.parametrize("way", ["plan", "predict"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network(benchmark: Any, name: str, way: str) -> None:
+    cnnfast.set_random_seed(0)
+    model = MODELS[name]()
+    x = np.random.default_rng(0).random((1, *model.input_shape[1:]), np.float32)
+    plan = model.plan(x.shape)
+    benchmark.group = name
+    benchmark(plan if way == "plan" else model.predict, x)

@@ -1,0 +1,141 @@
+"""Activations as layers of their own: Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax."""
+
+from functools import partial
+from typing import Any, Unpack
+
+from cnnfast.layers import activations
+from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.layers.sizes import known
+from cnnfast.layers.tensor import Shape
+from cnnfast.ops import checks
+from cnnfast.ops.activations import elu, leaky_relu, prelu, relu, relu6
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.softmax import softmax
+
+
+class Elementwise(Layer):
+    """What they have in common: the shape stays."""
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+
+class Activation(Elementwise):
+    """An activation by its name in Keras, or any function of an array.
+
+    >>> import numpy as np
+    >>> from cnnfast.layers import Activation
+    >>> Activation("relu")(np.array([-1.0, 2.0], np.float32)).tolist()
+    [0.0, 2.0]
+    """
+
+    def __init__(self, activation: Any, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.activation = activations.get(activation)
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return (self.activation.run or activations.copy)(x, out=out)
+
+    def plan(self, input_shape: Any) -> Runner:
+        return self.activation.run or activations.copy
+
+
+class ReLU(Elementwise):
+    """max(x, 0); with max_value 6 it is ReLU6; with negative_slope that slope stays below 0.
+
+    >>> import numpy as np
+    >>> from cnnfast.layers import ReLU
+    >>> ReLU(max_value=6)(np.array([-1.0, 8.0], np.float32)).tolist()
+    [0.0, 6.0]
+    """
+
+    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.negative_slope = checks.number("negative_slope", negative_slope)
+        if max_value not in (None, 6):
+            raise ValueError(f"max_value must be None or 6, got {max_value!r}")
+        if max_value and self.negative_slope:
+            raise ValueError(f"negative_slope must be 0 with a max_value, got {negative_slope!r}")
+        self.max_value = max_value
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return self.plan(x.shape)(x, out=out)
+
+    def plan(self, input_shape: Any) -> Runner:
+        if self.max_value:
+            return relu6
+        return partial(leaky_relu, negative_slope=self.negative_slope) if self.negative_slope else relu
+
+
+class LeakyReLU(Elementwise):
+    """x, times negative_slope where it is below 0.
+
+    >>> import numpy as np
+    >>> from cnnfast.layers import LeakyReLU
+    >>> LeakyReLU(0.5)(np.array([-1.0, 2.0], np.float32)).tolist()
+    [-0.5, 2.0]
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.negative_slope = checks.number("negative_slope", negative_slope)
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return leaky_relu(x, self.negative_slope, out=out)
+
+
+class PReLU(Elementwise):
+    """LeakyReLU whose slope is learned, one for each channel.
+
+    Parameters
+    ----------
+    alpha_initializer : of the slopes
+    shared_axes : every axis but the channels', as the engine has it: (1, 2) for pictures. Keras' default, a slope for
+        each pixel, is not offered.
+
+    References
+    ----------
+    He et al., "Delving deep into rectifiers", arXiv:1502.01852.
+    """
+
+    def __init__(self, alpha_initializer: Any = "zeros", shared_axes: Any = None, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.initializer, self.shared_axes = alpha_initializer, shared_axes
+
+    def build(self, input_shape: Shape) -> None:
+        shared = tuple(range(1, len(input_shape) - 1))
+        if self.shared_axes is not None and tuple(self.shared_axes) != shared:
+            raise ValueError(f"shared_axes must be {shared}: one slope for each channel, got {self.shared_axes!r}")
+        self.alpha = self.add_weight("alpha", (known(input_shape),), self.initializer)
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return prelu(x, self.alpha.values, out=out)
+
+    def plan(self, input_shape: Any) -> Runner:
+        return partial(_prelu, weight=self.alpha.values)
+
+
+def _prelu(x: Array, out: Array | None = None, *, weight: Array) -> Array:
+    return prelu(x, weight, out=out)
+
+
+class ELU(Elementwise):
+    """x, and alpha * (exp(x) - 1) where it is below 0."""
+
+    def __init__(self, alpha: float = 1.0, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.alpha = checks.number("alpha", alpha)
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return elu(x, self.alpha, out=out)
+
+
+class Softmax(Elementwise):
+    """exp(x) / sum of exp(x) along an axis, the last by default."""
+
+    def __init__(self, axis: int = -1, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.axis = checks.integer("axis", axis, -32)
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return softmax(x, self.axis, out=out)

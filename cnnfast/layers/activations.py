@@ -1,0 +1,113 @@
+"""Activations by Keras' names: which of them a convolution takes in its own run, and which follow it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from cnnfast.layers.base import Layer, Runner
+from cnnfast.ops import checks, options
+from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, relu, relu6, selu
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
+from cnnfast.ops.softmax import log_softmax, softmax
+
+
+@dataclass(frozen=True)
+class Function:
+    """An activation.
+
+    fused: what the `activation` argument of a convolution calls it; None where it has to run by itself
+    run: y = run(x, out=None)
+    """
+
+    name: str
+    fused: options.Activation = None
+    run: Callable[..., Array] | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether it has to run by itself."""
+        return self.run is not None and self.fused is None
+
+
+LEAKY_SLOPE = 0.2
+"""Of Keras' activation "leaky_relu"; its layer LeakyReLU has 0.3, torch and the functional API 0.01."""
+
+LINEAR = Function("linear")
+
+
+def _table() -> dict[str, Function]:
+    slope = partial(leaky_relu, negative_slope=LEAKY_SLOPE)
+    rows = [
+        LINEAR,
+        Function("relu", "relu", relu), Function("relu6", "relu6", relu6),
+        Function("leaky_relu", ("leaky_relu", LEAKY_SLOPE), slope),
+        Function("sigmoid", "sigmoid", sigmoid), Function("tanh", "tanh", tanh),
+        Function("gelu", "gelu", gelu), Function("silu", "silu", silu),
+        Function("hard_silu", "hardswish", hardswish),
+        Function("elu", "elu", elu), Function("selu", "selu", selu), Function("mish", "mish", mish),
+        Function("softplus", "softplus", softplus), Function("hard_sigmoid", "hardsigmoid", hardsigmoid),
+        Function("softmax", run=softmax), Function("log_softmax", run=log_softmax),
+    ]  # fmt: skip
+    table = {row.name: row for row in rows}
+    return table | {"swish": table["silu"], "hard_swish": table["hard_silu"]}
+
+
+NAMED = _table()
+
+
+def get(value: Any) -> Function:
+    """The activation that an argument asks for: a name, None, or a function of an array.
+
+    >>> get("relu").fused, get(None).name, get("softmax").follows
+    ('relu', 'linear', True)
+    """
+    if value is None:
+        return LINEAR
+    if callable(value):
+        return Function(getattr(value, "__name__", "activation"), run=_writing_out(value))
+    return NAMED[checks.choice("activation", value, NAMED)]
+
+
+def _writing_out(function: Callable[[Array], Array]) -> Callable[..., Array]:
+    """A user's function of an array, with `out`."""
+
+    def run(x: Array, out: Array | None = None) -> Array:
+        y = function(x)
+        if out is None:
+            return y
+        out[...] = y
+        return out
+
+    return run
+
+
+class ActivatedLayer(Layer):
+    """A layer that ends in an activation: within its own run where the engine fuses it, else in a run that follows."""
+
+    def __init__(self, activation: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation = get(activation)
+
+    def run(self, x: Array, out: Array | None = None) -> Array:
+        """The layer with what is fused of its activation: each of its layers defines this."""
+        raise NotImplementedError
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        if not self.activation.follows:
+            return self.run(x, out)
+        assert self.activation.run is not None
+        return self.activation.run(self.run(x), out=out)
+
+    def plans(self, input_shape: Any) -> list[Runner]:
+        run = self.plan(input_shape)
+        return [run, self.activation.run] if self.activation.follows and self.activation.run else [run]
+
+
+def copy(x: Array, out: Array | None = None) -> Array:
+    """The linear activation as a run of its own."""
+    if out is None:
+        return x.copy()
+    out[...] = x
+    return out

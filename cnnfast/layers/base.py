@@ -1,0 +1,232 @@
+"""What every layer is: a name, weights, a shape rule, and a forward step."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypedDict, Unpack
+
+from cnnfast.layers import initializers
+from cnnfast.layers.names import snake_case
+from cnnfast.layers.sizes import batched
+from cnnfast.layers.tensor import Shape, Tensor
+from cnnfast.layers.weight import Weight
+from cnnfast.ops import checks
+from cnnfast.ops.arrays import Array, as_array
+
+Runner = Callable[..., Array]
+"""run(*inputs, out=y): a layer made ready for inputs of one shape."""
+
+AXES = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
+
+
+class Options(TypedDict, total=False):
+    """The keywords that every layer takes."""
+
+    name: str | None
+    input_shape: Sequence[int | None] | None
+    trainable: bool
+
+
+class Layer:
+    """A step of a network. Called on a `Tensor` it takes its place in a network, called on an array it computes.
+
+    A layer of your own defines `compute_output_shape` and `forward`; `build` where it has weights, and `plan` where
+    something can be made ready once for many runs.
+
+    Parameters
+    ----------
+    name : unique in a network; a network gives its unnamed layers Keras' names: conv2d, conv2d_1, ...
+    input_shape : the shape of one input, without the batch: on the first layer of a Sequential, instead of an Input
+    trainable : whether training may change the weights
+    """
+
+    rank: ClassVar[int | None] = None
+    """How many dimensions an input has, the batch among them; None: any number."""
+    is_view: ClassVar[bool] = False
+    """Whether forward gives its input's own values in another shape (Flatten), so that a plan need not run it."""
+
+    def __init__(self, **options: Unpack[Options]) -> None:
+        for given in options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"{type(self).__name__} has no argument {given!r}")
+        self._name = options.get("name")
+        if self._name is not None and not isinstance(self._name, str):
+            raise TypeError(f"name must be a string, got {self._name!r}")
+        self.given_input_shape = batched(options.get("input_shape"))
+        self.trainable = checks.boolean("trainable", options.get("trainable", True))
+        self.built = False
+        self._weights: list[Weight] = []
+        self._tensors: list[Tensor] = []
+        self._channels: list[Shape] = []  # of the inputs that it was built for
+
+    # What a layer defines.
+
+    def build(self, *input_shapes: Any) -> None:
+        """Make the weights for inputs of these shapes (with the batch); called once."""
+
+    def compute_output_shape(self, *input_shapes: Any) -> Shape:
+        """The output's shape from the inputs': the batch first, None where a size is unknown.
+
+        >>> from cnnfast.layers import MaxPooling2D
+        >>> MaxPooling2D(2).compute_output_shape((None, 28, 28, 8))
+        (None, 14, 14, 8)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define compute_output_shape")
+
+    def forward(self, *inputs: Any, **keywords: Any) -> Array:
+        """y of these inputs, as the layer computes it in inference; `out=` is where to write it."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward")
+
+    def plan(self, *input_shapes: Any) -> Runner:
+        """run(*inputs, out=y), made ready for inputs of these shapes in any batch, with the weights of now."""
+        return self.forward
+
+    def plans(self, *input_shapes: Any) -> list[Runner]:
+        """`plan`, cut into runs that follow each other, where the layer has an activation it cannot fuse."""
+        return [self.plan(*input_shapes)]
+
+    # What every layer has.
+
+    def __call__(self, inputs: Any) -> Any:
+        """The layer on a Tensor (or a list of them, where it takes several), or on an array."""
+        given = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+        if any(isinstance(each, Tensor) for each in given):
+            return self.connect(given)
+        arrays = [as_array("x", each) for each in given]
+        with self.named():
+            self.ready(*(each.shape for each in arrays))
+            return self.forward(*arrays)
+
+    def connect(self, inputs: tuple[Any, ...]) -> Tensor:
+        """Take a place in a network that is being written."""
+        for each in inputs:
+            if not isinstance(each, Tensor):
+                raise TypeError(f"{self.label}: every input must be a Tensor where one is, got {type(each).__name__}")
+        tensor = Tensor(self.ready(*(each.shape for each in inputs)), self, inputs)
+        self._tensors.append(tensor)
+        return tensor
+
+    def ready(self, *input_shapes: Shape) -> Shape:
+        """Check the inputs' shapes, build if that is still to be done, and give the output's shape."""
+        with self.named():
+            self.prepare(*input_shapes)
+            return self.compute_output_shape(*input_shapes)
+
+    def prepare(self, *input_shapes: Shape) -> None:
+        """Check the inputs' dimensions and channels, and build if that is still to be done."""
+        for shape in input_shapes:
+            if self.rank is not None and len(shape) != self.rank:
+                raise ValueError(f"its input must have {self.rank} dimensions {AXES[self.rank]}, got shape {shape}")
+        if not self.built:
+            try:
+                self.build(*input_shapes)
+                self.compute_output_shape(*input_shapes)
+            except (ValueError, TypeError):
+                self._weights = []  # it may yet be called on an input that it takes
+                raise
+            self._channels = [shape[-1:] for shape in input_shapes]
+            self.built = True
+        elif self._weights:
+            for shape, channels in zip(input_shapes, self._channels, strict=False):
+                if shape[-1] is not None and shape[-1:] != channels:
+                    raise ValueError(f"its weights are for inputs of {channels[0]} channels, got shape {shape}")
+
+    def add_weight(self, name: str, shape: tuple[int, ...], initializer: object, trainable: bool = True) -> Weight:
+        """Make a weight; `get_weights` lists them in the order in which they were made."""
+        weight = Weight(name, shape, initializers.get(f"{name}_initializer", initializer), trainable)
+        self._weights.append(weight)
+        return weight
+
+    @property
+    def name(self) -> str:
+        """The name given; else the class's in snake_case, as Keras writes it, until a network counts it."""
+        return self._name or snake_case(type(self).__name__)
+
+    @property
+    def has_name(self) -> bool:
+        return self._name is not None
+
+    def set_name(self, name: str | None) -> None:
+        """Networks name the layers that their users did not."""
+        self._name = name
+
+    @property
+    def label(self) -> str:
+        """How errors call it: `conv2d_1 (Conv2D)`."""
+        return f"{self.name} ({self.kind})"
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors raised within say which layer they are of."""
+        try:
+            yield
+        except (ValueError, TypeError) as error:
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            if str(error).startswith(self.label):
+                raise
+            raise kind(f"{self.label}: {error}") from error
+
+    @property
+    def input(self) -> Tensor | list[Tensor]:
+        """What the layer was called on in the network it stands in."""
+        inputs = self._only().inputs
+        return inputs[0] if len(inputs) == 1 else list(inputs)
+
+    @property
+    def output(self) -> Tensor:
+        """What the layer gives in the network it stands in: an output for a Model of features."""
+        return self._only()
+
+    def _only(self) -> Tensor:
+        if len(self._tensors) != 1:
+            raise AttributeError(
+                f"{self.label} was called {len(self._tensors)} times, so it has no one input or output"
+            )
+        return self._tensors[0]
+
+    @property
+    def weights(self) -> list[Weight]:
+        """The weights, in the order in which `build` makes them."""
+        return self._weights
+
+    @property
+    def trainable_weights(self) -> list[Weight]:
+        return [weight for weight in self.weights if self.trainable and weight.trainable]
+
+    @property
+    def version(self) -> int:
+        """Grows whenever a weight is set."""
+        return sum([weight.version for weight in self.weights])
+
+    def count_params(self) -> int:
+        """How many numbers the layer's weights hold."""
+        if not self.built:
+            raise ValueError(f"{self.label} has no weights before it knows its input's shape: build it first")
+        return sum(weight.size for weight in self.weights)
+
+    def get_weights(self) -> list[Array]:
+        """Copies of the weights, in Keras' order."""
+        return [weight.values.copy() for weight in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replace all weights, given in the order of `get_weights`; on an error none is changed."""
+        with self.named():
+            if not self.built:
+                raise ValueError("its weights can be set once it knows its input's shape: build it first")
+            assign_all(self.weights, weights)
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+
+def assign_all(weights: Sequence[Weight], values: Sequence[Any]) -> None:
+    """Assign values to weights; all must fit before one is changed."""
+    arrays = [as_array("weights", each) for each in values]
+    if len(arrays) != len(weights):
+        raise ValueError(f"weights must be {len(weights)} arrays, got {len(arrays)}")
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.check(array)
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.assign(array)

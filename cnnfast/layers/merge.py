@@ -1,0 +1,98 @@
+"""Several inputs into one: Add, Multiply, Concatenate. They are called on a list."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Unpack
+
+from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.tensor import Shape
+from cnnfast.ops import checks
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.elementwise import add, concatenate, multiply
+
+
+class Merge(Layer):
+    """What they have in common: two inputs or more."""
+
+    def _several(self, input_shapes: tuple[Shape, ...]) -> None:
+        if len(input_shapes) < 2:
+            raise ValueError(f"it needs a list of two inputs or more, got {len(input_shapes)}")
+
+
+class Elementwise(Merge):
+    """Element by element; a size 1 is repeated, as NumPy does."""
+
+    combine: ClassVar[Callable[..., Array]]
+
+    def compute_output_shape(self, *input_shapes: Shape) -> Shape:
+        self._several(input_shapes)
+        result = input_shapes[0]
+        for shape in input_shapes[1:]:
+            if len(shape) != len(result):
+                raise ValueError(f"its inputs must have as many dimensions, got shapes {result} and {shape}")
+            result = tuple(_broadcast(a, b, (result, shape)) for a, b in zip(result, shape, strict=True))
+        return result
+
+    def forward(self, *inputs: Array, out: Array | None = None) -> Array:
+        combine = type(self).combine
+        y = inputs[0]
+        for each in inputs[1:-1]:
+            y = combine(y, each)
+        return combine(y, inputs[-1], out=out)
+
+
+class Add(Elementwise):
+    """The sum of its inputs: a skip connection.
+
+    >>> from cnnfast.layers import Add
+    >>> Add().compute_output_shape((None, 56, 56, 64), (None, 56, 56, 64))
+    (None, 56, 56, 64)
+    """
+
+    combine = staticmethod(add)
+
+
+class Multiply(Elementwise):
+    """The product of its inputs: a gate."""
+
+    combine = staticmethod(multiply)
+
+
+class Concatenate(Merge):
+    """Its inputs side by side along one axis, by default the channels'.
+
+    >>> from cnnfast.layers import Concatenate
+    >>> Concatenate().compute_output_shape((None, 28, 28, 64), (None, 28, 28, 32))
+    (None, 28, 28, 96)
+    """
+
+    def __init__(self, axis: int = -1, **options: Unpack[Options]) -> None:
+        super().__init__(**options)
+        self.axis = checks.integer("axis", axis, minimum=-8)
+
+    def compute_output_shape(self, *input_shapes: Shape) -> Shape:
+        self._several(input_shapes)
+        first = input_shapes[0]
+        if not -len(first) < self.axis < len(first) or self.axis == 0:
+            raise ValueError(f"axis must be one of {first} but the batch's, got {self.axis}")
+        at = self.axis % len(first)
+        for shape in input_shapes[1:]:
+            if len(shape) != len(first) or any(
+                a != b for i, (a, b) in enumerate(zip(first, shape, strict=True)) if i not in (0, at) and a and b
+            ):
+                raise ValueError(f"its inputs must agree but along axis {at}, got shapes {first} and {shape}")
+        sizes = [shape[at] for shape in input_shapes]
+        total = None if None in sizes else sum(size for size in sizes if size is not None)
+        return *first[:at], total, *first[at + 1 :]
+
+    def forward(self, *inputs: Array, out: Array | None = None) -> Array:
+        return concatenate(inputs, self.axis, out=out)
+
+
+def _broadcast(a: int | None, b: int | None, both: Any) -> int | None:
+    if a == b or b == 1:
+        return a
+    if a == 1:
+        return b
+    if a is None or b is None:
+        return a or b
+    raise ValueError(f"its inputs must have one shape, got {both[0]} and {both[1]}")

@@ -1,0 +1,88 @@
+"""BatchNormalization, in inference: by the statistics it keeps. LocalResponseNormalization, of AlexNet."""
+
+from functools import partial
+from typing import Any, Unpack
+
+from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.layers.sizes import known
+from cnnfast.layers.tensor import Shape
+from cnnfast.ops import checks
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.norm import batch_norm, local_response_norm
+
+
+class BatchNormalization(Layer):
+    """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta, each channel with its own numbers.
+
+    Parameters
+    ----------
+    axis : the channels', which must be the last
+    momentum : how much of the statistics a training step keeps
+    epsilon : Keras' 1e-3, where torch has 1e-5
+    center, scale : whether beta is added, and gamma multiplied
+    beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer : names or initializers
+
+    References
+    ----------
+    Ioffe and Szegedy, "Batch normalization", arXiv:1502.03167.
+    """
+
+    def __init__(
+        self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones", **options: Unpack[Options],
+    ) -> None:  # fmt: skip
+        super().__init__(**options)
+        self.axis = checks.integer("axis", axis, minimum=-1)
+        self.momentum = checks.number("momentum", momentum)
+        self.epsilon = checks.number("epsilon", epsilon, positive=True)
+        self.center, self.scale = checks.boolean("center", center), checks.boolean("scale", scale)
+        self.initializers = gamma_initializer, beta_initializer, moving_mean_initializer, moving_variance_initializer
+
+    def build(self, input_shape: Shape) -> None:
+        if self.axis not in (-1, len(input_shape) - 1):
+            raise ValueError(f"axis must be the last of its input's shape {input_shape}, got {self.axis}")
+        shape = (known(input_shape),)
+        gamma, beta, mean, variance = self.initializers
+        self.gamma = self.add_weight("gamma", shape, gamma) if self.scale else None
+        self.beta = self.add_weight("beta", shape, beta) if self.center else None
+        self.moving_mean = self.add_weight("moving_mean", shape, mean, trainable=False)
+        self.moving_variance = self.add_weight("moving_variance", shape, variance, trainable=False)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return self.plan(x.shape)(x, out=out)
+
+    def plan(self, input_shape: Any) -> Runner:
+        return partial(
+            batch_norm, running_mean=self.moving_mean.values, running_var=self.moving_variance.values,
+            weight=self.gamma.values if self.gamma else None, bias=self.beta.values if self.beta else None,
+            eps=self.epsilon,
+        )  # fmt: skip
+
+
+class LocalResponseNormalization(Layer):
+    """x / (k + alpha / size * the sum of x**2 over `size` channels around each)**beta: torch's rule and defaults.
+
+    The paper writes alpha without the division: its 1e-4 with n = 5 is alpha 5e-4 here.
+
+    References
+    ----------
+    Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", 2012, 3.3.
+    """
+
+    def __init__(
+        self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, **options: Unpack[Options]
+    ) -> None:
+        super().__init__(**options)
+        self.size = checks.integer("size", size, minimum=1)
+        self.alpha, self.beta = checks.number("alpha", alpha), checks.number("beta", beta)
+        self.k = checks.number("k", k)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        return input_shape
+
+    def forward(self, x: Array, out: Array | None = None) -> Array:
+        return local_response_norm(x, self.size, self.alpha, self.beta, self.k, out=out)

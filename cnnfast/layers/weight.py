@@ -1,0 +1,64 @@
+"""A layer's weight: a name, a shape, and values that are drawn when they are first asked for."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from cnnfast.layers.initializers import Initializer, Values, next_seed
+from cnnfast.ops.arrays import Array, as_array
+
+
+class Weight:
+    """One array that a layer learned or will learn.
+
+    Its values are drawn late, from a seed that is taken at once: a summary of VGG19 costs nothing, and what a network
+    begins with does not depend on which of its weights was looked at first.
+
+    Attributes
+    ----------
+    name, shape : "kernel", (3, 3, 1, 32)
+    trainable : whether training may change it; a batch normalisation's statistics are not
+    version : how often it was assigned; plans made before are told from it
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer, trainable: bool = True) -> None:
+        self.name, self.shape, self.trainable = name, shape, trainable
+        self.version = 0
+        self._initializer, self._seed = initializer, next_seed()
+        self._values: Values | None = None
+
+    @property
+    def values(self) -> Values:
+        """The values, read-only: a change that a plan could not see must go through `assign`."""
+        if self._values is None:
+            values = self._initializer(self.shape, np.random.default_rng(self._seed))
+            self._keep(self.check(values, "the initializer's values").astype(np.float32))
+        assert self._values is not None
+        return self._values
+
+    def assign(self, values: Any) -> None:
+        """Replace the values, by a copy of these: any floating or integer array of the weight's shape."""
+        self._keep(self.check(values).astype(np.float32))
+        self.version += 1
+
+    def check(self, values: Any, what: str = "the values") -> Array:
+        """values as an array, which must be of numbers and of the weight's shape."""
+        array = as_array(what, values)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"{what} of {self.name} must be numbers, got dtype {array.dtype}")
+        if array.shape != self.shape:
+            raise ValueError(f"{what} of {self.name} must have shape {self.shape}, got {array.shape}")
+        return array
+
+    def _keep(self, values: Values) -> None:
+        values = np.ascontiguousarray(values)
+        values.flags.writeable = False
+        self._values = values
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.name} {self.shape}{'' if self.trainable else ', not trainable'}>"

@@ -1,0 +1,183 @@
+"""A network made ready for inputs of one shape: runs bound to buffers that are laid out once."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnfast.layers.base import Runner
+from cnnfast.ops import arrays
+from cnnfast.ops.arrays import Array
+from cnnfast.program import Program, Sizes, lay_out
+
+FLOAT32 = np.dtype(np.float32)
+
+
+class Call:
+    """A run some of whose arrays come with each call of the network: those it reads, then the one it writes."""
+
+    __slots__ = ("arrays", "run")
+
+    def __init__(self, run: Runner, arrays: list[Any]) -> None:
+        self.run, self.arrays = run, arrays
+
+    def __call__(self) -> None:
+        self.run(*self.arrays[:-1], out=self.arrays[-1])
+
+
+class Bound(NamedTuple):
+    """The steps over buffers for n images. Who runs one owns it alone.
+
+    calls: each runs a step
+    holes: where an array that comes with the call belongs: which of the ends it is, a list, an index, and the shape it
+        is seen in; None where that is its own
+    """
+
+    n: int
+    calls: list[Callable[[], Any]]
+    holes: list[tuple[int, list[Any], int, Sizes | None]]
+
+
+class NetworkPlan:
+    """A network made ready for images of one size, in batches of any size; made by `model.plan`.
+
+    It holds the weights of the moment it was made. Any number of threads may call it at once.
+
+    Attributes
+    ----------
+    input_shapes : the shapes it was made for
+    """
+
+    def __init__(self, program: Program, input_shapes: Sequence[Any]) -> None:
+        self.input_shapes = tuple(tuple(shape) for shape in input_shapes)
+        self._program = program
+        self._sizes = tuple(program.sizes[value] for value in program.inputs)
+        results = dict.fromkeys(program.roots[value] for value in program.outputs)
+        self._made = [root for root in results if root not in program.inputs]
+        self._ends = [*program.inputs, *self._made]  # the values whose arrays come with each call
+        self._plain = program.outputs == tuple(self._made)  # each output has memory of its own
+        self._places, self._lengths = lay_out(program, set(self._ends))
+        self._idle: list[Bound] = []  # list.pop and append are atomic: threads share it without a lock
+
+    def __call__(self, *inputs: Array, out: Array | None = None) -> Any:
+        """y of these inputs: float32 arrays of the plan's shapes, for any batch.
+
+        Parameters
+        ----------
+        inputs : an array for each input of the network
+        out : where to write y, where the network has one output; it may not overlap an input
+
+        Returns
+        -------
+        y, which is `out` where it was given; a list where the network has several outputs
+
+        Raises
+        ------
+        ValueError, TypeError : an argument does not fit; nothing has been written
+        MemoryError : no memory for the output or the buffers
+
+        Examples
+        --------
+        >>> import numpy as np, cnnfast
+        >>> plan = cnnfast.models.LeNet5().plan((1, 32, 32, 1))
+        >>> plan(np.zeros((5, 32, 32, 1), np.float32)).shape
+        (5, 10)
+        """
+        n = self._batch(inputs)
+        if out is not None:
+            return self._into(out, n, inputs)
+        sizes = self._program.sizes
+        made = [arrays.allocate("the output", (n, *sizes[root]), FLOAT32) for root in self._made]
+        self._run(n, (*inputs, *made))
+        results = made if self._plain else self._results(n, (*inputs, *made))
+        return results[0] if len(results) == 1 else results
+
+    def _results(self, n: int, ends: tuple[Array, ...]) -> list[Array]:
+        """The outputs where some are views, of each other or of an input: of that they are copies."""
+        program, results = self._program, []
+        for value in program.outputs:
+            root = program.roots[value]
+            y = ends[self._ends.index(root)].reshape(n, *program.sizes[value])
+            results.append(y.copy() if root in program.inputs else y)
+        return results
+
+    def _into(self, out: object, n: int, inputs: tuple[Array, ...]) -> Array:
+        """With `out`: it is the output's own memory where it lies as that does."""
+        program = self._program
+        if len(program.outputs) != 1:
+            raise ValueError(f"out must be None for a network of {len(program.outputs)} outputs")
+        value = program.outputs[0]
+        y = arrays.check_out(out, (n, *program.sizes[value]), FLOAT32)
+        arrays.check_no_overlap(y, [("an input", x) for x in inputs])
+        if self._made and y.flags.c_contiguous and y.flags.aligned:
+            self._run(n, (*inputs, y.reshape(n, *program.sizes[self._made[0]])))
+        else:
+            y[...] = self(*inputs)
+        return y
+
+    def _run(self, n: int, ends: tuple[Array, ...]) -> None:
+        bound = self._idle.pop() if self._idle else None
+        if bound is None or bound.n != n:
+            bound = self._bind(n)
+        try:
+            for end, items, i, shape in bound.holes:
+                items[i] = ends[end] if shape is None else ends[end].reshape(shape)
+            for call in bound.calls:
+                call()
+        finally:
+            for _, items, i, _ in bound.holes:
+                items[i] = None  # a plan keeps no caller's array alive
+        self._idle.append(bound)
+
+    def _bind(self, n: int) -> Bound:
+        program = self._program
+        memory = [arrays.allocate("a network's buffer", (n * length,), FLOAT32) for length in self._lengths]
+        bound = Bound(n, [], [])
+        for step in program.steps:
+            items: list[Any] = []
+            for i, value in enumerate((*step.sources, step.target)):
+                root, shape = program.roots[value], (n, *program.sizes[value])
+                if root in self._places:
+                    items.append(memory[self._places[root]][: math.prod(shape)].reshape(shape))
+                else:
+                    items.append(None)
+                    bound.holes.append((self._ends.index(root), items, i, None if value == root else shape))
+            bound.calls.append(_call(step.run, items))
+        return bound
+
+    def _batch(self, inputs: tuple[Any, ...]) -> int:
+        """How many images there are, once every input is seen to fit."""
+        if len(inputs) != len(self._sizes):
+            raise ValueError(f"the network has {len(self._sizes)} inputs, got {len(inputs)} arrays")
+        if len(inputs) == 1 and type(x := inputs[0]) is np.ndarray and x.dtype is FLOAT32:  # the usual case, quickly
+            shape = x.shape
+            if shape and shape[1:] == self._sizes[0]:
+                return int(shape[0])
+        n = -1
+        for x, sizes in zip(inputs, self._sizes, strict=True):
+            if not isinstance(x, np.ndarray) or x.dtype != FLOAT32:
+                raise TypeError(f"x must be a float32 array, got {getattr(x, 'dtype', type(x).__name__)!s}")
+            shape = x.shape
+            if shape[1:] != sizes or not shape or n not in (-1, shape[0]):
+                wanted = ", ".join(map(str, ("N" if n < 0 else n, *sizes)))
+                raise ValueError(f"x must have the plan's shape ({wanted}), got {shape}")
+            n = shape[0]
+        return n
+
+    @property
+    def buffer_size(self) -> int:
+        """Bytes of the buffers between the layers, for one image."""
+        return sum(self._lengths) * FLOAT32.itemsize
+
+    def __repr__(self) -> str:
+        return f"<cnnfast plan of a network: {self.input_shapes}, {len(self._program.steps)} runs>"
+
+
+def _call(run: Runner, items: list[Any]) -> Callable[[], Any]:
+    """A step over its arrays: as cheap as can be where none comes with the call, and the runner is an op's plan."""
+    if any(item is None for item in items):
+        return Call(run, items)
+    bind = getattr(run, "bind", None)
+    return bind(*items) if bind else partial(run, *items[:-1], out=items[-1])
