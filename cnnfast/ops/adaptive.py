@@ -148,11 +148,11 @@ def _pool(
 ) -> tuple[Array, Array | None]:  # fmt: skip
     images = arrays.as_array("x", x)
     given = output_size, layout, return_indices, algorithm
-    return run_pool(prepared(_adaptive_plan, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
+    return run_pool(prepared(adaptive_pool, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
 
 
 @lru_cache(maxsize=256, typed=True)
-def _adaptive_plan(
+def adaptive_pool(
     isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], output_size: object,
     layout: object, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip

@@ -187,7 +187,7 @@ def _pool(
         kernel_size, stride, padding, dilation, layout, ceil_mode, count_include_pad, norm_type, return_indices,
         algorithm,
     )  # fmt: skip
-    return run_pool(prepared(_window_plan, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
+    return run_pool(prepared(window_pool, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
 
 
 class Pool(NamedTuple):
@@ -220,7 +220,7 @@ def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
 
 
 @lru_cache(maxsize=256, typed=True)
-def _window_plan(
+def window_pool(
     isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], kernel_size: object,
     stride: object, padding: object, dilation: object, layout: object, ceil_mode: object, count_include_pad: object,
     norm_type: float, return_indices: object, algorithm: object,

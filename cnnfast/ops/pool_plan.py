@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks
-from cnnfast.ops.adaptive import _adaptive_plan
+from cnnfast.ops import arrays
+from cnnfast.ops.adaptive import adaptive_pool
 from cnnfast.ops.geometry import Shape
 from cnnfast.ops.plan import Plan
-from cnnfast.ops.pool import _window_plan
+from cnnfast.ops.pool import prepared, window_pool
 
 KINDS = {
     "max_pool2d": "max", "min_pool2d": "min", "avg_pool2d": "avg",
@@ -28,14 +28,8 @@ def plan_pool2d(
     (1, 14, 14, 6)
     """
     arrays.check_input_shape("input_shape", input_shape, "NHWC")
-    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
-    step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
-    plan, y_shape = _window_plan(
-        native.isa(), op, KINDS[op], input_shape, FLOAT32, "NHWC", kernel, step, checks.sides("padding", padding),
-        (1, 1), checks.boolean("ceil_mode", ceil_mode), checks.boolean("count_include_pad", count_include_pad), 0.0,
-        False, None,
-    )  # fmt: skip
-    return Plan(op, plan, input_shape, y_shape, FLOAT32, "NHWC")
+    given = kernel_size, stride, padding, 1, "NHWC", ceil_mode, count_include_pad, 0.0, False, "auto"
+    return _plan(window_pool, op, input_shape, given)
 
 
 def plan_adaptive_pool2d(op: str, input_shape: Shape, output_size: tuple[int, int]) -> Plan:
@@ -45,7 +39,9 @@ def plan_adaptive_pool2d(op: str, input_shape: Shape, output_size: tuple[int, in
     (1, 1, 1, 512)
     """
     arrays.check_input_shape("input_shape", input_shape, "NHWC")
-    plan, y_shape = _adaptive_plan(
-        native.isa(), op, KINDS[op], input_shape, FLOAT32, "NHWC", output_size, False, None
-    )  # fmt: skip
-    return Plan(op, plan, input_shape, y_shape, FLOAT32, "NHWC")
+    return _plan(adaptive_pool, op, input_shape, (output_size, "NHWC", False, "auto"))
+
+
+def _plan(make: Any, op: str, input_shape: Shape, given: tuple[Any, ...]) -> Plan:
+    pool = prepared(make, (native.isa(), op, KINDS[op], input_shape, FLOAT32), given)
+    return Plan(op, pool.plan, input_shape, pool.y_shape, FLOAT32, "NHWC")

@@ -142,13 +142,13 @@ def test_plans_are_cached_by_geometry_and_isa() -> None:
     """A plan belongs to the ISA it was made with, so changing that must not reuse one."""
     x = np.ones((1, 4, 4, 3), np.float32)
     before = native.isa()
-    pool._window_plan.cache_clear()
+    pool.window_pool.cache_clear()
     try:
         for count, isa in enumerate(native.isas(), start=1):
             native.set_isa(isa)
             cnnfast.max_pool2d(x, 2)
             cnnfast.max_pool2d(x, 2)
-            assert pool._window_plan.cache_info().misses == count
+            assert pool.window_pool.cache_info().misses == count
     finally:
         native.set_isa(before)
-    assert pool._window_plan.cache_info().maxsize is not None
+    assert pool.window_pool.cache_info().maxsize is not None
