@@ -110,7 +110,7 @@ def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
         return np.empty(shape, wanted)
     check_fits(name, shape, wanted)
     raw = np.empty(size + CACHE_LINE, np.uint8)
-    start = -raw.ctypes.data % CACHE_LINE
+    start = -raw.__array_interface__["data"][0] % CACHE_LINE
     return raw[start : start + size].view(wanted).reshape(shape)
 
 

@@ -208,10 +208,11 @@ def prepared(make: Any, problem: tuple[Any, ...], given: tuple[Any, ...]) -> Poo
 def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
     """Run a pool: y, and the indices where they are wanted."""
     plan, op, y_shape, indexed = pool
-    if out is not None and not indexed:  # where every array fits, a call costs little more than the backend's
+    if not indexed and y_shape[0]:  # where every array fits, a call costs little more than the backend's
+        y = arrays.allocate("the output", y_shape, SIGNATURES[op].dtypes[x.dtype]) if out is None else out
         try:
-            if plan.run(x, None, out):
-                return out, None  # type: ignore[return-value]
+            if plan.run(x, None, y):
+                return y, None  # type: ignore[return-value]
         except ValueError:  # the plan takes no such argument; below is who says why
             pass
     indices = arrays.allocate("the indices", y_shape, np.int64) if indexed else None
