@@ -143,7 +143,7 @@ def _multiplied(d: Draw) -> tuple[int, int]:
     """(C, multiplier) of a depthwise convolution."""
     multiplier = 1 + d.pick(6, 2, 1, 1)
     if d.deep:
-        return d.among(120, 260), multiplier
+        return d.own_channels(), multiplier
     return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
 
 

@@ -14,7 +14,7 @@ _NORMS = (1.0, 2.0, 3.0, 1.5, 0.5, 7.0)
 
 def window_pool(d: Draw) -> Case:
     window, ceil = _window(d)
-    N, (H, W), C = d.batch(), window.size, d.channels()
+    N, (H, W), C = d.batch(), window.size, d.own_channels()
     attributes: dict[str, Any] = {
         "kernel_size": d.written(window.kernel), "stride": d.written(window.stride), "padding": window.padding,
         "ceil_mode": ceil,
@@ -78,7 +78,7 @@ def _map(d: Draw, least: int = 1) -> Any:
     H, W = (least + more for more in d.extents())
     if d.large:
         H, W = 3 * H, 3 * W
-    return d.values(H * W).images(d.batch(), H, W, d.channels())
+    return d.values(H * W).images(d.batch(), H, W, d.own_channels())
 
 
 def _window(d: Draw) -> tuple[Window, bool]:

@@ -78,6 +78,12 @@ class Draw:
         more = 33 * self.among(1, 2) if self.chance(0.15) else 0
         return 1 + self.turn * 13 % SWEEP + more
 
+    def own_channels(self) -> int:
+        """A count for an op that keeps channels apart; deep, one of those whose pixels collide in a cache or not."""
+        if self.deep:
+            return 128 * self.among(1, 3) if self.chance(0.5) else self.among(65, 260)
+        return self.channels()
+
     def few(self) -> int:
         """A count that need not be swept."""
         if self.deep:

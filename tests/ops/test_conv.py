@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast.backends import reference
+from cnnfast.backends import native, reference
 from cnnfast.ops import shapes
 
 
@@ -267,3 +267,27 @@ def test_more_than_2_to_the_31_elements() -> None:
     assert index.ravel().tolist() == [0, 2**15, (2**16 - 1) * (2**15 + 1), x.size - 1]
     nchw = x.reshape(1, 1, 2**16, 2**15 + 1)
     assert cnnfast.conv2d(nchw, one, stride=stride, layout="NCHW").ravel().tolist() == [5, 0, 3, 9]
+
+
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("past_line", [0, 4])
+@pytest.mark.parametrize(("dtype", "channels"), [("float32", 256), ("float32", 264), ("float64", 384)])
+@pytest.mark.parametrize(("kernel", "stride", "mode"), [(3, 1, "zeros"), (3, 2, "reflect"), (5, 1, "zeros")])
+def test_depthwise_of_many_channels(
+    rng: np.random.Generator, isa: str, past_line: int, dtype: str, channels: int, kernel: int, stride: int, mode: str
+) -> None:
+    """Pixels a multiple of 1 KB apart collide in a cache and are copied closer together; others are read in place."""
+    raw = np.zeros(9 * 10 * channels + 32, dtype)
+    start = -raw.ctypes.data % 64 // raw.itemsize + past_line
+    x = raw[start : start + 9 * 10 * channels].reshape(1, 9, 10, channels)
+    x[:] = rng.integers(-8, 8, x.shape)
+    weight = rng.integers(-8, 8, (kernel, kernel, channels, 1)).astype(dtype)
+    given: dict[str, Any] = {"stride": stride, "padding": 1, "padding_mode": mode}
+    expected = reference.depthwise_conv2d(
+        x, weight, stride=(stride, stride), padding=((1, 1), (1, 1)), padding_mode=mode
+    )  # fmt: skip
+    try:
+        native.set_isa(isa)
+        assert np.array_equal(cnnfast.depthwise_conv2d(x, weight, **given), expected)
+    finally:
+        native.set_isa(None)

@@ -87,6 +87,28 @@ def test_nan_and_infinity(layout: str) -> None:
     assert np.isnan(low).sum() == 19
 
 
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("past_line", [0, 4, 15])
+@pytest.mark.parametrize(("channels", "width"), [(76, 21), (80, 20), (200, 6), (130, 9), (32, 40)])
+def test_channels_that_come_in_chunks(
+    rng: np.random.Generator, isa: str, past_line: int, channels: int, width: int
+) -> None:
+    """Overlapping windows take so many channels at a time that their rows stay in L1; the last chunk is shorter."""
+    raw = np.zeros(5 * width * channels + 32, np.float32)
+    start = -raw.ctypes.data % 64 // 4 + past_line
+    x = raw[start : start + 5 * width * channels].reshape(1, 5, width, channels)
+    x[:] = rng.integers(-50, 50, x.shape)
+    try:
+        native.set_isa(isa)
+        for stride in (1, 2):
+            for name in ("max_pool2d", "min_pool2d", "avg_pool2d"):
+                expected = getattr(reference, name)(x, kernel_size=(3, 3), stride=(stride, stride), padding=((1, 1), (1, 1)))
+                y = getattr(cnnfast, name)(x, 3, stride, padding=1)
+                np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6, err_msg=f"{name} stride {stride}")
+    finally:
+        native.set_isa(None)
+
+
 def test_ceil_mode_drops_the_window_in_the_padding() -> None:
     """Size 3, kernel 2, stride 2, padding 1: the window at 3 would hold padding alone."""
     x = np.arange(3.0).reshape(1, 3, 1, 1)

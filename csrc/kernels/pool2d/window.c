@@ -286,15 +286,16 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     for (int64_t i = 0, n = cols_in_table(p); i < n; i++) cols[i] = max64(0, min64(i - g->pad[2], g->W - 1)) * g->C;
     int64_t (*rows_of)(const work *, int64_t, bool) =
         p->kind == CNNFAST_MAX ? max_rows : p->kind == CNNFAST_MIN ? min_rows : average_rows;
-    const int64_t past = min64(g->C, at.col1 * CHANNELS), chunk = chunk_of(g);
-    const int64_t head = min64(min64(past - at.col0 * CHANNELS, chunk), lanes_to_line(g, t->x));
-    for (int64_t c0 = at.col0 * CHANNELS; c0 < past; c0 += chunk)
+    const int64_t past = min64(g->C, at.col1 * CHANNELS), head = lanes_to_line(g, t->x);
+    for (int64_t c0 = at.col0 * CHANNELS, c1; c0 < past; c0 = c1) {
+        c1 = min64(past, c0 + chunk_of(g));
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
             const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
-                            .c0 = c0, .c1 = min64(past, c0 + chunk), .head = head, .y = (real *)t->y + row * g->Q * g->C};
+                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .y = (real *)t->y + row * g->Q * g->C};
             row += rows_of(&k, h, row + 1 < at.row1 && h + 1 < g->P);
         }
+    }
 }
 
 const kernel SYMBOL(pool2d_window) = {accepts, cost, grain_of, packed_size, pack, run};
