@@ -102,8 +102,9 @@ def test_channels_that_come_in_chunks(
         native.set_isa(isa)
         for stride in (1, 2):
             for name in ("max_pool2d", "min_pool2d", "avg_pool2d"):
-                expected = getattr(reference, name)(x, kernel_size=(3, 3), stride=(stride, stride), padding=((1, 1), (1, 1)))
-                y = getattr(cnnfast, name)(x, 3, stride, padding=1)
+                given: dict[str, Any] = {"kernel_size": (3, 3), "stride": (stride, stride), "padding": ((1, 1), (1, 1))}
+                expected = getattr(reference, name)(x, **given)
+                y = getattr(cnnfast, name)(x, **given)
                 np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6, err_msg=f"{name} stride {stride}")
     finally:
         native.set_isa(None)
