@@ -1,5 +1,5 @@
-/* Maximum, minimum and average: several vectors of channels of an output at once, and where windows of three columns
- * overlap, several outputs, which share them.
+/* Maximum, minimum and average: 2x2 windows side by side and overlapping 3x3 ones in tiles of outputs, which read each
+ * pixel once; other windows several vectors of channels of one output at a time.
  *
  * Taps join down each column of the window, then along the columns: everywhere the same, since the order decides an
  * average's rounding and which of +0 and -0 is kept.
@@ -223,28 +223,41 @@ INLINE void tiled_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t r
         }
 }
 
+/* Windows that have tiles of their own: of R x R pixels, a stride apart. */
+typedef enum { OTHER_WINDOW, WINDOW_2_BY_2, WINDOW_3_BY_1, WINDOW_3_BY_2 } form;
+
+static form form_of(const pool2d_problem *p) {
+    const window *g = &p->g;
+    const int64_t stride = g->stride[0];
+    if (g->dilation[0] != 1 || g->dilation[1] != 1 || g->R != g->S || stride != g->stride[1]) return OTHER_WINDOW;
+    if (p->whole_end - p->whole_begin < 4) return OTHER_WINDOW; /* the widest tile; none are whole where adaptive */
+    if (g->R == 2 && stride == 2) return WINDOW_2_BY_2;
+    if (g->R == 3 && stride <= 2) return stride == 1 ? WINDOW_3_BY_1 : WINDOW_3_BY_2;
+    return OTHER_WINDOW;
+}
+
+static bool whole(const span *rows, const window *g) { return rows->taps == g->R && rows->extent == g->R; }
+
 /* The rows of outputs done: two at once where `pair`, which share their input. */
 INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, bool pair) {
     const pool2d_problem *p = k->p;
     const window *g = &p->g;
     const bool borders = kind != CNNFAST_AVERAGE; /* a tile may lie on them */
     const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
-    const bool inside = borders || (k->rows[0].taps == g->R && k->rows[0].extent == g->R);
-    pair = pair && (borders || (k->rows[1].taps == g->R && k->rows[1].extent == g->R));
-    const bool square = g->dilation[0] == 1 && g->dilation[1] == 1 && g->R == g->S && g->stride[0] == g->stride[1];
-    const int form = square && inside && p->whole_end > p->whole_begin && q1 - q0 >= 4 ? (int)min64(g->R * 10 + g->stride[0], 99) : 0;
+    const bool tiled = borders || whole(&k->rows[0], g);
+    pair = pair && (borders || whole(&k->rows[1], g));
     int64_t done = 1;
-    switch (form) {
-    case 22: tiled_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
-    case 31:
+    switch (tiled ? form_of(p) : OTHER_WINDOW) {
+    case OTHER_WINDOW: any_row(kind, k, 0, g->Q); return 1;
+    case WINDOW_2_BY_2: tiled_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
+    case WINDOW_3_BY_1:
         if (pair) tiled_rows(kind, (shape){3, 3, 1, 2, 4}, k, row, q0, q1), done = 2;
         else tiled_rows(kind, (shape){3, 3, 1, 1, 4}, k, row, q0, q1);
         break;
-    case 32:
+    case WINDOW_3_BY_2:
         if (pair) tiled_rows(kind, (shape){3, 3, 2, 2, 2}, k, row, q0, q1), done = 2;
         else tiled_rows(kind, (shape){3, 3, 2, 1, 2}, k, row, q0, q1);
         break;
-    default: any_row(kind, k, 0, g->Q); return 1;
     }
     for (int64_t i = 0; i < done; i++) {
         work of = *k;
