@@ -119,21 +119,30 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
 _PLAIN = {int, float, bool, str, type(None)}
 
 
-def plain(*values: object) -> bool:
-    """Whether the values may key a cache with `typed=True`: it tells True from 1, but not (True, 1) from (1, 1).
+def cache_key(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The values in a form that may key a cache with `typed=True`, lists as tuples; None where they have none.
 
-    >>> plain(1, "same", (2, 2)), plain([2, 2]), plain((True, 2))
-    (True, False, False)
+    `typed` tells True from 1, but not (True, 1) from (1, 1): within a sequence only integers and None will do.
+
+    >>> cache_key((1, "same", [2, 2])), cache_key((1, (True, 2)))
+    ((1, 'same', (2, 2)), None)
     """
     for value in values:
-        kind = type(value)
-        if kind is tuple:
-            for item in value:  # type: ignore[attr-defined]
-                if item is not None and type(item) is not int:
-                    return False
-        elif kind not in _PLAIN:
-            return False
-    return True
+        if type(value) not in _PLAIN:
+            break
+    else:
+        return values
+    try:
+        return tuple(value if type(value) in _PLAIN else _integers(value) for value in values)
+    except TypeError:
+        return None
+
+
+def _integers(value: Any) -> tuple[Any, ...]:
+    """Integers and None, nested in tuples or lists, as tuples; TypeError for anything else."""
+    if type(value) not in (tuple, list):
+        raise TypeError
+    return tuple(item if type(item) is int or item is None else _integers(item) for item in value)
 
 
 def _sequence(value: object) -> tuple[Any, ...] | None:

@@ -201,7 +201,8 @@ class Pool(NamedTuple):
 
 def prepared(make: Any, problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
     """The pool that `make`, an `lru_cache`, has for arguments as the user gave them: they are checked once."""
-    pool: Pool = (make if checks.plain(*given) else make.__wrapped__)(*problem, *given)
+    key = checks.cache_key(given)
+    pool: Pool = make.__wrapped__(*problem, *given) if key is None else make(*problem, *key)
     return pool
 
 
