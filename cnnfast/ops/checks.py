@@ -128,7 +128,7 @@ def cache_key(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
     ((1, 'same', (2, 2)), None)
     """
     for value in values:
-        if type(value) not in _PLAIN:
+        if type(value) not in _PLAIN and not _fixed(value):
             break
     else:
         return values
@@ -136,6 +136,16 @@ def cache_key(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         return tuple(value if type(value) in _PLAIN else _integers(value) for value in values)
     except TypeError:
         return None
+
+
+def _fixed(value: Any) -> bool:
+    """Whether value is a tuple of integers, None, and such tuples."""
+    if type(value) is not tuple:
+        return False
+    for item in value:  # noqa: SIM110 - twice as fast as all() of a generator
+        if type(item) is not int and item is not None and not _fixed(item):
+            return False
+    return True
 
 
 def _integers(value: Any) -> tuple[Any, ...]:
