@@ -2,7 +2,7 @@
  *
  *   v_abs(v), v_copy_sign(v, of)    bit operations; NaN stays NaN
  *   V_HORNER(x, c)                  c[0] + c[1]*x + c[2]*x^2 + ..., c a constant array
- *   v_exp(x), v_gauss(a)            e^x for x <= 0 and e^(-a^2/2) for a >= 0, as a mantissa and a scale
+ *   v_exp(x), v_gauss(a)            e^x for x <= 20 and e^(-a^2/2) for a >= 0, as a mantissa and a scale
  *   v_mills(a)                      Phi(-a) * e^(a^2/2), the normal distribution's tail without its exponential
  *
  * Same bits on every ISA with FMA: a sum with a product in it is always v_fma(a, b, c). Where c is a product too, or
@@ -109,7 +109,7 @@ INLINE exp_parts v_exp_reduced(vec sum, vec r) {
     return (exp_parts){expm1_r, (vec)((bits)sum << MANTISSA_BITS)};
 }
 
-/* e^x, x in [-EXP_CLAMP, 0] or NaN. ln 2 comes in two parts, n*LN2_HIGH being exact (Cody and Waite, Software Manual
+/* e^x, x in [-EXP_CLAMP, 20] or NaN. ln 2 comes in two parts, n*LN2_HIGH being exact (Cody and Waite, Software Manual
  * for the Elementary Functions, 1980, ch. 6). */
 INLINE exp_parts v_exp(vec x) {
     vec sum = v_fma(x, v_splat(LOG2_E), v_splat(EXP_MAGIC)), n = sum - EXP_MAGIC;

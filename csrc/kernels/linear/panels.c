@@ -52,7 +52,8 @@ static int64_t block_rows(const linear_problem *p) {
 
 /* Elements of C that a block of rows takes at a time. */
 static int64_t block_depth(const linear_problem *p, int64_t rows) {
-    return min64(p->C, max64(256, BLOCK_BYTES / (rows * (int64_t)sizeof(real))));
+    const int64_t most = max64(256, BLOCK_BYTES / (rows * (int64_t)sizeof(real)));
+    return ceil_div(p->C, ceil_div(p->C, most)); /* of about equal depth */
 }
 
 static grain grain_of(const void *problem) {
@@ -143,15 +144,18 @@ INLINE void tile_run(int m, int v, const place *t, const epilogue *e) {
         }
 }
 
-/* What is left of the columns runs in tiles of half as many panels, and then one by one. */
-#define HALF_OF(m) ((PANELS_OF(m) + 1) / 2)
+#define PANELS(m, n)                                                              \
+    case n:                                                                       \
+        if (n <= PANELS_OF(m)) tile_run(m, n <= PANELS_OF(m) ? n : 1, t, e);      \
+        break;
 #define ROWS(m)                                                                   \
     case m:                                                                       \
-        if (v == PANELS_OF(m)) tile_run(m, PANELS_OF(m), t, e);                   \
-        else if (v == HALF_OF(m)) tile_run(m, HALF_OF(m), t, e);                  \
-        else tile_run(m, 1, t, e);                                                \
+        switch (v) {                                                              \
+            PANELS(m, 1) PANELS(m, 2) PANELS(m, 3) PANELS(m, 4)                   \
+            PANELS(m, 5) PANELS(m, 6) PANELS(m, 7) PANELS(m, 8)                   \
+        }                                                                         \
         break;
-/* v is PANELS_OF(m), HALF_OF(m) or 1. */
+/* v is at most PANELS_OF(m). */
 static void tile_any(int m, int v, const place *t, const epilogue *e) {
     switch (m) {
         ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8)
@@ -189,8 +193,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                 interleave(x + begin * p->C + c0, p->C, m, deep, lined + begin * deep);
             }
         for (int64_t col = at.col0, v; col < at.col1; col += v) {
-            const int64_t left = at.col1 - col, half = (together + 1) / 2;
-            v = left >= together ? together : left >= half ? half : 1;
+            const int64_t left = at.col1 - col;
+            v = ceil_div(left, ceil_div(left, together)); /* of about equal width: a lone panel would wait for its chain */
             const real *of = (const real *)packed + col * panel;
             for (int64_t i = 0; i < tiles; i++) {
                 const int64_t begin = rows * i / tiles, m = rows * (i + 1) / tiles - begin;
@@ -199,7 +203,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                                   .depth = deep, .panel_step = panel, .next = next,
                                   .y = (real *)t->y + (at.row0 + begin) * p->K + col * LANES, .y_step = p->K,
                                   .last = (int)min64(LANES, p->K - (col + v - 1) * LANES), .first = c0 == 0, .ends = c0 + deep == p->C};
-                if (v == 1 || PANELS_OF((int)m) == together) tile_any((int)m, (int)v, &to, &p->epilogue);
+                if (v <= PANELS_OF((int)m)) tile_any((int)m, (int)v, &to, &p->epilogue);
                 else /* a tile of another height takes its panels one by one */
                     for (int64_t j = 0; j < v; j++) {
                         place one = to;

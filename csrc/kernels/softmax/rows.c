@@ -67,7 +67,7 @@ static real tree(const vec *sum) {
     return lane[0];
 }
 
-/* Writes e^(x - max) to e, unless it is NULL, and returns the sum. */
+/* Writes e^(x - max) to e, unless it is NULL, and returns the sum. Asks for the row after, which no other loop waits for. */
 INLINE double exponentials(const real *x, int64_t n, real max, real *e) {
     const vec most = v_splat(max);
     double total = 0;
@@ -79,6 +79,7 @@ INLINE double exponentials(const real *x, int64_t n, real max, real *e) {
         for (; i + CHAINS <= end; i += CHAINS)
 #pragma GCC unroll 8
             for (int j = 0; j < VECTORS; j++) {
+                __builtin_prefetch(x + n + i + j * LANES, 0, 2);
                 const vec v = softmax_exp(v_load(x + i + j * LANES), most);
                 if (e) v_store(e + i + j * LANES, v);
                 sum[j] += v;
