@@ -66,7 +66,7 @@ static __attribute__((noinline)) void again(cnnfast_pool_kind kind, const view *
 
 /* `vectors` vectors of channels of one output; n is the last one's lanes. */
 INLINE void one_output(cnnfast_pool_kind kind, int vectors, const view *w, int64_t c, int n, real *y) {
-    vec all[VECTORS];
+    vec all[VECTORS] = {0};
     nan_watch seen = v_unwatched();
     for (int64_t s = 0; s < w->cols; s++) {
         const real *x = w->x + s * w->col_step + c;
