@@ -154,6 +154,10 @@ cdef extern from "cnnfast.h" nogil:
         void *y
         int64_t *indices
 
+    ctypedef struct cnnfast_step:
+        const cnnfast_plan *plan
+        cnnfast_args args
+
     ctypedef struct cnnfast_info:
         const char *op
         const char *algorithm
@@ -181,10 +185,13 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *, const void *x, const void *mean, const void *var,
                                           const void *weight, const void *bias, void *y)
     cnnfast_status cnnfast_local_response_norm_run(const cnnfast_local_response_norm *, const void *x, void *y)
+    cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_softmax *)
     cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y)
     cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y)
     size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N)
     cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace, size_t workspace_size)
+    size_t cnnfast_steps_workspace_size(const cnnfast_step *, int count)
+    cnnfast_status cnnfast_steps_run(const cnnfast_step *, int count, void *workspace, size_t workspace_size)
     void cnnfast_plan_free(cnnfast_plan **)
     void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
     void cnnfast_plan_output_shape(const cnnfast_plan *, int64_t N, int64_t *shape)

@@ -1,4 +1,7 @@
-"""A network made ready for inputs of one shape: runs bound to buffers that are laid out once."""
+"""A network made ready for inputs of one shape: runs bound to buffers that are laid out once.
+
+Runs of the engine that follow each other become one call.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,36 +11,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.layers.base import Runner
-from cnnfast.ops import arrays
+from cnnfast.ops import arrays, chain
 from cnnfast.ops.arrays import Array
 from cnnfast.program import Program, Sizes, lay_out
 
 FLOAT32 = np.dtype(np.float32)
 
 
-class Call:
-    """A run some of whose arrays come with each call of the network: those it reads, then the one it writes."""
+class End(NamedTuple):
+    """An array that comes with each call of the network: which one, and the shape that a step sees it in."""
 
-    __slots__ = ("arrays", "run")
-
-    def __init__(self, run: Runner, arrays: list[Any]) -> None:
-        self.run, self.arrays = run, arrays
-
-    def __call__(self) -> None:
-        self.run(*self.arrays[:-1], out=self.arrays[-1])
+    i: int
+    shape: Sizes
 
 
 class Bound(NamedTuple):
-    """The steps over buffers for n images. Who runs one owns it alone.
-
-    calls: each runs a step
-    holes: where an array that comes with the call belongs: which of the ends it is, a list, an index, and the shape it
-        is seen in; None where that is its own
-    """
+    """The steps over buffers for n images, as calls of the arrays that come with a run. Who runs one owns it alone."""
 
     n: int
-    calls: list[Callable[[], Any]]
-    holes: list[tuple[int, list[Any], int, Sizes | None]]
+    calls: list[Callable[[tuple[Array, ...]], object]]
 
 
 class NetworkPlan:
@@ -121,30 +113,34 @@ class NetworkPlan:
         bound = self._idle.pop() if self._idle else None
         if bound is None or bound.n != n:
             bound = self._bind(n)
-        try:
-            for end, items, i, shape in bound.holes:
-                items[i] = ends[end] if shape is None else ends[end].reshape(shape)
-            for call in bound.calls:
-                call()
-        finally:
-            for _, items, i, _ in bound.holes:
-                items[i] = None  # a plan keeps no caller's array alive
+        for call in bound.calls:
+            call(ends)
         self._idle.append(bound)
 
     def _bind(self, n: int) -> Bound:
         program = self._program
         memory = [arrays.allocate("a network's buffer", (n * length,), FLOAT32) for length in self._lengths]
-        bound = Bound(n, [], [])
+
+        def place(value: int) -> Array | End:
+            root, shape = program.roots[value], (n, *program.sizes[value])
+            if root not in self._places:
+                return End(self._ends.index(root), shape)
+            return memory[self._places[root]][: math.prod(shape)].reshape(shape)
+
+        bound = Bound(n, [])
+        linked: list[tuple[Any, ...]] = []
         for step in program.steps:
-            items: list[Any] = []
-            for i, value in enumerate((*step.sources, step.target)):
-                root, shape = program.roots[value], (n, *program.sizes[value])
-                if root in self._places:
-                    items.append(memory[self._places[root]][: math.prod(shape)].reshape(shape))
-                else:
-                    items.append(None)
-                    bound.holes.append((self._ends.index(root), items, i, None if value == root else shape))
-            bound.calls.append(_call(step.run, items))
+            items = [place(value) for value in (*step.sources, step.target)]
+            link = chain.link(step.run, items[0].shape, items[-1].shape) if len(items) == 2 else None
+            if link:
+                linked.append((*link, *(item.i if isinstance(item, End) else item for item in items)))
+                continue
+            if linked:
+                bound.calls.append(chain.runner(linked))
+                linked = []
+            bound.calls.append(partial(_call, step.run, items))
+        if linked:
+            bound.calls.append(chain.runner(linked))
         return bound
 
     def _batch(self, inputs: tuple[Any, ...]) -> int:
@@ -175,9 +171,6 @@ class NetworkPlan:
         return f"<cnnfast plan of a network: {self.input_shapes}, {len(self._program.steps)} runs>"
 
 
-def _call(run: Runner, items: list[Any]) -> Callable[[], Any]:
-    """A step over its arrays: as cheap as can be where none comes with the call, and the runner is an op's plan."""
-    if any(item is None for item in items):
-        return Call(run, items)
-    bind = getattr(run, "bind", None)
-    return bind(*items) if bind else partial(run, *items[:-1], out=items[-1])
+def _call(run: Runner, items: list[Array | End], ends: tuple[Array, ...]) -> None:
+    *sources, y = (ends[item.i].reshape(item.shape) if isinstance(item, End) else item for item in items)
+    run(*sources, out=y)

@@ -10,7 +10,7 @@ from cnnfast.ops import checks, options
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, relu, relu6, selu
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
-from cnnfast.ops.softmax import log_softmax, softmax
+from cnnfast.ops.softmax import SoftmaxPlan, log_softmax, softmax
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,13 @@ class Function:
 
     fused: what the `activation` argument of a convolution calls it; None where it has to run by itself
     run: y = run(x, out=None)
+    plan: run made ready for a shape of x, where that is faster
     """
 
     name: str
     fused: options.Activation = None
     run: Callable[..., Array] | None = None
+    plan: Callable[[Any], Runner] | None = None
 
     @property
     def follows(self) -> bool:
@@ -48,7 +50,8 @@ def _table() -> dict[str, Function]:
         Function("hard_silu", "hardswish", hardswish),
         Function("elu", "elu", elu), Function("selu", "selu", selu), Function("mish", "mish", mish),
         Function("softplus", "softplus", softplus), Function("hard_sigmoid", "hardsigmoid", hardsigmoid),
-        Function("softmax", run=softmax), Function("log_softmax", run=log_softmax),
+        Function("softmax", run=softmax, plan=SoftmaxPlan),
+        Function("log_softmax", run=log_softmax, plan=partial(SoftmaxPlan, log=True)),
     ]  # fmt: skip
     table = {row.name: row for row in rows}
     return table | {"swish": table["silu"], "hard_swish": table["hard_silu"]}
@@ -101,8 +104,10 @@ class ActivatedLayer(Layer):
         return self.activation.run(self.run(x), out=out)
 
     def plans(self, input_shape: Any) -> list[Runner]:
-        run = self.plan(input_shape)
-        return [run, self.activation.run] if self.activation.follows and self.activation.run else [run]
+        run, after = self.plan(input_shape), self.activation
+        if not after.follows or after.run is None:
+            return [run]
+        return [run, after.plan(self.compute_output_shape(input_shape)) if after.plan else after.run]
 
 
 def copy(x: Array, out: Array | None = None) -> Array:

@@ -85,12 +85,6 @@ def contiguous(name: str, array: Array, dtype: np.dtype[Any] | None = None) -> A
     return copy
 
 
-def fixed(array: Array, dtype: np.dtype[Any]) -> bool:
-    """Whether a backend takes the array as it lies, to read or to write."""
-    flags = array.flags
-    return array.dtype == dtype and flags.c_contiguous and flags.aligned and flags.writeable
-
-
 def max_abs(x: Array) -> int:
     """The largest |x| of an integer array, at least 1: what bounds its sums. 0 for floats, which need no bound."""
     if x.dtype.kind == "f":

@@ -1,8 +1,6 @@
 """linear: a dense layer, y = activation(x @ weight.T + bias), and its plan."""
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,12 +153,11 @@ class LinearPlan:
         shape = (*values.shape[:-1], self._filters)
         return pointwise.execute(self._run, values, out, (("x", values), *inputs), shape)
 
-    def bind(self, x: Array, out: Array) -> Callable[[], object]:
-        """A call of no arguments that runs on these two arrays each time; see `Plan.bind`."""
-        fits = x.shape[-1:] == self.input_shape[-1:] and out.shape == (*x.shape[:-1], self._filters)
-        if fits and arrays.fixed(x, self.dtype) and arrays.fixed(out, self.output_dtype) and x.size:
-            return partial(self._run, x, out)
-        return partial(self, x, out)
+    def step(self, x_shape: Shape, out_shape: Shape) -> tuple[native.Plan, int] | None:
+        """What a network's chain runs in a call's place, for how many rows; see `Plan.step`."""
+        rows = math.prod(x_shape[:-1])
+        fits = x_shape[-1:] == self.input_shape[-1:] and out_shape == (*x_shape[:-1], self._filters)
+        return (self._native, rows) if rows and fits and self.dtype == np.float32 else None
 
     def output_shape(self, n: int | None = None) -> Shape:
         """y's shape; with n, for n rows: (n, K).

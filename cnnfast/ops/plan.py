@@ -1,7 +1,6 @@
 """A plan: everything about a convolution but the images, worked out once and run many times."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -91,20 +90,17 @@ class Plan:
             inputs=(("x", images), ("residual", residual), *inputs),
         )  # fmt: skip
 
-    def bind(self, x: Array, out: Array) -> Callable[[], object]:
-        """A call of no arguments that runs on these two arrays each time: what a network's plan does with its buffers.
+    def step(self, x_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> tuple[native.Plan, int] | None:
+        """What a network's chain runs in a call's place, for how many images; None where x has none or does not fit.
 
         >>> import numpy as np, cnnfast
-        >>> x, y = np.ones((1, 2, 2, 1), np.float32), np.empty((1, 1, 1, 1), np.float32)
-        >>> run = cnnfast.plan_conv2d(x.shape, np.ones((2, 2, 1, 1), np.float32)).bind(x, y)
-        >>> _ = run()
-        >>> y.item()
-        4.0
+        >>> plan = cnnfast.plan_conv2d((1, 4, 4, 1), np.ones((3, 3, 1, 1), np.float32))
+        >>> plan.step((5, 4, 4, 1), (5, 2, 2, 1))[1], plan.step((5, 4, 4, 2), (5, 2, 2, 1))
+        (5, None)
         """
-        fits = x.shape[1:] == self.input_shape[1:] and out.shape == (len(x), *self._output_shape[1:])
-        if fits and arrays.fixed(x, self.dtype) and arrays.fixed(out, self.output_dtype) and len(x):
-            return partial(self._run, x, None, out)
-        return partial(self, x, None, out)
+        n = x_shape[0]
+        fits = x_shape[1:] == self.input_shape[1:] and out_shape == (n, *self._output_shape[1:])
+        return (self._native, n) if n and fits and self.dtype == self.output_dtype == np.float32 else None
 
     def _residual(self, value: object, shape: Shape) -> Array:
         if self.dtype.kind != "f":

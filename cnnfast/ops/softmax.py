@@ -1,5 +1,7 @@
 """softmax and log_softmax along an axis."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -65,6 +67,26 @@ def log_softmax(x: ArrayLike, axis: int = -1, *, out: Array | None = None) -> Ar
     [[-1000.0, 0.0]]
     """
     return _softmax(True, x, axis, out)
+
+
+class SoftmaxPlan:
+    """softmax along the last axis, for networks: as a call the op itself, and a step of a chain.
+
+    >>> SoftmaxPlan((1, 10)).step((4, 10), (4, 10))[1]
+    4
+    """
+
+    def __init__(self, input_shape: tuple[int, ...], log: bool = False) -> None:
+        self._log, self._n = log, input_shape[-1]
+        self._native = native.plan_softmax(max(1, math.prod(input_shape[:-1])), self._n, log, dtype="float32")
+
+    def __call__(self, x: Array, out: Array | None = None) -> Array:
+        return _softmax(self._log, x, -1, out)
+
+    def step(self, x_shape: tuple[int, ...], out_shape: tuple[int, ...]) -> tuple[native.Plan, int] | None:
+        """See `Plan.step`."""
+        rows = math.prod(x_shape[:-1])
+        return (self._native, rows) if rows and x_shape == out_shape and x_shape[-1] == self._n else None
 
 
 def _softmax(log: bool, x: object, axis: object, out: object) -> Array:

@@ -217,6 +217,8 @@ CNNFAST_API cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *, 
 CNNFAST_API cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *, const void *x, const void *mean, const void *var,
                                                   const void *weight, const void *bias, void *y);
 CNNFAST_API cnnfast_status cnnfast_local_response_norm_run(const cnnfast_local_response_norm *, const void *x, void *y);
+/* A plan of it for a network: images of one pixel, `outer` of them; inner must be 1. */
+CNNFAST_API cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_softmax *);
 CNNFAST_API cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y);
 CNNFAST_API cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y);
 
@@ -225,6 +227,15 @@ CNNFAST_API size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N);
 CNNFAST_API cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace,
                                             size_t workspace_size);
 CNNFAST_API void cnnfast_plan_free(cnnfast_plan **);
+
+/* Plans that run one after another, as a network's do: each as cnnfast_plan_run, all in the one workspace. The first that
+ * fails ends the run. */
+typedef struct {
+    const cnnfast_plan *plan;
+    cnnfast_args args;
+} cnnfast_step;
+CNNFAST_API size_t cnnfast_steps_workspace_size(const cnnfast_step *, int count);
+CNNFAST_API cnnfast_status cnnfast_steps_run(const cnnfast_step *, int count, void *workspace, size_t workspace_size);
 
 /* x is (N, H, W, C) or (N, C, H, W) as the layout says; so is y. */
 CNNFAST_API void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t shape[4]);

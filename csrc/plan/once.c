@@ -75,6 +75,22 @@ cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *d, const void *x, void
     return plan_run_once(&plan, NULL, &(tensors){.x = x, .y = y}, d->outer);
 }
 
+cnnfast_status cnnfast_softmax_plan(cnnfast_plan **to, const cnnfast_softmax *d) {
+    *to = NULL;
+    if (!real_dtype(d->dtype) || d->inner != 1) return CNNFAST_INVALID_PARAM;
+    const window g = {.H = 1, .W = 1, .C = d->n, .P = 1, .Q = 1, .K = d->n, .R = 1, .S = 1, .stride = {1, 1}, .dilation = {1, 1}};
+    cnnfast_status status = check_window(&g);
+    if (!status) status = check_tensors(&g, d->outer, d->dtype, d->dtype, 0);
+    if (status) return status;
+    cnnfast_plan *plan = plan_new(&softmax_table, d->dtype, d->dtype, CNNFAST_NHWC, d->outer, 0);
+    if (!plan) return CNNFAST_OUT_OF_MEMORY;
+    plan->g = g;
+    plan->rows_per_image = 1;
+    plan->problem.softmax = (softmax_problem){.outer = d->outer, .n = d->n, .inner = 1, .log = d->log != 0,
+                                              .stream = past_cache(d->outer * d->n, d->dtype)};
+    return plan_finish(to, plan, plan_choose(plan, NULL));
+}
+
 cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *d, const void *x, void *y) {
     if (!real_dtype(d->dtype) || d->scale[0] < 1 || d->scale[1] < 1 || d->scale[0] > INT32_MAX || d->scale[1] > INT32_MAX)
         return CNNFAST_INVALID_PARAM;

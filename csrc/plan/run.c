@@ -152,7 +152,7 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
     const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
     if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
     if (args->residual && (plan->integer || plan->table == &pool2d_table || plan->table == &linear_table ||
-                           plan->checks_indices))
+                           plan->table == &softmax_table || plan->checks_indices))
         return CNNFAST_UNSUPPORTED;
     if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))
         return CNNFAST_INVALID_PARAM;

@@ -4,11 +4,13 @@
 
 #if defined(CNNFAST_TYPE_f32)
 #define X86(op) _mm512_##op##_ps
+#define X86_HALF(op) _mm256_##op##_ps
 #define X86_FIRST(n) ((__mmask16)((1u << (n)) - 1))
 #define X86_MASK_OF(m) _mm512_movepi32_mask((__m512i)(m))
 #define X86_ORDERED(w, a, b) _mm512_mask_cmp_ps_mask(w, a, b, _CMP_ORD_Q)
 #elif defined(CNNFAST_TYPE_f64)
 #define X86(op) _mm512_##op##_pd
+#define X86_HALF(op) _mm256_##op##_pd
 #define X86_FIRST(n) ((__mmask8)((1u << (n)) - 1))
 #define X86_MASK_OF(m) _mm512_movepi64_mask((__m512i)(m))
 #define X86_ORDERED(w, a, b) (__mmask16)(0xff00 | _mm512_mask_cmp_pd_mask((__mmask8)(w), a, b, _CMP_ORD_Q))
@@ -31,6 +33,16 @@ INLINE int v_saw_nan(nan_watch w) { return w != 0xffff; }
 INLINE vec v_sqrt(vec v) { return (vec)X86(sqrt)(v); }
 INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
 INLINE void v_stream_end(void) { _mm_sfence(); }
+
+/* Half a vector, where no more lanes are wanted: most AVX-512 cores run twice as many of these. */
+#define HALF_LANES (LANES / 2)
+typedef real half __attribute__((vector_size(VEC_BYTES / 2)));
+typedef real half_in_memory __attribute__((vector_size(VEC_BYTES / 2), aligned(sizeof(real)), may_alias));
+INLINE half half_load(const real *p) { return *(const half_in_memory *)p; }
+INLINE half half_splat(real s) { return s - (half){0}; }
+INLINE half half_load_n(const real *p, int n) { return (half)X86_HALF(maskz_loadu)((__mmask8)X86_FIRST(n), p); }
+INLINE void half_store_n(real *p, half v, int n) { X86_HALF(mask_storeu)(p, (__mmask8)X86_FIRST(n), v); }
+INLINE half half_fma(half a, half b, half c) { return (half)X86_HALF(fmadd)(a, b, c); }
 #else
 #include "portable.h"
 #endif

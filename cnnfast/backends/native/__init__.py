@@ -3,6 +3,7 @@
 import os
 
 from cnnfast.backends.native._native import (
+    Chain,
     Plan,
     algorithms,
     get_num_threads,
@@ -14,6 +15,7 @@ from cnnfast.backends.native._native import (
     plan_max_unpool2d,
     plan_pool2d,
     plan_separable_conv2d,
+    plan_softmax,
     probe,
     run_batch_norm,
     run_elementwise,
@@ -26,6 +28,7 @@ from cnnfast.backends.native._native import (
 )
 
 __all__ = [
+    "Chain",
     "Plan",
     "algorithms",
     "get_num_threads",
@@ -37,6 +40,7 @@ __all__ = [
     "plan_max_unpool2d",
     "plan_pool2d",
     "plan_separable_conv2d",
+    "plan_softmax",
     "probe",
     "run_batch_norm",
     "run_elementwise",

@@ -26,6 +26,13 @@ cdef extern from "buffers.h" nogil:
     bint flat_take_rows(flat_buffers *, object x, object y, const cnnfast_plan *, int64_t C, int64_t K) with gil
     int64_t flat_elements(const flat_buffers *, int)
     void flat_release(flat_buffers *) with gil
+    ctypedef struct chain:
+        cnnfast_step *steps
+        int count
+    bint chain_init(chain *, Py_ssize_t count) with gil
+    void chain_free(chain *)
+    bint chain_bind(chain *, int step, bint writes, object array) with gil
+    int chain_run(chain *, tuple ends) with gil
     cnnfast_status plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
 
 DTYPES = {
@@ -184,6 +191,40 @@ cdef class Plan:
                 "flops": info.flops, "bytes": info.bytes, "candidates": candidates}
 
 
+@cython.final
+cdef class Chain:
+    """Plans that run one after another in one call. Who runs one owns it alone.
+
+    steps : (plan, N, x, y) of each; x and y are float32 arrays that every run uses, or which of its own arrays it is
+    """
+    cdef chain chain
+    cdef tuple kept
+
+    def __cinit__(self, tuple steps):
+        cdef Plan plan
+        if not chain_init(&self.chain, len(steps)):
+            raise MemoryError("no memory for a network's steps")
+        self.kept = steps
+        for plan, n, x, y in steps:
+            self.chain.steps[self.chain.count].plan = plan.plan
+            self.chain.steps[self.chain.count].args.N = n
+            for writes, array in enumerate((x, y)):
+                if not chain_bind(&self.chain, self.chain.count, writes, array):
+                    raise ValueError(f"step {self.chain.count} does not take an array of {array.shape}")
+            self.chain.count += 1
+
+    def __dealloc__(self):
+        chain_free(&self.chain)
+
+    def run(self, tuple ends not None):
+        """Run over the arrays that come with this run, float32 ones; False wrote nothing, for one does not fit."""
+        cdef int status = chain_run(&self.chain, ends)
+        if status < 0:
+            return False
+        check(<cnnfast_status>status)
+        return True
+
+
 cdef const char *name_of(Plan plan, algorithm) except? NULL:
     plan.algorithm = None if algorithm is None else algorithm.encode()
     return NULL if algorithm is None else <const char *>(<bytes>plan.algorithm)
@@ -336,6 +377,15 @@ def plan_linear(x_shape, weight, bias, *, dtype, activation=None, alpha=0.01):
     with nogil:
         status = cnnfast_linear_plan(&plan.plan, &d, w, b)
     return plan.made(status)
+
+
+def plan_softmax(int64_t rows, int64_t n, log, *, dtype):
+    """Of rows of n numbers."""
+    cdef Plan plan = Plan()
+    cdef cnnfast_softmax d
+    d.dtype = DTYPES[dtype]
+    d.outer, d.n, d.inner, d.log = rows, n, 1, log
+    return plan.made(cnnfast_softmax_plan(&plan.plan, &d))
 
 
 # The ops that are run at once. Each runs if x and y (and `other`) are an exact fit: C-contiguous, aligned, float32 or

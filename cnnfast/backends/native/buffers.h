@@ -181,4 +181,87 @@ static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfas
     return status;
 }
 
+/* A network's steps, and which of their arrays come with each run. */
+typedef struct {
+    cnnfast_step *steps;
+    struct chain_hole {
+        int end, step, writes; /* which of the run's arrays is whose y or x */
+        Py_buffer view;
+    } *holes;
+    int count, holes_count;
+    void *workspace;
+    size_t workspace_size;
+    int threads; /* that the workspace was measured for */
+} chain;
+
+static int chain_init(chain *c, Py_ssize_t count) {
+    memset(c, 0, sizeof *c);
+    c->steps = calloc((size_t)count + 1, sizeof *c->steps);
+    c->holes = calloc(2 * (size_t)count + 1, sizeof *c->holes);
+    return c->steps && c->holes;
+}
+
+static void chain_free(chain *c) {
+    free(c->steps);
+    free(c->holes);
+    free(c->workspace);
+}
+
+/* Takes o's buffer if it is what step i reads or writes: C-contiguous, aligned and of that many bytes. Its element type
+ * the caller has seen to. */
+static int chain_take(chain *c, int i, int writes, PyObject *o, Py_buffer *view) {
+    cnnfast_args *args = &c->steps[i].args;
+    if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | (writes ? PyBUF_WRITABLE : 0))) {
+        PyErr_Clear();
+        return 0;
+    }
+    int64_t shape[4];
+    (writes ? cnnfast_plan_output_shape : cnnfast_plan_input_shape)(c->steps[i].plan, args->N, shape);
+    if (view->len == shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float) && (uintptr_t)view->buf % sizeof(float) == 0) {
+        if (writes) args->y = view->buf;
+        else args->x = view->buf;
+        return 1;
+    }
+    PyBuffer_Release(view);
+    return 0;
+}
+
+/* An end, or an array that every run uses, which the caller keeps. */
+static int chain_bind(chain *c, int i, int writes, PyObject *array) {
+    if (PyLong_Check(array)) {
+        c->holes[c->holes_count++] = (struct chain_hole){.end = (int)PyLong_AsLong(array), .step = i, .writes = writes};
+        return 1;
+    }
+    Py_buffer view;
+    if (!chain_take(c, i, writes, array, &view)) return 0;
+    PyBuffer_Release(&view);
+    return 1;
+}
+
+/* The steps over these ends, a tuple; -1 where one does not fit, and nothing was written. */
+static int chain_run(chain *c, PyObject *ends) {
+    int taken = 0, status = -1;
+    while (taken < c->holes_count) {
+        struct chain_hole *h = &c->holes[taken];
+        if (!chain_take(c, h->step, h->writes, PyTuple_GET_ITEM(ends, h->end), &h->view)) break;
+        taken++;
+    }
+    if (taken == c->holes_count) {
+        if (c->threads != cnnfast_get_num_threads()) {
+            free(c->workspace);
+            c->threads = cnnfast_get_num_threads();
+            c->workspace_size = cnnfast_steps_workspace_size(c->steps, c->count);
+            c->workspace = c->workspace_size ? aligned_alloc(64, c->workspace_size) : NULL;
+        }
+        if (c->workspace_size && !c->workspace) status = CNNFAST_OUT_OF_MEMORY, c->threads = 0;
+        else {
+            Py_BEGIN_ALLOW_THREADS
+            status = cnnfast_steps_run(c->steps, c->count, c->workspace, c->workspace_size);
+            Py_END_ALLOW_THREADS
+        }
+    }
+    while (taken) PyBuffer_Release(&c->holes[--taken].view);
+    return status;
+}
+
 #endif

@@ -79,6 +79,43 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
     }
 }
 
+#ifdef HALF_LANES
+/* tiles_of for so few channels that half a vector holds them; the activation is left to `activate`. */
+INLINE void narrow_tiles_of(int m, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
+                            const real *residual, real *y) {
+    const ptrdiff_t step = g->x_step, y_step = g->y_step;
+    for (; tiles > 0; tiles--, x += m * step) {
+        half acc[TILE_M];
+        const real *w = packed;
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++) acc[i] = half_load(bias);
+        for (int64_t t = 0; t < g->taps; t++) {
+            const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
+            addresses(m, g, x + g->tap[t], at);
+            for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
+                const half weight = half_load(w);
+#pragma GCC unroll 14
+                for (int i = 0; i < m; i++)
+                    acc[i] = half_fma(half_splat(at[i / ROW_GROUP][i % ROW_GROUP * step]), weight, acc[i]);
+#pragma GCC unroll 6
+                for (int i = 0; i < m; i += ROW_GROUP) at[i / ROW_GROUP]++;
+            }
+        }
+        if (residual) {
+#pragma GCC unroll 14
+            for (int i = 0; i < m; i++) acc[i] += half_load_n(residual + i * y_step, channels);
+            residual += m * y_step;
+        }
+#pragma GCC unroll 14
+        for (int i = 0; i < m; i++, y += y_step) {
+            __asm__("" : "+r"(y));
+            half_store_n(y, acc[i], channels);
+        }
+    }
+}
+#define NARROW_PIXELS(m, v) case m: narrow_tiles_of(m, g, tiles, channels, x, w, bias, residual, y); break;
+#endif
+
 /* The activations that are too long to stand in every tile: over what the tiles just stored, still in L1. */
 static void activate(const gemm *g, int64_t pixels, int channels, real *y) {
     int64_t runs = pixels, length = channels;
@@ -92,17 +129,23 @@ static void activate(const gemm *g, int64_t pixels, int channels, real *y) {
 
 #define PIXELS(m, v) case m: tiles_of(m, v, g, tiles, channels, x, w, bias, residual, y); break;
 #if TILE_M == 14
-#define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v) PIXELS(5, v) PIXELS(6, v) PIXELS(7, v) \
-        PIXELS(8, v) PIXELS(9, v) PIXELS(10, v) PIXELS(11, v) PIXELS(12, v) PIXELS(13, v) PIXELS(14, v)
+#define EVERY(X, v) X(1, v) X(2, v) X(3, v) X(4, v) X(5, v) X(6, v) X(7, v) X(8, v) X(9, v) X(10, v) X(11, v) X(12, v) X(13, v) X(14, v)
 #elif TILE_M == 6
-#define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v) PIXELS(5, v) PIXELS(6, v)
+#define EVERY(X, v) X(1, v) X(2, v) X(3, v) X(4, v) X(5, v) X(6, v)
 #elif TILE_M == 4
-#define EVERY_PIXELS(v) PIXELS(1, v) PIXELS(2, v) PIXELS(3, v) PIXELS(4, v)
+#define EVERY(X, v) X(1, v) X(2, v) X(3, v) X(4, v)
 #endif
-#define VECTORS(v) case v: switch (m) { EVERY_PIXELS(v) } break;
+#define VECTORS(v) case v: switch (m) { EVERY(PIXELS, v) } break;
 
 void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
                         const real *residual, real *y) {
+#ifdef HALF_LANES
+    if (channels <= HALF_LANES) {
+        switch (m) { EVERY(NARROW_PIXELS, 1) }
+        if (g->activation != CNNFAST_NONE) activate(g, m * tiles, channels, y);
+        return;
+    }
+#endif
     switch ((channels + LANES - 1) / LANES) {
         VECTORS(1)
         VECTORS(2)

@@ -1,0 +1,42 @@
+"""Plans that follow each other as one call of the engine: what a network makes of its steps."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnfast.backends import native
+from cnnfast.ops.arrays import Array
+
+Shape = tuple[int, ...]
+Ends = tuple[Array, ...]
+
+
+def link(run: object, x_shape: Shape, y_shape: Shape) -> tuple[native.Plan, int] | None:
+    """What stands for `run` in a chain, and for how many images: only a plan of float32 has one.
+
+    >>> link(print, (1, 2), (1, 2)) is None
+    True
+    """
+    step = getattr(run, "step", None)
+    answer: tuple[native.Plan, int] | None = step(x_shape, y_shape) if step else None
+    return answer
+
+
+def runner(steps: Sequence[tuple[Any, ...]]) -> Callable[[Ends], None]:
+    """A call of all these steps, (plan, N, x, y) each.
+
+    x and y are arrays that every call uses, or numbers of the arrays that a call brings. Those are float32 and of the
+    right size; strided ones that are read are copied.
+    """
+    chain = native.Chain(tuple(steps))
+    written = {step[3] for step in steps if isinstance(step[3], int)}
+
+    def run(ends: Ends) -> None:
+        if chain.run(ends):
+            return
+        fit = tuple(end if i in written else np.require(end, None, ("C", "A")) for i, end in enumerate(ends))
+        if not chain.run(fit):
+            raise RuntimeError("a network's arrays do not fit its steps")
+
+    return run

@@ -1,0 +1,54 @@
+"""A network's plan whose runs are one call of the engine gives what its layers give one by one."""
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D, Softmax
+from cnnfast.sequential import Sequential
+
+X = np.random.default_rng(3).standard_normal((3, 12, 10, 2), dtype=np.float32)
+
+
+def network(*after: object) -> Sequential:
+    first = [Input((12, 10, 2)), Conv2D(5, 3, activation="tanh"), MaxPooling2D(2), Flatten()]
+    return Sequential([*first, Dense(7, activation="softmax"), *after])
+
+
+def one_by_one(model: Sequential, x: np.ndarray) -> np.ndarray:
+    for layer in model.layers:
+        x = layer(x)
+    return x
+
+
+def odd_start(x: np.ndarray) -> np.ndarray:
+    """x where no float may start."""
+    raw = np.empty(x.nbytes + 1, np.uint8)[1:]
+    raw[:] = np.frombuffer(x.tobytes(), np.uint8)
+    return raw.view(np.float32).reshape(x.shape)
+
+
+# Softmax as a layer is a run of Python's; in the middle it parts the chain in two.
+@pytest.mark.parametrize("after", [(), (Softmax(),), (Softmax(), Dense(3))], ids=["one", "python last", "two"])
+def test_chain_gives_the_layers_bits(after: tuple[object, ...]) -> None:
+    model = network(*after)
+    plan, expected = model.plan(X.shape), one_by_one(model, X)
+    strided = np.repeat(X, 2, axis=2)[:, :, ::2]
+    for x in (X, strided, odd_start(X), np.asfortranarray(X)):
+        np.testing.assert_array_equal(plan(x), expected)
+    out = np.empty_like(expected)
+    assert plan(X, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    assert plan(X[:0]).shape == (0, *expected.shape[1:])
+    np.testing.assert_array_equal(plan(X[:1]), expected[:1])
+
+
+def test_chain_follows_the_number_of_threads() -> None:
+    model, before = network(), cnnfast.get_num_threads()
+    plan, expected = model.plan(X.shape), one_by_one(model, X)
+    try:
+        for n in (1, 3, 2):
+            cnnfast.set_num_threads(n)
+            np.testing.assert_array_equal(plan(X), expected)
+    finally:
+        cnnfast.set_num_threads(before)
