@@ -41,7 +41,8 @@ def conv2d(
     layout : "NHWC" or "NCHW", of x, weight, residual and y
     padding_mode : what padding holds: "zeros", "reflect", "replicate" or "circular"
     activation : None, "relu", "relu6", "leaky_relu" (slope 0.01), ("leaky_relu", slope), "sigmoid", "tanh", "gelu"
-        (exact, by erf), "silu" or "hardswish"; None, "relu" or "relu6" for integers
+        (exact), "gelu_tanh", "silu", "hardswish", "elu", ("elu", alpha), "selu", "hardsigmoid", "mish" or "softplus";
+        for integers None, "relu" or "relu6"
     residual : of y's shape, added before the activation; not for integers
     algorithm : "auto", or a row of the op's table: see `plan_conv2d(...).explain()`
     precision : "default" (as CNNFAST_PRECISION says), "strict" or "fast"
