@@ -34,7 +34,7 @@ FLOORS = {
     "backends": 0, "ops": 1, "layers": 2, "program": 3, "network_plan": 3, "summary": 3, "model": 3, "sequential": 3,
     "models": 4, "filters": 5, "datasets": 5, "plot": 5, "": 5, "verification": 5, "bench": 6, "cli": 7, "__main__": 8,
 }  # fmt: skip
-C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3}
+C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4}
 
 
 def sources(folder: Path, *suffixes: str) -> list[Path]:
