@@ -1,4 +1,5 @@
-/* The public C API: a plan's life, every status, what an error leaves behind, workspaces, threads, the interrupt hook.
+/* The public C API: a plan's life, every status, what an error leaves behind, workspaces, threads, the interrupt hook,
+ * steps.
  * Prints "ok" and exits 0, or says what failed and exits 1.
  */
 #include <pthread.h>
@@ -258,6 +259,33 @@ static void interrupts(cnnfast_layout layout) {
     cnnfast_plan_free(&plan);
 }
 
+/* A network of two steps gives what its plans give one by one, in the larger of their workspaces; the first that fails ends it. */
+static void steps(void) {
+    static float between[30 * 4], pooled[6 * 4], alone[6 * 4];
+    const cnnfast_pool2d pool = {.dtype = CNNFAST_FLOAT32, .kind = CNNFAST_MAX, .N = 1, .H = 5, .W = 6, .C = 4, .R = 2, .S = 2,
+                                 .stride = {2, 2}, .dilation = {1, 1}};
+    cnnfast_step two[2] = {{.args = {.N = 1, .x = image, .y = between}}, {.args = {.N = 1, .x = between, .y = pooled}}};
+    cnnfast_plan *conv = NULL, *max = NULL;
+    CHECK(cnnfast_conv2d_plan(&conv, &SMALL, weights, NULL) == CNNFAST_OK && cnnfast_pool2d_plan(&max, &pool) == CNNFAST_OK, "no plans");
+    two[0].plan = conv, two[1].plan = max;
+    const size_t one = cnnfast_plan_workspace_size(conv, 1), other = cnnfast_plan_workspace_size(max, 1);
+    const size_t size = cnnfast_steps_workspace_size(two, 2);
+    CHECK(size == (one > other ? one : other), "%zu bytes for two steps", size);
+    void *workspace = aligned_alloc(64, (size + 63) / 64 * 64);
+    CHECK(cnnfast_plan_run(conv, &(cnnfast_args){.N = 1, .x = image, .y = between}, workspace, size) == CNNFAST_OK, "convolution");
+    CHECK(cnnfast_plan_run(max, &(cnnfast_args){.N = 1, .x = between, .y = alone}, workspace, size) == CNNFAST_OK, "pool");
+    memset(between, 0, sizeof between);
+    CHECK(cnnfast_steps_run(two, 2, workspace, size) == CNNFAST_OK && !memcmp(pooled, alone, sizeof alone), "steps differ from their plans");
+    CHECK(cnnfast_steps_run(two, 0, NULL, 0) == CNNFAST_OK && cnnfast_steps_workspace_size(two, 0) == 0, "no steps");
+    memset(pooled, 0, sizeof pooled);
+    two[0].args.x = NULL;
+    CHECK(cnnfast_steps_run(two, 2, workspace, size) == CNNFAST_INVALID_PARAM, "a step without an input");
+    CHECK(pooled[0] == 0 && pooled[23] == 0, "the step after one that failed ran");
+    free(workspace);
+    cnnfast_plan_free(&conv);
+    cnnfast_plan_free(&max);
+}
+
 int main(void) {
     for (int i = 0; i < LARGE_WEIGHTS; i++) weights[i] = (float)(i * 7 % 23 - 11) / 16;
     for (int i = 0; i < LARGE_X; i++) image[i] = (float)(i * 5 % 31 - 15) / 8;
@@ -271,6 +299,7 @@ int main(void) {
     shared_plan();
     interrupts(CNNFAST_NHWC);
     interrupts(CNNFAST_NCHW);
+    steps();
     puts(failures ? "FAILED" : "ok");
     return failures != 0;
 }
