@@ -34,6 +34,11 @@ cdef extern from "cnnfast.h" nogil:
         CNNFAST_REPLICATE
         CNNFAST_CIRCULAR
 
+    ctypedef enum cnnfast_precision:
+        CNNFAST_DEFAULT
+        CNNFAST_STRICT
+        CNNFAST_FAST
+
     ctypedef enum cnnfast_activation:
         CNNFAST_NONE
         CNNFAST_RELU
@@ -70,6 +75,8 @@ cdef extern from "cnnfast.h" nogil:
         double alpha
         uint64_t max_abs_input
         size_t max_workspace
+        cnnfast_precision precision
+        int once
 
     ctypedef struct cnnfast_conv_transpose2d:
         cnnfast_conv2d conv

@@ -73,7 +73,7 @@ def conv2d(
     """
     asked = conv_options(
         "conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout, padding_mode=padding_mode,
-        activation=activation, algorithm=algorithm, precision=precision,
+        activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
     images = arrays.as_input("x", x, SIGNATURES["conv2d"].dtypes, asked.layout)
     plan = _conv2d(images.shape, images.dtype, weight, bias, groups, asked, arrays.max_abs(images))
@@ -237,5 +237,6 @@ def _plan(
         padding=(*place.padding[0], *place.padding[1]), dilation=asked.dilation, groups=groups,
         padding_mode=asked.padding_mode, activation=activation, alpha=alpha, algorithm=asked.algorithm,
         max_abs_input=max_abs, max_workspace=asked.max_workspace,
+        precision=asked.precision, once=asked.once,
     )  # fmt: skip
     return Plan(op, native, x_shape, place.output_shape, dtype, asked.layout)

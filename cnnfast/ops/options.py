@@ -44,7 +44,7 @@ def activation(name: str, value: object) -> tuple[str | None, float]:
 
 
 def precision(value: object) -> str:
-    """The precision asked for; "default" reads CNNFAST_PRECISION. All mean the chain of trust's contract 1 today."""
+    """The precision asked for; "default" reads CNNFAST_PRECISION."""
     chosen = checks.choice("precision", value, PRECISIONS)
     if chosen == "default":
         return checks.choice("CNNFAST_PRECISION", os.environ.get("CNNFAST_PRECISION") or "default", PRECISIONS)

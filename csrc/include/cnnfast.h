@@ -79,6 +79,10 @@ typedef enum {
     CNNFAST_SOFTPLUS   /* x where x > 20 */
 } cnnfast_activation;
 
+/* STRICT: each output is one chain of FMAs in order, the same bits everywhere. DEFAULT: also algorithms whose error is a
+ * small multiple of that chain's. FAST: also those that err several times as much. */
+typedef enum { CNNFAST_DEFAULT, CNNFAST_STRICT, CNNFAST_FAST } cnnfast_precision;
+
 typedef enum { CNNFAST_MAX, CNNFAST_MIN, CNNFAST_AVERAGE, CNNFAST_LP } cnnfast_pool_kind;
 
 /* y = activation(conv(x, weight) + bias + residual). Depthwise is groups == C, output channel c*multiplier + m.
@@ -95,6 +99,8 @@ typedef struct {
     double alpha;           /* slope of leaky_relu, alpha of elu */
     uint64_t max_abs_input; /* integers: the largest |x| that will come; 0 means the dtype's largest */
     size_t max_workspace;   /* bytes; 0 means no limit */
+    cnnfast_precision precision;
+    int once; /* the plan will run once: the choice counts the packing of the weights */
 } cnnfast_conv2d;
 
 /* The gradient of a convolution with the same geometry, as a layer: conv.C is x's channels, conv.K is y's.

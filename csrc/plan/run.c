@@ -44,10 +44,14 @@ static size_t staging_size(const staging *s) {
                     size_align(size_mul(n, s->index_bytes)));
 }
 
+static int64_t image_rows(const cnnfast_plan *plan) {
+    return plan->grain.rows_per_image ? plan->grain.rows_per_image : plan->rows_per_image;
+}
+
 /* Threads by what there is to do, not by what there is room for. */
 static int threads_for(const cnnfast_plan *plan, int64_t N) {
     const double worth = plan->kernel->cost(&plan->problem, N) / WORTH_A_THREAD;
-    const double tiles = (double)N * (double)plan->rows_per_image * (double)plan->grain.columns;
+    const double tiles = (double)N * (double)image_rows(plan) * (double)plan->grain.columns;
     double threads = parallel_threads();
     if (threads > worth) threads = worth;
     if (threads > tiles) threads = tiles;
@@ -113,7 +117,7 @@ static void choose_grid(job *j, int threads) {
 }
 
 static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
-    job j = {.plan = plan, .t = t, .rows = N * plan->rows_per_image, .row_shares = 1, .col_shares = 1, .workspace = workspace};
+    job j = {.plan = plan, .t = t, .rows = N * image_rows(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
     if (threads > 1) choose_grid(&j, threads);
     return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }

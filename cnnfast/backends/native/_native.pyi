@@ -39,7 +39,7 @@ def plan_conv2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
     padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), groups: int = 1, padding_mode: str = "zeros",
     activation: str | None = None, alpha: float = 0.01, algorithm: str | None = None, max_abs_input: int = 0,
-    max_workspace: int = 0,
+    max_workspace: int = 0, precision: str = "default", once: bool = False,
 ) -> Plan: ...
 def plan_conv_transpose2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),

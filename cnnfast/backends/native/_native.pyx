@@ -44,6 +44,7 @@ DTYPE_NAMES = {code: name for name, code in DTYPES.items()}
 LAYOUTS = {"NHWC": CNNFAST_NHWC, "NCHW": CNNFAST_NCHW}
 PADDING_MODES = {"zeros": CNNFAST_ZEROS, "reflect": CNNFAST_REFLECT, "replicate": CNNFAST_REPLICATE,
                  "circular": CNNFAST_CIRCULAR}
+PRECISIONS = {"default": CNNFAST_DEFAULT, "strict": CNNFAST_STRICT, "fast": CNNFAST_FAST}
 ACTIVATIONS = {None: CNNFAST_NONE, "relu": CNNFAST_RELU, "relu6": CNNFAST_RELU6, "leaky_relu": CNNFAST_LEAKY_RELU,
                "sigmoid": CNNFAST_SIGMOID, "tanh": CNNFAST_TANH, "gelu": CNNFAST_GELU, "silu": CNNFAST_SILU,
                "hardswish": CNNFAST_HARDSWISH, "elu": CNNFAST_ELU, "selu": CNNFAST_SELU,
@@ -253,15 +254,19 @@ cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layout, stride, 
     d.alpha = alpha
     d.max_abs_input = max_abs_input
     d.max_workspace = max_workspace
+    d.precision = CNNFAST_DEFAULT
+    d.once = False
     return d
 
 
 def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1),
                 groups=1, padding_mode="zeros", activation=None, alpha=0.01, algorithm=None, max_abs_input=0,
-                max_workspace=0):
+                max_workspace=0, precision="default", once=False):
     cdef Plan plan = Plan()
     cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups,
                                      padding_mode, activation, alpha, algorithm, max_abs_input, max_workspace, False)
+    d.precision = PRECISIONS[precision]
+    d.once = once
     cdef const void *w = address(weight, dtype)
     cdef const void *b = address(bias, dtype)
     cdef cnnfast_status status
