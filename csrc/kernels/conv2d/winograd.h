@@ -18,6 +18,7 @@
 #include "panels.h"
 #include "winograd_transform.h"
 
+#define OUTPUT_ROWS 2 /* of a tile, that are transformed back at a time: what the registers hold */
 #define MOST_VALUES (MOST_PRODUCTS * MOST_PRODUCTS)
 
 typedef struct {
@@ -59,16 +60,17 @@ typedef struct {
 } blocking;
 
 static const int64_t LINE = CACHE_LINE / (int64_t)sizeof(real);
-/* V shares a 1 MB L2 with the panel of weights that streams through it. */
+/* V shares a 1 MB L2 with the panel of weights that streams through it; but weights that stream from farther away are worth
+ * two tiles of the micro-kernel, even where V itself then comes from L3. */
 static const int64_t V_BYTES = 512 * 1024;
-static const int64_t MOST_BLOCK = 4 * 14;
+static const int64_t LEAST_BLOCK = 2 * NOMINAL_TILE_PIXELS, MOST_BLOCK = 4 * NOMINAL_TILE_PIXELS;
 
 INLINE blocking blocking_of(const conv2d_problem *p, int values) {
     const int64_t Cg = ceil_div(p->g.C / p->groups, LINE) * LINE, size = (int64_t)sizeof(real);
     blocking b = {.zeros = max64(Cg, TILE_N), .pixel = Cg, .tile = values * TILE_N + LINE};
     if (b.pixel * size % 2048 == 0) b.pixel += LINE; /* or a tile's pixels share a few sets of L1 */
     const int64_t fit = V_BYTES / (values * b.pixel * size) / TILE_M * TILE_M;
-    b.block = min64(MOST_BLOCK, max64(fit, NOMINAL_TILE_PIXELS));
+    b.block = min64(MOST_BLOCK, max64(fit, LEAST_BLOCK));
     b.product = b.block * b.pixel;
     if (b.product / LINE % 2 == 0) b.product += LINE;
     return b;
@@ -97,27 +99,31 @@ INLINE void find_pixels(tiling of, const conv2d_problem *p, origin at, const rea
             *to++ = row[i] < 0 || col[j] < 0 ? zeros : x + (row[i] * g->W + col[j]) * g->C;
 }
 
-/* One vector of channels: B^T x B. */
+/* One vector of channels: B^T x B. Reading the pixels again for each part costs less than keeping what all parts need. */
 INLINE void input_vector(tiling of, const real *const *pixel, int64_t c, int lanes, real *V, int64_t product) {
-    vec half[MOST_PRODUCTS][MOST_PRODUCTS];
+#pragma GCC unroll 4
+    for (int part = 0; part < parts(of.h); part++) {
+        vec half[MOST_PRODUCTS][MOST_PRODUCTS];
 #pragma GCC unroll 8
-    for (int j = 0; j < products(of.w); j++) {
-        vec column[MOST_PRODUCTS], to[MOST_PRODUCTS];
+        for (int j = 0; j < products(of.w); j++) {
+            vec column[MOST_PRODUCTS], to[MOST_PRODUCTS];
 #pragma GCC unroll 8
-        for (int i = 0; i < products(of.h); i++) {
-            const real *from = pixel[i * products(of.w) + j] + c;
-            column[i] = lanes == LANES ? v_load(from) : v_load_n(from, lanes);
+            for (int i = 0; i < products(of.h); i++) {
+                const real *from = pixel[i * products(of.w) + j] + c;
+                column[i] = lanes == LANES ? v_load(from) : v_load_n(from, lanes);
+            }
+            input_part(of.h, part, column, to);
+#pragma GCC unroll 8
+            for (int i = part_begin(part); i < part_end(of.h, part); i++) half[i][j] = to[i];
         }
-        input_transform(of.h, column, to);
 #pragma GCC unroll 8
-        for (int i = 0; i < products(of.h); i++) half[i][j] = to[i];
-    }
+        for (int i = part_begin(part); i < part_end(of.h, part); i++) {
+            vec to[MOST_PRODUCTS];
+            input_transform(of.w, half[i], to);
 #pragma GCC unroll 8
-    for (int i = 0; i < products(of.h); i++) {
-        vec to[MOST_PRODUCTS];
-        input_transform(of.w, half[i], to);
-#pragma GCC unroll 8
-        for (int j = 0; j < products(of.w); j++) v_store(V + (i * products(of.w) + j) * product, to[j]);
+            for (int j = 0; j < products(of.w); j++) v_store(V + (i * products(of.w) + j) * product, to[j]);
+        }
+        __asm__("" ::: "memory"); /* or the compiler merges the parts' loads, and keeps them all */
     }
 }
 
@@ -137,31 +143,36 @@ typedef struct {
 
 /* One vector of output channels: A^T M A + bias + residual, and the activations that are one instruction. */
 INLINE void output_vector(tiling of, const real *M, vec bias, cnnfast_activation activation, const outputs *to, int64_t k, int lanes) {
-    vec half[MOST_PRODUCTS][MOST_PRODUCTS];
+#pragma GCC unroll 4
+    for (int begin = 0; begin < of.h.m; begin += OUTPUT_ROWS) {
+        const int end = begin + OUTPUT_ROWS < of.h.m ? begin + OUTPUT_ROWS : of.h.m;
+        if (begin >= to->rows) return;
+        vec half[MOST_PRODUCTS][MOST_PRODUCTS];
 #pragma GCC unroll 8
-    for (int j = 0; j < products(of.w); j++) {
-        vec column[MOST_PRODUCTS], sum[MOST_PRODUCTS];
+        for (int j = 0; j < products(of.w); j++) {
+            vec column[MOST_PRODUCTS], sum[MOST_PRODUCTS];
 #pragma GCC unroll 8
-        for (int i = 0; i < products(of.h); i++) column[i] = v_load(M + (i * products(of.w) + j) * TILE_N);
-        output_transform(of.h, column, sum);
+            for (int i = 0; i < products(of.h); i++) column[i] = v_load(M + (i * products(of.w) + j) * TILE_N);
+            output_part(of.h, begin, end, column, sum);
 #pragma GCC unroll 8
-        for (int i = 0; i < of.h.m; i++) half[i][j] = sum[i];
-    }
+            for (int i = begin; i < end; i++) half[i][j] = sum[i];
+        }
 #pragma GCC unroll 8
-    for (int i = 0; i < of.h.m; i++) {
-        if (i >= to->rows) return;
-        vec sum[MOST_PRODUCTS];
-        output_transform(of.w, half[i], sum);
+        for (int i = begin; i < end; i++) {
+            if (i >= to->rows) return;
+            vec sum[MOST_PRODUCTS];
+            output_part(of.w, 0, of.w.m, half[i], sum);
 #pragma GCC unroll 8
-        for (int j = 0; j < of.w.m; j++) {
-            if (j >= to->cols) break;
-            const int64_t at = i * to->down + j * to->across + k;
-            vec v = sum[j] + bias;
-            if (to->residual) v += lanes == LANES ? v_load(to->residual + at) : v_load_n(to->residual + at, lanes);
-            if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
-            if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
-            if (lanes == LANES) v_store(to->y + at, v);
-            else v_store_n(to->y + at, v, lanes);
+            for (int j = 0; j < of.w.m; j++) {
+                if (j >= to->cols) break;
+                const int64_t at = i * to->down + j * to->across + k;
+                vec v = sum[j] + bias;
+                if (to->residual) v += lanes == LANES ? v_load(to->residual + at) : v_load_n(to->residual + at, lanes);
+                if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
+                if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
+                if (lanes == LANES) v_store(to->y + at, v);
+                else v_store_n(to->y + at, v, lanes);
+            }
         }
     }
 }
@@ -273,6 +284,9 @@ INLINE void winograd_pack(tiling of, const conv2d_problem *p, const real *weight
     }
 }
 
+/* Of one transformed weight: the one step that is not cheap beside a single run. */
+static const double PACKING = 0.002;
+
 /* Nominal microseconds: the products, the transforms, and the bytes that come from memory. */
 static double winograd_cost(const conv2d_problem *p, int64_t N, int m_h, int m_w, int values) {
     const window *g = &p->g;
@@ -285,7 +299,7 @@ static double winograd_cost(const conv2d_problem *p, int64_t N, int m_h, int m_w
     const double transforms = tiles * values * 6 * vectors * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
     const double weights = 4.0 * values * Cg * (double)g->K;
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
-    return cost_max(gemms + transforms, bytes / NOMINAL_DRAM);
+    return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + (p->once ? weights / 4 * PACKING : 0);
 }
 
 /* A row of the table: WINOGRAD_AXIS, F(m, r), over both axes of an r x r kernel, or along the longer one of r x 1 and 1 x r. */

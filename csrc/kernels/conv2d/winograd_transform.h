@@ -58,29 +58,38 @@ INLINE vec polynomial(int pairs, int without, const vec *d, int first) {
     return sum;
 }
 
-/* B^T. */
-INLINE void input_transform(axis a, const vec *d, vec *to) {
-    to[0] = polynomial(a.pairs, -1, d, 0);
+/* B^T in parts, so that a tile's first axis needs few registers at a time: part j gives the two products of pair j, the first
+ * part also the first product, the last part the last. */
+INLINE int parts(axis a) { return a.pairs ? a.pairs : 1; }
+INLINE int part_begin(int part) { return part ? 1 + 2 * part : 0; }
+INLINE int part_end(axis a, int part) { return part + 1 < parts(a) ? 3 + 2 * part : products(a); }
+
+INLINE void input_part(axis a, int part, const vec *d, vec *to) {
+    if (part == 0) to[0] = polynomial(a.pairs, -1, d, 0);
     if (!a.pairs) return;
-#pragma GCC unroll 4
-    for (int j = 0; j < a.pairs; j++) {
-        const double p = point(a.pairs, j);
-        const vec even = polynomial(a.pairs, j, d, 2), odd = polynomial(a.pairs, j, d, 1);
-        to[1 + 2 * j] = plus_scaled(even, p, odd);
-        to[2 + 2 * j] = plus_scaled(even, -p, odd);
-    }
-    to[2 * a.pairs + 1] = polynomial(a.pairs, -1, d, 1);
+    const double p = point(a.pairs, part);
+    const vec even = polynomial(a.pairs, part, d, 2), odd = polynomial(a.pairs, part, d, 1);
+    to[1 + 2 * part] = plus_scaled(even, p, odd);
+    to[2 + 2 * part] = plus_scaled(even, -p, odd);
+    if (part == a.pairs - 1) to[2 * a.pairs + 1] = polynomial(a.pairs, -1, d, 1);
 }
 
-/* A^T. */
-INLINE void output_transform(axis a, const vec *d, vec *to) {
-    to[0] = d[0];
-    if (!a.pairs) return;
+INLINE void input_transform(axis a, const vec *d, vec *to) {
+#pragma GCC unroll 4
+    for (int part = 0; part < parts(a); part++) input_part(a, part, d, to);
+}
+
+/* A^T, outputs [begin, end). */
+INLINE void output_part(axis a, int begin, int end, const vec *d, vec *to) {
+    if (!a.pairs) {
+        to[0] = d[0];
+        return;
+    }
     vec even[3], odd[3];
 #pragma GCC unroll 4
     for (int j = 0; j < a.pairs; j++) even[j] = d[1 + 2 * j] + d[2 + 2 * j], odd[j] = d[1 + 2 * j] - d[2 + 2 * j];
 #pragma GCC unroll 8
-    for (int i = 0; i < a.m; i++) {
+    for (int i = begin; i < end; i++) {
         const vec *of = i % 2 ? odd : even;
         int j = 0;
         vec sum;
