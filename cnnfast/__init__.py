@@ -33,6 +33,7 @@ from cnnfast.ops.runtime import (
 )
 from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
 from cnnfast.ops.softmax import log_softmax, softmax
+from cnnfast.ops.tuning import load_tuning, save_tuning
 from cnnfast.ops.unpool import max_unpool2d
 from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
@@ -89,6 +90,7 @@ __all__ = [
     "layers",
     "leaky_relu",
     "linear",
+    "load_tuning",
     "local_response_norm",
     "log_softmax",
     "lp_pool2d",
@@ -110,6 +112,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "save_tuning",
     "selu",
     "separable_conv2d",
     "set_num_threads",

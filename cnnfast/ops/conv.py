@@ -44,7 +44,8 @@ def conv2d(
         (exact), "gelu_tanh", "silu", "hardswish", "elu", ("elu", alpha), "selu", "hardsigmoid", "mish" or "softplus";
         for integers None, "relu" or "relu6"
     residual : of y's shape, added before the activation; not for integers
-    algorithm : "auto", or a row of the op's table: see `plan_conv2d(...).explain()`
+    algorithm : "auto", chosen by the problem alone; "tune", the fastest as measured here once (see `load_tuning`); or a
+        row of the op's table: see `plan_conv2d(...).explain()`
     precision : "default" (as CNNFAST_PRECISION says), "strict" or "fast"
     out : where to write y; it may not overlap an input
 

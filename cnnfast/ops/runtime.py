@@ -1,6 +1,7 @@
 """Threads, and what this installation is."""
 
 import platform
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,19 @@ def get_library() -> str:
     True
     """
     return str(_package() / "lib" / "libcnnfast.so.0")
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's own name, or the architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model"):
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def _package() -> Path:
