@@ -201,7 +201,7 @@ class Pool(NamedTuple):
 
 def prepared(make: Any, problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
     """The pool that `make`, an `lru_cache`, has for arguments as the user gave them: they are checked once."""
-    key, state = checks.cache_key(given), (native.isa(), *tuning.state())
+    key, state = checks.cache_key(given), (native.isa(), native.get_max_workspace(), *tuning.state())
     pool: Pool = make.__wrapped__(state, *problem, *given) if key is None else make(state, *problem, *key)
     return pool
 
@@ -227,7 +227,7 @@ def window_pool(
     stride: object, padding: object, dilation: object, layout: object, ceil_mode: object, count_include_pad: object,
     norm_type: float, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip
-    """A plan keeps the ISA and the measurements it was made with, so they are part of the key: `state`."""
+    """A plan keeps the ISA, the limit and the measurements it was made with, so they are part of the key: `state`."""
     order = options.layout(layout)
     kernel = checks.pair("kernel_size", kernel_size, minimum=1)
     step = kernel if stride is None else checks.pair("stride", stride, minimum=1)

@@ -127,12 +127,14 @@ def test_another_batch_thread_count_and_isa_are_measured_anew(measured: list[tup
 
 def test_what_max_workspace_refuses_is_not_measured(measured: list[tuple[str, ...]]) -> None:
     candidates = cnnfast.plan_conv2d(X.shape, W).explain().candidates
-    least = min(row.workspace_size for row in candidates if row.accepts)
-    most = max(row.workspace_size for row in candidates if row.accepts)
-    assert least < most
-    plan(max_workspace=most - 1)
-    fitting = {row.algorithm for row in candidates if row.accepts and row.workspace_size < most}
-    assert all(set(rows) <= fitting for rows in measured)
+    sizes = sorted(row.needed_size for row in candidates if row.accepts)
+    assert sizes[0] < sizes[-1]
+    plan(max_workspace=sizes[-1] - 1)
+    cnnfast.set_max_workspace(sizes[-1] - 1)
+    plan()  # the same problem
+    cnnfast.set_max_workspace(None)
+    fitting = {row.algorithm for row in candidates if row.accepts and row.needed_size < sizes[-1]}
+    assert [set(rows) for rows in measured] == [fitting] * (len(fitting) > 1)
 
 
 def test_pools_are_measured_again_after_a_load(measured: list[tuple[str, ...]], tmp_path: Path) -> None:
