@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 import cnnfast
 from cnnfast.backends import native
-from cnnfast.ops import dispatch
+from cnnfast.ops import dispatch, tuning
 from cnnfast.ops.explanation import Explanation, explanation
+from cnnfast.ops.tuning_file import Entry
 
 from . import arrays
 from .arrays import Arrays
@@ -66,6 +67,16 @@ def explain(problem: Problem, algorithm: str = "auto") -> Explanation:
         algorithm=dispatch.algorithm(problem.op, algorithm), max_workspace=0,
     )  # fmt: skip
     return explanation(problem.op, plan.info())
+
+
+def tune(problem: Problem) -> Entry | None:
+    """What `algorithm="tune"` finds; None where there is no choice, or the same problem had its turn before."""
+    before, numbers = len(tuning.known()), arrays.make(problem)
+    if problem.is_pool:
+        getattr(cnnfast, problem.op)(numbers["x"], algorithm=tuning.TUNE, **window_of(problem))
+    else:
+        plan_of(problem, numbers, tuning.TUNE)
+    return next(iter(tuning.known()[before:]), None)
 
 
 def algorithms(problem: Problem) -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def conv2d(
         (exact), "gelu_tanh", "silu", "hardswish", "elu", ("elu", alpha), "selu", "hardsigmoid", "mish" or "softplus";
         for integers None, "relu" or "relu6"
     residual : of y's shape, added before the activation; not for integers
-    algorithm : "auto", or a row of the op's table: see `plan_conv2d(...).explain()`
+    algorithm : "auto", chosen by the problem alone; "tune", the fastest as measured here once (see `load_tuning`); or a
+        row of the op's table: see `plan_conv2d(...).explain()`
     precision : "default" (as CNNFAST_PRECISION says), "strict" or "fast"
     out : where to write y; it may not overlap an input
 
@@ -93,7 +94,8 @@ def plan_conv2d(
     input_shape : x's shape in the layout's order; its N guides the choice, and the plan runs any N
     the others : see `conv2d`
     dtype : x's dtype, by default the weight's. An integer plan must be safe for all values of it.
-    max_workspace : bytes of scratch memory that a run may take; None sets no limit
+    max_workspace : bytes that the packed weights and a run's workspace may take together; None: as `set_max_workspace`
+        says, which also tells what is counted
 
     Returns
     -------
@@ -101,7 +103,8 @@ def plan_conv2d(
 
     Raises
     ------
-    As `conv2d`; also ValueError where no algorithm, or not the one named, takes the problem within max_workspace.
+    As `conv2d`; also ValueError where no algorithm, or not the one named, takes the problem within max_workspace: it
+    tells how many bytes the least one needs.
 
     Examples
     --------

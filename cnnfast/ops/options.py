@@ -51,8 +51,9 @@ def precision(value: object) -> str:
     return chosen
 
 
-def max_workspace(value: object) -> int:
-    """Bytes a run may use, 0 for no limit (as the backends say it): None is no limit, and 0 of the user allows none."""
+def max_workspace(value: object, name: str = "max_workspace") -> int:
+    """Bytes a plan and its run may take, 0 for no limit (as the backends say it): None is no limit, and 0 of the user
+    allows none."""
     if value is None:
         return 0
-    return max(1, checks.integer("max_workspace", value, minimum=0, limit=2**63))
+    return max(1, checks.integer(name, value, minimum=0, limit=2**63))

@@ -86,6 +86,9 @@ def test_explain(words: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("bench --only lenet --out /proc/nowhere", "/proc/nowhere"),
         ("verify --cases 0", "must be an integer >= 1, got '0'"),
         ("verify --seed -1", "must be an integer >= 0, got '-1'"),
+        ("tune --threads 0", "must be an integer >= 1, got '0'"),
+        ("tune lenet_c1 --output /no/such/folder/file", "output must be in a folder that exists"),
+        ("tune no_such_layer", "SHAPES must be a file, a problem, or the start of a layer"),
         ("explain", "required: op"),
         ("explain conv3d 1x8x8x3 4", "op must be one of"),
         ("explain conv2d", "input must be given"),
@@ -171,6 +174,16 @@ def test_with_rich_nothing_is_cut() -> None:
 def test_verify_exits_by_what_it_finds(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", "--cases", "20", "--seed", "3"]) == 0
     assert capsys.readouterr().out
+
+
+def test_tune_saves_what_load_tuning_takes(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("# two\none: conv2d h8 c4 k4 r3\ntwo: max_pool2d h8 c4 r2\n")
+    words = ["mine.txt", "lenet_c3", "conv2d h5 c3 k2 r3", "--threads", "1", "--output", "tuning.json"]
+    done = run("tune", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("one", "two", "lenet_c3", "problem", "wrote tuning.json: 5 results"):
+        assert word in done.stdout
+    assert cnnfast.load_tuning(tmp_path / "tuning.json") == 5
 
 
 def test_summary() -> None:

@@ -75,6 +75,13 @@ cdef int ask_python() noexcept nogil:
 cnnfast_set_interrupt(ask_python)
 
 
+cdef refused():
+    cdef cnnfast_refusal last = cnnfast_last_refusal()
+    allowed = last.allowed if last.allowed > 1 else 0  # a user's 0 is told as 1: 0 stands for no limit
+    return (f"max_workspace must be >= {last.needed} bytes for this problem, its packed weights and a run on one thread, "
+            f"got {allowed} (of the plan, set_max_workspace or CNNFAST_MAX_WORKSPACE)")
+
+
 cdef int check(cnnfast_status status) except -1:
     global _interruption
     if status == CNNFAST_OK:
@@ -82,6 +89,8 @@ cdef int check(cnnfast_status status) except -1:
     if status == CNNFAST_INTERRUPTED and _interruption is not None:
         error, _interruption = _interruption, None
         raise error
+    if status == CNNFAST_SMALL_WORKSPACE:
+        raise ValueError(refused())
     raise ERRORS.get(status, ValueError)((<bytes>cnnfast_status_string(status)).decode())
 
 
@@ -186,7 +195,7 @@ cdef class Plan:
         candidates = []
         while cnnfast_plan_candidate(self.plan, len(candidates), &row):
             candidates.append({"algorithm": row.algorithm.decode(), "accepts": bool(row.accepts), "cost": row.cost,
-                               "workspace": row.workspace})
+                               "workspace": row.workspace, "needed": row.needed})
         return {"op": info.op.decode(), "algorithm": info.algorithm.decode(), "isa": info.isa.decode(),
                 "tile": (info.tile_pixels, info.tile_channels), "workspace": info.workspace, "packed": info.packed,
                 "flops": info.flops, "bytes": info.bytes, "candidates": candidates}
@@ -530,6 +539,15 @@ def get_num_threads():
 
 def set_num_threads(int n):
     check(cnnfast_set_num_threads(n))
+
+
+def get_max_workspace():
+    """Bytes; 0 is no limit."""
+    return cnnfast_get_max_workspace()
+
+
+def set_max_workspace(size_t bytes_):
+    cnnfast_set_max_workspace(bytes_)
 
 
 def version():
