@@ -1,7 +1,7 @@
 """How far Winograd's algorithms may be from the oracle.
 
-With A, B, G of F(m, r), alpha = m + r - 1, and E = |A^T| (sum_c |G||g||G^T| o |B^T||d||B|) |A| of a tile d and filters g,
-|y - value| <= gamma(4*alpha + 2r + C + 4) * E (Higham's rounding analysis, step by step through the three stages). A NaN or an
+With A, B, G of F(m, r), alpha = m + r - 1, and E = |A^T| (sum_c |G||g||G^T| o |B^T||d||B|) |A| of a tile d and filters
+g, |y - value| <= gamma(4*alpha + 2r + C + 4) * E: rounding analysis, step by step through the three stages. A NaN or an
 infinity may spread within its tile. The matrices here come from interpolation at the points, not from the kernels.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from cnnfast.verification.case import Array, Case
-from cnnfast.verification.expected import PRECISIONS, Expected, activated
+from cnnfast.verification.expected import PRECISIONS, Expected, activated, oracle
 
 _POINTS = {2: (1.0,), 4: (2 / 3, 3 / 2), 6: (1 / 2, 1.0, 2.0)}
 """The points beside 0 and infinity, each with both signs, by how many there are."""
@@ -48,7 +48,7 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
 
 def with_winograd(case: Case, algorithm: str, right: Expected) -> Expected:
     """What `right`, a chain's answer, becomes for `algorithm`: itself, if that is a chain too."""
-    if algorithm not in _ROWS or right.bound is None and case.dtype.kind != "f":
+    if algorithm not in _ROWS or (right.bound is None and case.dtype.kind != "f"):
         return right
     x, weight, lowered = _as_conv2d(case)
     m, r = _ROWS[algorithm]
@@ -63,16 +63,11 @@ def with_winograd(case: Case, algorithm: str, right: Expected) -> Expected:
             size = size + np.where(np.isfinite(added), np.abs(added), 0)
     precision = PRECISIONS[case.dtype.name]
     n = 4 * (m + r - 1) + 2 * r + weight.shape[2] + 6
-    bound, loose = activated(case, _linear(case), right.value, precision.gamma(n) * size + 64 * n * precision.least * (1 + size), 0.0)
+    z = oracle(case.op, case.inputs, case.lowered | {"activation": (None, 0.0)})
+    error = precision.gamma(n) * size + 64 * n * precision.least * (1 + size)
+    bound, loose = activated(case, z, right.value, error, 0.0)
     bound = np.where(spread.reshape(y_shape), np.inf, bound)
     return Expected(right.value, bound, loose + bound)  # without FMA every product rounds once more
-
-
-def _linear(case: Case) -> Array:
-    from cnnfast.verification.expected import oracle  # noqa: PLC0415
-
-    z: Array = oracle(case.op, case.inputs, case.lowered | {"activation": (None, 0.0)})
-    return z
 
 
 def _as_conv2d(case: Case) -> tuple[Array, Array, dict[str, Any]]:
@@ -94,7 +89,8 @@ def _as_conv2d(case: Case) -> tuple[Array, Array, dict[str, Any]]:
     depth = (padded.shape[1] - gap * (T - 1) - 1) // stride + 1
     taps = np.stack([padded[:, t * gap :][:, : (depth - 1) * stride + 1 : stride] for t in range(T)], axis=-2)
     planes = taps.reshape(-1, *x.shape[2:4], T, groups, inner).swapaxes(-3, -2)
-    return planes.reshape(*planes.shape[:3], -1), weight.transpose(1, 2, 0, 3, 4).reshape(R, S, T * inner, K), same | steps
+    filters = weight.transpose(1, 2, 0, 3, 4).reshape(R, S, T * inner, K)
+    return planes.reshape(*planes.shape[:3], -1), filters, same | steps
 
 
 def _propagated(
@@ -111,17 +107,18 @@ def _propagated(
     sound, solid = np.isfinite(x), np.isfinite(weight)
     d, g = (np.where(ok, np.abs(each), 0).astype(np.float64) for ok, each in ((sound, x), (solid, weight)))
     U = np.einsum("ir,rsck,js->ijck", g_h, g, g_w)
-    broken = ~solid.all(axis=(0, 1, 2))
+    broken: Array = np.logical_not(solid.all(axis=(0, 1, 2)))
     for i, j in product(range(min(gap[0], P)), range(min(gap[1], Q))):
         phase = np.s_[:, i :: gap[0], j :: gap[1]]
         p, q = size[phase].shape[1:3]
         for group in range(groups):
-            channels, filters = np.s_[group * inner : (group + 1) * inner], np.s_[group * K // groups : (group + 1) * K // groups]
+            channels = np.s_[group * inner : (group + 1) * inner]
+            filters = np.s_[group * K // groups : (group + 1) * K // groups]
             V = np.einsum("ia,nyxcab,jb->nyxcij", bt_h, _tiles(d[phase][..., channels], axes, (p, q)), bt_w)
             products = np.einsum("nyxcij,ijck->nyxijk", V, U[..., filters])
             E = np.einsum("ui,nyxijk,vj->nyuxvk", at_h, products, at_w)
             size[(*phase, filters)] = _joined(E)[:, :p, :q]
-            bad = ~_tiles(sound[phase][..., channels], axes, (p, q), True).all(axis=(3, 4, 5))
+            bad: Array = np.asarray(~_tiles(sound[phase][..., channels], axes, (p, q), True).all(axis=(3, 4, 5)))
             peak = products.max(axis=(3, 4))  # of what is summed, and no stage has more
             bad = bad[..., None] | broken[filters] | ~(peak < _HUGE[dtype])
             whole = np.broadcast_to(bad[:, :, None, :, None], E.shape)
@@ -131,7 +128,9 @@ def _propagated(
 
 def _tiles(x: Array, axes: tuple[tuple[int, int], tuple[int, int]], outputs: tuple[int, int], fill: Any = 0) -> Array:
     """(N, down, across, C, alpha, alpha): the overlapping tiles from the first output on, filled beyond the image."""
-    sides = [(0, max(0, -(-n // m) * m + r - 1 - have)) for (m, r), n, have in zip(axes, outputs, x.shape[1:3], strict=True)]
+    sides = [
+        (0, max(0, -(-n // m) * m + r - 1 - have)) for (m, r), n, have in zip(axes, outputs, x.shape[1:3], strict=True)
+    ]
     x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=fill)
     (m_h, r_h), (m_w, r_w) = axes
     windows = sliding_window_view(x, (m_h + r_h - 1, m_w + r_w - 1), axis=(1, 2))

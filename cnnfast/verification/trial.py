@@ -72,7 +72,11 @@ class Trial:
         self._outputs[at] = output
         if output.y.size:
             self.counts[self.case.label, algorithm, layout, self.case.dtype.name, isa] += 1
-        rows = [self._outputs[isa, row, layout] for row in _algorithms(self.case)[:-1] if (isa, row, layout) in self._outputs]
+        rows = [
+            self._outputs[isa, row, layout]
+            for row in _algorithms(self.case)[:-1]
+            if (isa, row, layout) in self._outputs
+        ]
         if algorithm == "auto" and rows and not any(_same(output, row, self.case.zero_sign) for row in rows):
             self.broken.append(f"auto: {' '.join(at)} has the bits of none of the rows")
         for promise, other in list(_counterparts(at, self._outputs)):

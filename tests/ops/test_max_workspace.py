@@ -13,6 +13,8 @@ import pytest
 import cnnfast
 from cnnfast.backends import native
 
+pytestmark = pytest.mark.usefixtures("strict")
+
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((3, 20, 20, 16), dtype=np.float32)
 W = RNG.standard_normal((3, 3, 16, 24), dtype=np.float32)
