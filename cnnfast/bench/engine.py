@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cnnfast
-from cnnfast.backends import native
 from cnnfast.ops import dispatch, tuning
 from cnnfast.ops.explanation import Explanation, explanation
 from cnnfast.ops.tuning_file import Entry
@@ -59,8 +58,9 @@ def explain(problem: Problem, algorithm: str = "auto") -> Explanation:
         return explained
     (top, bottom), (left, right) = problem.padding
     whole = problem.op == "global_avg_pool2d"
-    plan = native.plan_pool2d(
-        problem.x_shape, dtype="float32", layout="NHWC", kind="max" if problem.op == "max_pool2d" else "avg",
+    plan = dispatch.native_plan(
+        problem.op, problem.x_shape, problem.y_shape, dtype=np.dtype(np.float32), layout="NHWC",
+        kind="max" if problem.op == "max_pool2d" else "avg",
         kernel_size=(1, 1) if whole else problem.kernel_size, stride=(1, 1) if whole else problem.stride,
         padding=(top, bottom, left, right), dilation=(1, 1), ceil_mode=False, count_include_pad=True, norm_type=0.0,
         output_size=(1, 1) if whole else None, return_indices=False,

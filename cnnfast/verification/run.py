@@ -87,15 +87,20 @@ def run(case: Case, inputs: dict[str, Array | None], y_shape: tuple[int, ...], h
         residual = {"residual": given["residual"]} if "residual" in given else {}
         result: Any = how.plan(given["x"], **residual, out=target.array)
     else:
-        if case.op == "concatenate":
-            given = {"arrays": list(given.values())}
-        result = FUNCTIONS[case.op](**given, **case.attributes, **_controls(case, how), out=target.array)
+        result = call(case, given, how, target.array)
     y, indices = result if isinstance(result, tuple) else (result, None)
     if y is not target.array:
         raise Problem("did not return out")
     target.check()
     at = None if indices is None else channels_last(indices, case.op, how.layout)
     return Output(channels_last(y, case.op, how.layout), at)
+
+
+def call(case: Case, given: dict[str, Any], how: Call, out: Array) -> Any:
+    """The op's function on arrays in the layout's order."""
+    if case.op == "concatenate":
+        given = {"arrays": list(given.values())}
+    return FUNCTIONS[case.op](**given, **case.attributes, **_controls(case, how), out=out)
 
 
 def _controls(case: Case, how: Call) -> dict[str, str]:

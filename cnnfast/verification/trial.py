@@ -13,8 +13,10 @@ import numpy as np
 
 from cnnfast.backends import native
 from cnnfast.ops import dispatch
-from cnnfast.verification import expected, expected_dense, judge
+from cnnfast.verification import judge
 from cnnfast.verification.case import Array, Case, in_layout, layouts
+from cnnfast.verification.expected import Expected
+from cnnfast.verification.expected_dense import expected_of
 from cnnfast.verification.expected_winograd import is_chain, with_winograd
 from cnnfast.verification.run import CHOOSES, Call, Output, Problem, make_plan, plannable, run
 
@@ -35,14 +37,14 @@ class Trial:
         self.out_of_bound: list[str] = []
         self.broken: list[str] = []
         self.other: list[str] = []
-        self._right = expected.Expected(np.empty(0), None)
+        self._right = Expected(np.empty(0), None)
         self._inputs = {layout: in_layout(case, layout) for layout in layouts(case.op)}
         self._approved: list[tuple[bool, Output]] = []
         self._outputs: dict[Combination, Output] = {}
 
     def go(self) -> "Trial":
         try:
-            self._right = expected_dense.EXPECTED.get(self.case.op, expected.expected)(self.case)
+            self._right = expected_of(self.case)
         except Exception as error:
             self.other.append(f"the oracle: {type(error).__name__}: {error}")
             return self

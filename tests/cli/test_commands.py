@@ -52,6 +52,7 @@ def test_version() -> None:
         "conv2d 1x56x56x64 64 --kernel 1x7 --padding 0x3 --groups 2 --activation relu",
         "conv2d 1x3x30x31 8 --layout NCHW --padding 0,1,0,1 --stride 2 --dtype float64",
         "conv2d 1x30x31x3 8 --dtype uint8 --padding same --algorithm plain",
+        "conv2d 1x10x11x3 8 --algorithm tune",
         "depthwise_conv2d 1x28x28x32 --stride 2 --padding same --multiplier 2",
         "depthwise_conv2d 1x32x28x28 --layout NCHW --padding-mode reflect --padding 1",
         "separable_conv2d 1x28x28x32 64 --padding 1",
@@ -60,6 +61,7 @@ def test_version() -> None:
         "rn50_conv1_7x7s2",
         "maxpool3x3s2_64_112",
         "gavgpool_2048_7",
+        "gavgpool_2048_7 --algorithm tune",
     ],
 )
 def test_explain(words: str, capsys: pytest.CaptureFixture[str]) -> None:
