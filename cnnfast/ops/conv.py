@@ -46,7 +46,7 @@ def conv2d(
     residual : of y's shape, added before the activation; not for integers
     algorithm : "auto", chosen by the problem alone; "tune", the fastest as measured here once (see `load_tuning`); or a
         row of the op's table: see `plan_conv2d(...).explain()`
-    precision : "strict": each output is one chain of multiply-adds in order, with the same bits from every such algorithm;
+    precision : "strict": each output is one chain of multiply-adds in order, the same bits from every such algorithm;
         "default" (or as CNNFAST_PRECISION says): also algorithms with at most 2.5 times its error on normal data;
         "fast": also those with at most 10 times
     out : where to write y; it may not overlap an input

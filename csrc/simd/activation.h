@@ -52,13 +52,18 @@ INLINE vec v_silu(vec v) {
     return v_fma(scaled, v_splat(-EXP_UNSCALE), v_relu(v));
 }
 
-/* -t/(2 + t) with t = e^(-2|v|) - 1 = expm1_r*2^n + (2^n - 1). Exact at n = 0, where v is small; at n < 0 both terms
- * are negative or the second dominates, so t keeps its relative accuracy. */
+/* -t/(1 + t), t = (e^(-2|v|) - 1)/2 = expm1_r/2*2^n + (2^n - 1)/2. Exact at n = 0, where v is small; at n < 0 both
+ * terms are negative or the second dominates, so t keeps its relative accuracy. Unlike v_exp it takes n*ln 2 in one part,
+ * whose error 2^n makes small; and sums, where there is a choice, for multiplications are what it waits for. */
 INLINE vec v_tanh(vec v) {
-    exp_parts e = v_exp(v_magnitude(v, EXP_CLAMP / 4) * -2);
-    vec power = e.scale * EXP_UNSCALE;
-    vec t = v_fma(e.expm1_r, power, power - 1);
-    return v_copy_sign(t / (2 + t), v);
+    const real magic = EXP_MAGIC + LOG2_UNSCALE - 1;
+    vec a = v_at_least(-v_abs(v), v_splat(-EXP_CLAMP / 4));
+    vec sum = v_fma(a, v_splat(2 * LOG2_E), v_splat(magic)), n = sum - magic;
+    vec r = v_fma(n, v_splat(-(LN2_HIGH + LN2_LOW) / 2), a), r2 = r + r;
+    vec half_power = (vec)((bits)sum << MANTISSA_BITS);
+    vec half_expm1_r = v_fma(r * r2, V_HORNER(r2, expm1_c), r);
+    vec t = v_fma(half_expm1_r, half_power + half_power, half_power - (real)0.5);
+    return v_copy_sign(t / (1 + t), v);
 }
 
 /* Exact gelu, v*Phi(v) = v/2 * (1 + erf(v/sqrt 2)). */

@@ -27,6 +27,7 @@ typedef uint32_t lane_bits;
 #define HIGH_HALF 0xfffff000u /* 12 of 24 significant bits: the square is exact */
 #define ROUND_MAGIC 0x1.8p23f
 #define EXP_MAGIC (ROUND_MAGIC + 127 + 64)
+#define LOG2_UNSCALE -64
 #define EXP_UNSCALE 0x1p-64f
 #define EXP_CLAMP 120.0f  /* n >= -174; a*e^-a is 0 here */
 #define TAIL_CLAMP 14.5f /* n >= -152; a*Phi(-a) is 0 here */
@@ -59,6 +60,7 @@ typedef uint64_t lane_bits;
 #define HIGH_HALF 0xfffffffff8000000u /* 26 of 53 significant bits: the square is exact */
 #define ROUND_MAGIC 0x1.8p52
 #define EXP_MAGIC (ROUND_MAGIC + 1023 + 128)
+#define LOG2_UNSCALE -128
 #define EXP_UNSCALE 0x1p-128
 #define EXP_CLAMP 760.0  /* n >= -1097; a*e^-a is 0 here */
 #define TAIL_CLAMP 39.0 /* n >= -1098; a*Phi(-a) is 0 here */

@@ -3,6 +3,8 @@
 
 Arguments come normalised from `cnnfast.ops`, which has already raised the errors a user reads.
 """
+import numpy
+
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
@@ -32,7 +34,7 @@ cdef extern from "buffers.h" nogil:
     bint chain_init(chain *, Py_ssize_t count) with gil
     void chain_free(chain *)
     bint chain_bind(chain *, int step, bint writes, object array) with gil
-    int chain_run(chain *, tuple ends) with gil
+    int chain_run(chain *, tuple ends, tuple shapes, type array) with gil
     cnnfast_status plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
 
 DTYPES = {
@@ -56,6 +58,7 @@ POOLS = {"max": CNNFAST_MAX, "min": CNNFAST_MIN, "avg": CNNFAST_AVERAGE, "lp": C
 ERRORS = {CNNFAST_OUT_OF_MEMORY: MemoryError}
 
 _interruption = None
+cdef type ndarray = numpy.ndarray
 
 
 cdef int should_stop() noexcept with gil:
@@ -206,15 +209,17 @@ cdef class Chain:
     """Plans that run one after another in one call. Who runs one owns it alone.
 
     steps : (plan, N, x, y) of each; x and y are float32 arrays that every run uses, or which of its own arrays it is
+    shapes : of the arrays that come with a run
     """
     cdef chain chain
     cdef tuple kept
+    cdef tuple shapes
 
-    def __cinit__(self, tuple steps):
+    def __cinit__(self, tuple steps, tuple shapes not None):
         cdef Plan plan
         if not chain_init(&self.chain, len(steps)):
             raise MemoryError("no memory for a network's steps")
-        self.kept = steps
+        self.kept, self.shapes = steps, shapes
         for plan, n, x, y in steps:
             self.chain.steps[self.chain.count].plan = plan.plan
             self.chain.steps[self.chain.count].args.N = n
@@ -227,8 +232,9 @@ cdef class Chain:
         chain_free(&self.chain)
 
     def run(self, tuple ends not None):
-        """Run over the arrays that come with this run, float32 ones; False wrote nothing, for one does not fit."""
-        cdef int status = chain_run(&self.chain, ends)
+        """Run if every array that comes with this run is an exact fit: C-contiguous, aligned, float32, of its shape, what is
+        written writable and apart from the others. Returns whether it ran; False wrote nothing."""
+        cdef int status = chain_run(&self.chain, ends, self.shapes, ndarray)
         if status < 0:
             return False
         check(<cnnfast_status>status)
