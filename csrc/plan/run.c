@@ -44,10 +44,13 @@ static size_t staging_size(const staging *s) {
                     size_align(size_mul(n, s->index_bytes)));
 }
 
+/* A tile's rows that an image has. */
+static int64_t tile_rows(const cnnfast_plan *plan) { return ceil_div(plan->rows_per_image, max64(1, plan->grain.row_unit)); }
+
 /* Threads by what there is to do, not by what there is room for. */
 static int threads_for(const cnnfast_plan *plan, int64_t N) {
     const double worth = plan->kernel->cost(&plan->problem, N) / WORTH_A_THREAD;
-    const double tiles = (double)N * (double)plan->rows_per_image * (double)plan->grain.columns;
+    const double tiles = (double)N * (double)tile_rows(plan) * (double)plan->grain.columns;
     double threads = parallel_threads();
     if (threads > worth) threads = worth;
     if (threads > tiles) threads = tiles;
@@ -113,7 +116,7 @@ static void choose_grid(job *j, int threads) {
 }
 
 static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
-    job j = {.plan = plan, .t = t, .rows = N * plan->rows_per_image, .row_shares = 1, .col_shares = 1, .workspace = workspace};
+    job j = {.plan = plan, .t = t, .rows = N * tile_rows(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
     if (threads > 1) choose_grid(&j, threads);
     return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }

@@ -1,0 +1,83 @@
+/* How fft.c cuts an image into tiles, and what that costs. */
+#ifndef CNNFAST_FFT_TILES_H
+#define CNNFAST_FFT_TILES_H
+
+#include "common/cost.h"
+#include "common/fft.h"
+#include "common/gemm.h"
+#include "conv2d/problem.h"
+
+/* Output channels of a panel of weights, which lie as PANEL real parts and PANEL imaginary ones. */
+#define PANEL (TILE_N / 2)
+
+typedef struct {
+    int64_t tall, wide;   /* the dilated kernel */
+    int64_t Th, Tw, half; /* a tile is Th x Tw pixels, its spectrum Th x half complex numbers: half = Tw/2 + 1 */
+    int64_t Mh, Mw;       /* outputs of a tile */
+    int64_t rows, cols;   /* tiles of an image */
+} fft_tiles;
+
+static const int64_t FFT_MOST_TILES = 16; /* at once: the weights are read once for all of them */
+static const int64_t FFT_SPECTRA_BYTES = 32 << 20;
+static const double FFT_PACKED_BYTES = 1 << 30;
+
+/* Tiles that share a pass over the weights. As a function of the problem alone it counts elements of 4 bytes. */
+INLINE int64_t fft_at_once(const fft_tiles *t, int64_t C) {
+    const int64_t one = t->Th * t->half * 2 * C * 4;
+    return max64(1, min64(FFT_MOST_TILES, FFT_SPECTRA_BYTES / one));
+}
+
+/* Of one line of n complex vectors, in FLOPs of a lane: 5 n log2 n and the loads and stores of the passes. */
+INLINE double fft_line_flops(int64_t n) {
+    double log2 = 0;
+    for (int64_t rest = n; rest > 1; rest /= 2) log2++;
+    return (double)n * (5 * log2 + 8);
+}
+
+#define NOMINAL_FFT_FLOPS 30e3  /* per microsecond, over full vectors */
+#define NOMINAL_GEMM_TILES 3.0  /* tiles at which the products run at half of the FMA rate */
+
+INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
+    const double tiles = (double)(N * t->rows * t->cols);
+    const double C = (double)(ceil_div(g->C, NOMINAL_LANES) * NOMINAL_LANES), K = (double)(ceil_div(g->K, NOMINAL_LANES) * NOMINAL_LANES);
+    const double rows = fft_line_flops(t->Tw), columns = (double)t->half * fft_line_flops(t->Th);
+    const double tall = (double)min64(t->Th, g->H); /* rows that are not zero */
+    const double lines = tiles * (C * (columns + tall / 2 * rows) + K * (columns + (double)t->Mh / 2 * rows));
+    const double at_once = fft_at_once(t, g->C), blocks = ceil_div((int64_t)tiles, (int64_t)at_once), shared = tiles / blocks;
+    const double weights = (double)(t->Th * t->half) * (double)g->C * K * 8;
+    const double products = 8 * (double)(t->Th * t->half) * (double)g->C * K * tiles;
+    const double rate = NOMINAL_FLOPS * shared / (shared + NOMINAL_GEMM_TILES);
+    const double pixels = 4.0 * (double)N * ((double)g->H * g->W * g->C + (double)g->P * g->Q * g->K);
+    return lines / NOMINAL_FFT_FLOPS + cost_max(products / rate, blocks * weights / NOMINAL_DRAM) + pixels / NOMINAL_DRAM;
+}
+
+INLINE fft_tiles fft_tiles_of(const window *g, int64_t Th, int64_t Tw) {
+    fft_tiles t = {.tall = (g->R - 1) * g->dilation[0] + 1, .wide = (g->S - 1) * g->dilation[1] + 1, .Th = Th, .Tw = Tw, .half = Tw / 2 + 1};
+    t.Mh = Th - t.tall + 1, t.Mw = Tw - t.wide + 1;
+    t.rows = ceil_div(g->P, t.Mh), t.cols = ceil_div(g->Q, t.Mw);
+    return t;
+}
+
+INLINE double fft_packed_bytes(const window *g, const fft_tiles *t) {
+    return 8.0 * (double)(t->Th * t->half) * (double)g->C * (double)g->K;
+}
+
+/* The lengths that cost one image least: a plan serves any batch. Th is 0 where there is none. */
+INLINE fft_tiles fft_choose(const conv2d_problem *p) {
+    const window *g = &p->g;
+    fft_tiles best = {.Th = 0};
+    double least = 0;
+    for (int i = 0; i < FFT_LENGTH_COUNT; i++)
+        for (int j = 0; j < FFT_LENGTH_COUNT; j++) {
+            const int64_t Th = FFT_LENGTHS[i], Tw = FFT_LENGTHS[j];
+            if (Th <= (g->R - 1) * g->dilation[0] || Tw <= (g->S - 1) * g->dilation[1]) continue;
+            const fft_tiles t = fft_tiles_of(g, Th, Tw);
+            if (fft_packed_bytes(g, &t) > FFT_PACKED_BYTES) continue;
+            const double price = fft_price(g, &t, 1);
+            if (best.Th && price >= least) continue;
+            least = price, best = t;
+        }
+    return best;
+}
+
+#endif
