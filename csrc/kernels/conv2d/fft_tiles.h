@@ -19,7 +19,8 @@ typedef struct {
 
 static const int64_t FFT_MOST_TILES = 16; /* at once: the weights are read once for all of them */
 static const int64_t FFT_SPECTRA_BYTES = 32 << 20;
-static const double FFT_PACKED_BYTES = 1 << 30;
+/* Spectra of small kernels are many times as large: no more than 8 times, or 4 MB, or 1 GB. */
+static const double FFT_GROWTH = 8, FFT_LITTLE_BYTES = 4 << 20, FFT_PACKED_BYTES = 1 << 30;
 
 /* Tiles that share a pass over the weights. As a function of the problem alone it counts elements of 4 bytes. */
 INLINE int64_t fft_at_once(const fft_tiles *t, int64_t C) {
@@ -27,20 +28,23 @@ INLINE int64_t fft_at_once(const fft_tiles *t, int64_t C) {
     return max64(1, min64(FFT_MOST_TILES, FFT_SPECTRA_BYTES / one));
 }
 
-/* Of one line of n complex vectors, in FLOPs of a lane: 5 n log2 n and the loads and stores of the passes. */
-INLINE double fft_line_flops(int64_t n) {
-    double log2 = 0;
-    for (int64_t rest = n; rest > 1; rest /= 2) log2++;
-    return (double)n * (5 * log2 + 8);
+/* Of one line of n complex vectors, in operations of a lane: a pass's sums, products, loads and stores, by its radix. */
+INLINE double fft_line_work(int64_t n) {
+    double of_one = 0;
+    for (int64_t rest = n; rest > 1; rest /= fft_radix(rest)) {
+        const int radix = fft_radix(rest);
+        of_one += radix == 8 ? 15.5 : radix == 6 ? 15 : radix == 4 ? 12 : 9;
+    }
+    return (double)n * of_one;
 }
 
-#define NOMINAL_FFT_FLOPS 30e3  /* per microsecond, over full vectors */
-#define NOMINAL_GEMM_TILES 3.0  /* tiles at which the products run at half of the FMA rate */
+#define NOMINAL_FFT_WORK 32e3   /* per microsecond, over full vectors */
+#define NOMINAL_GEMM_TILES 2.0  /* tiles at which the products run at half of the FMA rate */
 
 INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
     const double tiles = (double)(N * t->rows * t->cols);
     const double C = (double)(ceil_div(g->C, NOMINAL_LANES) * NOMINAL_LANES), K = (double)(ceil_div(g->K, NOMINAL_LANES) * NOMINAL_LANES);
-    const double rows = fft_line_flops(t->Tw), columns = (double)t->half * fft_line_flops(t->Th);
+    const double rows = fft_line_work(t->Tw), columns = (double)t->half * fft_line_work(t->Th);
     const double tall = (double)min64(t->Th, g->H); /* rows that are not zero */
     const double lines = tiles * (C * (columns + tall / 2 * rows) + K * (columns + (double)t->Mh / 2 * rows));
     const double at_once = fft_at_once(t, g->C), blocks = ceil_div((int64_t)tiles, (int64_t)at_once), shared = tiles / blocks;
@@ -48,7 +52,7 @@ INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
     const double products = 8 * (double)(t->Th * t->half) * (double)g->C * K * tiles;
     const double rate = NOMINAL_FLOPS * shared / (shared + NOMINAL_GEMM_TILES);
     const double pixels = 4.0 * (double)N * ((double)g->H * g->W * g->C + (double)g->P * g->Q * g->K);
-    return lines / NOMINAL_FFT_FLOPS + cost_max(products / rate, blocks * weights / NOMINAL_DRAM) + pixels / NOMINAL_DRAM;
+    return lines / NOMINAL_FFT_WORK + cost_max(products / rate, blocks * weights / NOMINAL_DRAM) + pixels / NOMINAL_DRAM;
 }
 
 INLINE fft_tiles fft_tiles_of(const window *g, int64_t Th, int64_t Tw) {
@@ -58,8 +62,10 @@ INLINE fft_tiles fft_tiles_of(const window *g, int64_t Th, int64_t Tw) {
     return t;
 }
 
-INLINE double fft_packed_bytes(const window *g, const fft_tiles *t) {
-    return 8.0 * (double)(t->Th * t->half) * (double)g->C * (double)g->K;
+INLINE bool fft_fits(const window *g, const fft_tiles *t) {
+    const double pairs = (double)g->C * (double)(ceil_div(g->K, NOMINAL_LANES) * NOMINAL_LANES);
+    const double bytes = 8 * (double)(t->Th * t->half) * pairs, given = 4 * (double)(g->R * g->S) * pairs;
+    return bytes <= FFT_PACKED_BYTES && (bytes <= FFT_GROWTH * given || bytes <= FFT_LITTLE_BYTES);
 }
 
 /* The lengths that cost one image least: a plan serves any batch. Th is 0 where there is none. */
@@ -72,7 +78,7 @@ INLINE fft_tiles fft_choose(const conv2d_problem *p) {
             const int64_t Th = FFT_LENGTHS[i], Tw = FFT_LENGTHS[j];
             if (Th <= (g->R - 1) * g->dilation[0] || Tw <= (g->S - 1) * g->dilation[1]) continue;
             const fft_tiles t = fft_tiles_of(g, Th, Tw);
-            if (fft_packed_bytes(g, &t) > FFT_PACKED_BYTES) continue;
+            if (!fft_fits(g, &t)) continue;
             const double price = fft_price(g, &t, 1);
             if (best.Th && price >= least) continue;
             least = price, best = t;
