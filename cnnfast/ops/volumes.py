@@ -178,16 +178,17 @@ def _pool(
     _check_volumes(array.shape, order)
     last = order == "NDHWC"
     N, D, H, W, C = array.shape if last else (array.shape[0], *array.shape[2:], array.shape[1])
-    sides = _resolve(_sides(padding), (D, H, W), window, step, gap or (1, 1, 1))
+    sides = _sides(padding)
+    flat_sides, deep_sides = (sides, sides) if isinstance(sides, str) else (sides[1:], (sides[0], (0, 0)))
     across, along = ({} if gap is None else {"dilation": each} for each in (gap and gap[1:], gap and (gap[0], 1)))
     planes = array.reshape(N * D, H, W, C) if last else array.reshape(N * C, D, H, W)
     flat = pool(
-        planes, window[1:], step[1:], padding=sides[1:], layout="NHWC" if last else "NCHW", algorithm=algorithm,
+        planes, window[1:], step[1:], padding=flat_sides, layout="NHWC" if last else "NCHW", algorithm=algorithm,
         **how, **across,
     )  # fmt: skip
     P, Q = flat.shape[1:3] if last else flat.shape[2:]
     columns = flat.reshape(N, D, 1, P * Q * C) if last else flat.reshape(N * C, D, 1, P * Q)
-    deep = pool(columns, (window[0], 1), (step[0], 1), padding=(sides[0], (0, 0)), algorithm=algorithm, **how, **along)
+    deep = pool(columns, (window[0], 1), (step[0], 1), padding=deep_sides, algorithm=algorithm, **how, **along)
     depth = deep.shape[1]
     result = deep.reshape(N, depth, P, Q, C) if last else deep.reshape(N, C, depth, P, Q)
     if out is None:

@@ -1,4 +1,4 @@
-"""One problem: an op, its arrays and its attributes, all in NHWC, and the same in NCHW."""
+"""One problem: an op, its arrays and its attributes, channels last, and the same in the op's other layouts."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,16 +12,23 @@ Array = NDArray[Any]
 Kind = Literal["exact", "random", "special"]
 """exact: small integers, whose sums are not rounded. special: NaN, infinities, -0 and denormals among the others."""
 
-IMAGES = ("x", "residual", "indices")
-VECTORS = ("bias", "depthwise_bias")
+IMAGES = ("x", "residual", "indices", "y", "z")
+ONE_LAYOUT = "any"
+_LAYOUTS = {None: (ONE_LAYOUT,), "NHWC": ("NHWC", "NCHW"), "NLC": ("NLC", "NCL"), "NDHWC": ("NDHWC", "NCDHW")}
+
+
+def layouts(op: str) -> tuple[str, ...]:
+    """The layouts an op may be asked for, channels last and channels first; ONE_LAYOUT alone where it has none."""
+    return _LAYOUTS[SIGNATURES[op].attributes.get("layout")]
 
 
 @dataclass(frozen=True)
 class Case:
-    """`inputs` are the op's arrays by argument name, in NHWC; None where an optional one is left out.
+    """`inputs` are the op's arrays by argument name, channels last; None where an optional one is left out. Those of
+    concatenate are x, y, z.
 
     `attributes` are keywords as a user writes them, `lowered` as the oracle takes them, both without the layout.
-    `large`: enough work for three threads.
+    `large`: enough work for three threads. `batched`: the inputs whose first axis is y's, image by image.
     """
 
     seed: int
@@ -33,6 +40,7 @@ class Case:
     inputs: dict[str, Array | None]
     attributes: dict[str, Any]
     lowered: dict[str, Any]
+    batched: tuple[str, ...] = ("x", "residual", "indices")
 
     @property
     def label(self) -> str:
@@ -44,7 +52,7 @@ class Case:
         """Whether the sign of a zero is promised. A transposed tap without input may be left out or add a zero, which
         turns -0 (an underflow) into +0; and of equal extremes +0 and -0 either may stay, but where indices tell which.
         """
-        extreme = self.op in ("max_pool2d", "min_pool2d", "global_max_pool2d", "adaptive_max_pool2d")
+        extreme = "max_pool" in self.op or self.op == "min_pool2d"
         return self.op != "conv_transpose2d" and not (extreme and not self.attributes.get("return_indices"))
 
     @property
@@ -72,15 +80,15 @@ def in_layout(case: Case, layout: str) -> dict[str, Array | None]:
 
 
 def _reorder(op: str, name: str, array: Array, layout: str) -> Array:
-    if layout == "NHWC" or name in VECTORS:
+    if layout == layouts(op)[0] or array.ndim == 1:
         return array
     if name in IMAGES:
         return np.moveaxis(array, -1, 1)
     if name == "depthwise_weight" or op == "depthwise_conv2d":  # (R, S, C, multiplier) to (C*multiplier, 1, R, S)
         return np.transpose(array.reshape(*array.shape[:2], 1, -1), (3, 2, 0, 1))
-    return np.transpose(array, (3, 2, 0, 1))
+    return np.moveaxis(array, (-1, -2), (0, 1))
 
 
-def to_nhwc(y: Array, layout: str) -> Array:
-    """An output in NHWC."""
-    return y if layout == "NHWC" else np.moveaxis(y, 1, -1)
+def channels_last(y: Array, op: str, layout: str) -> Array:
+    """An output of a layout with the channels last."""
+    return y if layout == layouts(op)[0] else np.moveaxis(y, 1, -1)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cnnfast.ops.signatures import FLOATS, SIGNATURES
-from cnnfast.verification import draw_conv, draw_pool
+from cnnfast.verification import draw_conv, draw_dense, draw_images, draw_pool, draw_ranks
 from cnnfast.verification.case import Case
 from cnnfast.verification.sizes import Draw
 
@@ -27,27 +27,60 @@ _DRAWERS: dict[str, Callable[[Draw], Case]] = {
     "adaptive_avg_pool2d": draw_pool.adaptive_pool,
     "adaptive_max_pool2d": draw_pool.adaptive_pool,
     "max_unpool2d": draw_pool.max_unpool2d,
+    "linear": draw_dense.linear,
+    "batch_norm": draw_images.batch_norm,
+    "local_response_norm": draw_images.local_response_norm,
+    "softmax": draw_dense.softmax,
+    "log_softmax": draw_dense.softmax,
+    "prelu": draw_dense.prelu,
+    "add": draw_dense.combine,
+    "multiply": draw_dense.combine,
+    "concatenate": draw_dense.concatenate,
+    "pad2d": draw_images.pad2d,
+    "upsample2d": draw_images.upsample2d,
+    "conv1d": draw_ranks.conv,
+    "conv3d": draw_ranks.conv,
+    "max_pool1d": draw_ranks.pool,
+    "max_pool3d": draw_ranks.pool,
+    "avg_pool1d": draw_ranks.pool,
+    "avg_pool3d": draw_ranks.pool,
 }
 
 # Shares of the cases: (float32, float64, each integer dtype). Ops whose cases fall into more groups get more.
 _SHARES = {
-    "conv2d": (20, 12, 1),
-    "depthwise_conv2d": (12, 8, 1),
-    "separable_conv2d": (8, 6, 0),
-    "conv_transpose2d": (12, 8, 0),
-    "max_pool2d": (14, 6, 2),
-    "min_pool2d": (6, 3, 1),
-    "avg_pool2d": (10, 5, 0),
-    "lp_pool2d": (5, 4, 0),
+    "conv2d": (16, 10, 1),
+    "depthwise_conv2d": (10, 6, 1),
+    "separable_conv2d": (7, 5, 0),
+    "conv_transpose2d": (10, 6, 0),
+    "max_pool2d": (12, 5, 3),
+    "min_pool2d": (5, 3, 1),
+    "avg_pool2d": (8, 4, 0),
+    "lp_pool2d": (4, 3, 0),
     "global_avg_pool2d": (3, 2, 0),
     "global_max_pool2d": (3, 2, 1),
     "adaptive_avg_pool2d": (4, 3, 0),
-    "adaptive_max_pool2d": (6, 4, 2),
+    "adaptive_max_pool2d": (6, 4, 3),
     "max_unpool2d": (4, 3, 1),
+    "linear": (5, 3, 0),
+    "batch_norm": (5, 3, 0),
+    "local_response_norm": (3, 2, 0),
+    "softmax": (3, 2, 0),
+    "log_softmax": (2, 2, 0),
+    **{op: (1, 1, 0) for op in SIGNATURES if SIGNATURES[op].table == "elementwise"},
+    "add": (2, 2, 0),
+    "multiply": (2, 1, 0),
+    "concatenate": (1, 1, 1),
+    "pad2d": (2, 1, 1),
+    "upsample2d": (3, 2, 0),
+    "conv1d": (4, 3, 1),
+    "conv3d": (3, 2, 0),
+    "max_pool1d": (1, 1, 1),
+    "max_pool3d": (2, 1, 1),
+    "avg_pool1d": (1, 1, 0),
+    "avg_pool3d": (2, 1, 0),
 }
 
 OPS = tuple(_SHARES)
-"""The ops tried here: those with images, windows and layouts. The others' values are tests/ops's business."""
 
 
 def _schedule() -> tuple[tuple[str, np.dtype[np.generic]], ...]:
@@ -69,6 +102,6 @@ def draw(seed: int, index: int) -> Case:
     op, dtype = SCHEDULE[index % len(SCHEDULE)]
     rng = np.random.default_rng((seed, index))
     turn = index // len(SCHEDULE) * SCHEDULE.count((op, dtype)) + SCHEDULE[: index % len(SCHEDULE)].count((op, dtype))
-    large = dtype.kind == "f" and turn % _LARGE_EVERY == _LARGE_EVERY - 1
+    large = dtype.kind == "f" and turn % _LARGE_EVERY == _LARGE_EVERY // 2
     deep = dtype.kind == "f" and turn % _DEEP_EVERY == _DEEP_EVERY // 2 and not large
-    return _DRAWERS[op](Draw(rng, seed, index, op, dtype, turn, large, deep))
+    return _DRAWERS.get(op, draw_dense.activation)(Draw(rng, seed, index, op, dtype, turn, large, deep))

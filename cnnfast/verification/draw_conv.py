@@ -39,7 +39,7 @@ def separable_conv2d(d: Draw) -> Case:
     C, multiplier = _multiplied(d)
     middle, K = C * multiplier, d.channels()
     values = d.values(R * S * middle * 64)  # 64: the third factor of a product of products
-    between = _activation(d) if d.kind != "exact" else EXACT[d.among(0, 2)]
+    between = any_activation(d) if d.kind != "exact" else EXACT[d.among(0, 2)]
     inputs = {
         "x": values.images(N, H, W, C),
         "depthwise_weight": values.weights(R, S, C, multiplier),
@@ -105,7 +105,7 @@ def _finished(
     # Whether a transposed tap that has no input adds a zero is not promised, and only a bias of -0 could tell.
     bias = values.addends(y_shape[3], zero_sign=d.op != "conv_transpose2d") if d.chance(0.6) else None
     residual = values.addends(*y_shape) if d.dtype.kind == "f" and d.chance(0.3) else None
-    activation = _activation(d)
+    activation = any_activation(d)
     lowered = {
         "stride": window.stride, "padding": window.sides, "dilation": window.dilation,
         "activation": options.activation("activation", activation),
@@ -117,7 +117,7 @@ def _finished(
     return d.case({**inputs, "bias": bias, "residual": residual}, attributes, lowered)
 
 
-def _activation(d: Draw) -> Any:
+def any_activation(d: Draw) -> Any:
     if d.dtype.kind != "f":
         return EXACT[d.among(0, 2)]
     if d.kind == "exact" and d.chance(0.8):

@@ -34,7 +34,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class _Precision:
+class Precision:
     u: float
     least: float  # the error of a result in the denormals
     factor: float  # the float64 oracle errs as much as the float64 kernel does
@@ -43,7 +43,7 @@ class _Precision:
         return n * self.u / (1 - n * self.u)
 
 
-_PRECISIONS = {"float32": _Precision(2.0**-24, 2.0**-150, 1.0), "float64": _Precision(2.0**-53, 2.0**-1074, 2.0)}
+PRECISIONS = {"float32": Precision(2.0**-24, 2.0**-150, 1.0), "float64": Precision(2.0**-53, 2.0**-1074, 2.0)}
 
 
 def expected(case: Case) -> Expected:
@@ -52,21 +52,21 @@ def expected(case: Case) -> Expected:
         return _separable(case)
     if "weight" in case.inputs:
         return _convolution(case)
-    if case.op in ("avg_pool2d", "global_avg_pool2d", "adaptive_avg_pool2d"):
+    if case.op in ("avg_pool2d", "avg_pool1d", "global_avg_pool2d", "adaptive_avg_pool2d"):
         return _average(case)
     if case.op == "lp_pool2d":
         return _lp(case)
-    result = _oracle(case.op, case.inputs, case.lowered)  # a pixel is taken as it is
+    result = oracle(case.op, case.inputs, case.lowered)  # a pixel is taken as it is
     value, indices = result if isinstance(result, tuple) else (result, None)
     return Expected(value, None, indices=indices)
 
 
-def _oracle(op: str, inputs: dict[str, Array | None], lowered: dict[str, Any]) -> Any:
+def oracle(op: str, inputs: dict[str, Array | None], lowered: dict[str, Any]) -> Any:
     with np.errstate(all="ignore"):
         return getattr(reference, op)(**inputs, **lowered)
 
 
-def _absolute(inputs: dict[str, Array | None]) -> dict[str, Array | None]:
+def absolute(inputs: dict[str, Array | None]) -> dict[str, Array | None]:
     """Their sizes, infinities among them as zeros: where one takes part there is no bound to work out."""
     return {
         name: None if each is None else np.where(np.isfinite(each), np.abs(each), 0).astype(np.float64)
@@ -78,21 +78,21 @@ def _convolution(case: Case) -> Expected:
     """A chain of K products from the bias on: |y - value| <= gamma(K+1)*S, S = sum |x||w| + |b| + |residual|, and
     (K+1)*2^-150 for denormals; on random data an error above 8*sqrt(K+1)*u*S is an alarm."""
     linear = case.lowered | {"activation": (None, 0.0)}
-    z = _oracle(case.op, case.inputs, linear)
+    z = oracle(case.op, case.inputs, linear)
     value = reference.activate(z, case.lowered["activation"])
-    if _is_exact(case):
+    if is_exact(case):
         return Expected(value, None)
-    precision = _PRECISIONS[case.dtype.name]
+    precision = PRECISIONS[case.dtype.name]
     if case.kind == "exact":
-        return Expected(value, *_activated(case, z, value, 0.0, 0.0))
-    size = _oracle(case.op, _absolute(case.inputs), linear)
+        return Expected(value, *activated(case, z, value, 0.0, 0.0))
+    size = oracle(case.op, absolute(case.inputs), linear)
     weight = case.inputs["weight"]
     assert weight is not None
     K = _depth(case.op, weight)
-    return Expected(value, *_activated(case, z, value, *_chain(precision, K, size, case.kind)))
+    return Expected(value, *activated(case, z, value, *chain(precision, K, size, case.kind)))
 
 
-def _is_exact(case: Case) -> bool:
+def is_exact(case: Case) -> bool:
     """Whether neither the sums nor the activation round."""
     name, alpha = case.lowered["activation"]
     return case.kind == "exact" and (name in _EXACT_ACTIVATIONS or (name == "leaky_relu" and alpha in (0.5, 0.25)))
@@ -100,11 +100,12 @@ def _is_exact(case: Case) -> bool:
 
 def _depth(op: str, weight: Array) -> int:
     """How many products an output sums."""
-    R, S, inner, outer = (int(size) for size in weight.shape)
-    return R * S * {"depthwise_conv2d": 1, "conv_transpose2d": outer}.get(op, inner)
+    *taps, inner, outer = (int(size) for size in weight.shape)
+    products = int(np.prod(taps)) * {"depthwise_conv2d": 1, "conv_transpose2d": outer}.get(op, inner)
+    return products + taps[0] if op == "conv3d" else products  # conv3d: each next chain starts at the last one's end
 
 
-def _chain(precision: _Precision, K: int, size: Array, kind: str) -> tuple[Array, Array]:
+def chain(precision: Precision, K: int, size: Array, kind: str) -> tuple[Array, Array]:
     """(bound, what a chain without FMA may err more)."""
     bound = precision.gamma(K + 1) * size + (K + 1) * precision.least
     if kind == "random":
@@ -112,17 +113,17 @@ def _chain(precision: _Precision, K: int, size: Array, kind: str) -> tuple[Array
     return bound, (precision.gamma(K + 2) - precision.gamma(K + 1)) * size
 
 
-def _activated(case: Case, z: Array, value: Array, error: Array | float, loose: Array | float) -> tuple[Array, Array]:
+def activated(case: Case, z: Array, value: Array, error: Array | float, loose: Array | float) -> tuple[Array, Array]:
     """The bound and its loose part after the activation, which itself is within 4 ulp."""
     name, alpha = case.lowered["activation"]
-    precision = _PRECISIONS[case.dtype.name]
+    precision = PRECISIONS[case.dtype.name]
     slope = max(1.0, abs(alpha)) if name == "leaky_relu" else _LIPSCHITZ.get(name, 1.0)
     known = np.isfinite(z)  # an infinite argument has no error: the activation's limit is due
-    bound = np.where(known, slope * error, 0.0) + _activation_error(case, name, z, value)
+    bound = np.where(known, slope * error, 0.0) + activation_error(case, name, z, value)
     return precision.factor * bound, precision.factor * np.where(known, slope * loose, 0.0)
 
 
-def _activation_error(case: Case, name: str | None, z: Array, value: Array) -> Array | float:
+def activation_error(case: Case, name: str | None, z: Array, value: Array) -> Array | float:
     if name in _EXACT_ACTIVATIONS:
         return 0.0
     with np.errstate(all="ignore"):
@@ -132,7 +133,7 @@ def _activation_error(case: Case, name: str | None, z: Array, value: Array) -> A
             error += np.where(np.isfinite(z), 2 * 2.0**-53 * z * z * np.abs(value), 0)
         if name == "gelu_tanh":  # csrc/simd/activation.h: 2|t| ulp more, t what the logistic function is taken of
             t = np.where(np.isfinite(z), np.minimum(1.6 * np.abs(z) + 0.0714 * np.abs(z) ** 3, 2000), 0)
-            error += 4 * t * _PRECISIONS[case.dtype.name].u * np.where(np.isfinite(value), np.abs(value), 0)
+            error += 4 * t * PRECISIONS[case.dtype.name].u * np.where(np.isfinite(value), np.abs(value), 0)
         if name in ("gelu", "silu", "gelu_tanh", "mish"):  # the oracle's factor of z may be a denormal
             error += np.where(np.isfinite(z), np.abs(z) * 2.0**-1074, 0)
     return error
@@ -141,13 +142,13 @@ def _activation_error(case: Case, name: str | None, z: Array, value: Array) -> A
 def _separable(case: Case) -> Expected:
     """Two chains: the pointwise one takes over the depthwise one's error through its weights."""
     lowered = case.lowered | {"activation": (None, 0.0)}
-    z = _oracle(case.op, case.inputs, lowered)
+    z = oracle(case.op, case.inputs, lowered)
     value = reference.activate(z, case.lowered["activation"])
-    if _is_exact(case):
+    if is_exact(case):
         return Expected(value, None)
     if case.kind == "exact":
-        return Expected(value, *_activated(case, z, value, 0.0, 0.0))
-    inputs, sizes = case.inputs, _absolute(case.inputs)
+        return Expected(value, *activated(case, z, value, 0.0, 0.0))
+    inputs, sizes = case.inputs, absolute(case.inputs)
     first = Case(
         case.seed, case.index, "depthwise_conv2d", case.dtype, case.kind, case.large,
         {"x": inputs["x"], "weight": inputs["depthwise_weight"], "bias": inputs["depthwise_bias"], "residual": None},
@@ -160,20 +161,20 @@ def _separable(case: Case) -> Expected:
     assert weight is not None
     size = np.where(np.isfinite(middle.value), np.abs(middle.value) + middle.bound + middle.loose, 0)
     total = reference.conv2d(size, weight, sizes["bias"], sizes["residual"])
-    bound, loose = _chain(_PRECISIONS[case.dtype.name], weight.shape[2], total, "special")
+    bound, loose = chain(PRECISIONS[case.dtype.name], weight.shape[2], total, "special")
     bound = bound + reference.conv2d(middle.bound, weight)
     loose = loose + reference.conv2d(middle.loose + np.zeros_like(middle.bound), weight)
-    return Expected(value, *_activated(case, z, value, bound, loose))
+    return Expected(value, *activated(case, z, value, bound, loose))
 
 
 def _average(case: Case) -> Expected:
     """n pixels summed in any order, n-1 roundings, and a division: gamma(n) * sum |x| / divisor. Where the integers'
     sums are exact, the division alone rounds, and float64 rounded to float32 is that (Figueroa 1995)."""
-    value = _oracle(case.op, case.inputs, case.lowered)
+    value = oracle(case.op, case.inputs, case.lowered)
     if case.kind == "exact":
         return Expected(value, None)
-    precision = _PRECISIONS[case.dtype.name]
-    mean = _oracle(case.op, _absolute(case.inputs), case.lowered)
+    precision = PRECISIONS[case.dtype.name]
+    mean = oracle(case.op, absolute(case.inputs), case.lowered)
     bound = precision.gamma(_largest_window(case)) * mean + precision.least
     return Expected(value, precision.factor * bound)
 
@@ -189,9 +190,9 @@ def _largest_window(case: Case) -> int:
 def _lp(case: Case) -> Expected:
     """Summed in double: n-1 roundings, each power within 4 ulp, and the root divides the sum's relative error by p.
     Powers that underflow err by 2^-1074 absolutely. Float32 rounds the result once more."""
-    value = _oracle(case.op, case.inputs, case.lowered)
+    value = oracle(case.op, case.inputs, case.lowered)
     p, n = case.lowered["norm_type"], _largest_window(case)
-    double, precision = _PRECISIONS["float64"], _PRECISIONS[case.dtype.name]
+    double, precision = PRECISIONS["float64"], PRECISIONS[case.dtype.name]
     relative = (double.gamma(n) + 8 * double.u) / p + 8 * double.u
     bound = 2 * relative * np.where(np.isfinite(value), value, 0)
     if p >= 1:

@@ -51,4 +51,4 @@ def _told(wrong: Array, y: Array, value: Array, at: tuple[np.intp, ...] | None =
 
 def _where(wrong: Array, at: tuple[np.intp, ...] | None = None) -> str:
     place = at if at is not None else np.unravel_index(np.argmax(wrong), wrong.shape)
-    return f" at {wrong.sum()} of {wrong.size}, such as (n, h, w, c) = {tuple(int(i) for i in place)}"
+    return f" at {wrong.sum()} of {wrong.size}, such as {[int(i) for i in place]}"

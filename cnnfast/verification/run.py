@@ -2,31 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d, global_max_pool2d
-from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwise_conv2d
-from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
+import cnnfast
+from cnnfast.ops.linear import LinearPlan
 from cnnfast.ops.plan import Plan
-from cnnfast.ops.pool import avg_pool2d, lp_pool2d, max_pool2d, min_pool2d
-from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
-from cnnfast.ops.unpool import max_unpool2d
-from cnnfast.verification.case import IMAGES, Array, Case, to_nhwc
+from cnnfast.ops.signatures import SIGNATURES
+from cnnfast.verification.case import IMAGES, ONE_LAYOUT, Array, Case, channels_last, layouts
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    function.__name__: function
-    for function in (
-        conv2d, depthwise_conv2d, separable_conv2d, conv_transpose2d, max_pool2d, min_pool2d, avg_pool2d, lp_pool2d,
-        global_avg_pool2d, global_max_pool2d, adaptive_avg_pool2d, adaptive_max_pool2d, max_unpool2d,
-    )
-}  # fmt: skip
-PLANNERS: dict[str, Callable[..., Plan]] = {
-    "conv2d": plan_conv2d,
-    "depthwise_conv2d": plan_depthwise_conv2d,
-    "separable_conv2d": plan_separable_conv2d,
-    "conv_transpose2d": plan_conv_transpose2d,
+FUNCTIONS: dict[str, Callable[..., Any]] = {op: getattr(cnnfast, op) for op in SIGNATURES}
+CHOOSES = frozenset(name for name, function in FUNCTIONS.items() if "algorithm" in signature(function).parameters)
+"""The ops whose algorithm may be named."""
+PLANNERS: dict[str, Callable[..., Plan | LinearPlan]] = {
+    op: getattr(cnnfast, f"plan_{op}") for op in SIGNATURES if hasattr(cnnfast, f"plan_{op}")
 }
 
 _ZONE = 192
@@ -41,7 +32,7 @@ class Problem(Exception):
 
 @dataclass(frozen=True)
 class Output:
-    """y and indices in NHWC."""
+    """y and indices, channels last."""
 
     y: Array
     indices: Array | None = None
@@ -81,35 +72,42 @@ class Call:
     layout: str
     algorithm: str
     offset: int = 0
-    plan: Plan | None = None
+    plan: Plan | LinearPlan | None = None
 
 
 def run(case: Case, inputs: dict[str, Array | None], y_shape: tuple[int, ...], how: Call) -> Output:
-    """Run a case on inputs in the layout's order; y_shape is the oracle's, in NHWC."""
-    given = {name: moved(array, how.offset) if how.offset and name in IMAGES else array
-             for name, array in inputs.items() if array is not None}  # fmt: skip
-    N, P, Q, K = y_shape
-    target = Target((N, P, Q, K) if how.layout == "NHWC" else (N, K, P, Q), case.y_dtype, how.offset)
+    """Run a case on inputs in the layout's order; y_shape is the oracle's, channels last."""
+    given: dict[str, Any] = {name: moved(array, how.offset) if how.offset and name in IMAGES else array
+                             for name, array in inputs.items() if array is not None}  # fmt: skip
+    last = how.layout == layouts(case.op)[0]
+    target = Target(y_shape if last else (y_shape[0], y_shape[-1], *y_shape[1:-1]), case.y_dtype, how.offset)
     if how.plan is not None:
-        result: Any = how.plan(given["x"], given.get("residual"), out=target.array)
+        residual = {"residual": given["residual"]} if "residual" in given else {}
+        result: Any = how.plan(given["x"], **residual, out=target.array)
     else:
-        settings = {"layout": how.layout} | case.attributes
-        if case.op != "max_unpool2d":
-            settings["algorithm"] = how.algorithm
-        result = FUNCTIONS[case.op](**given, **settings, out=target.array)
+        if case.op == "concatenate":
+            given = {"arrays": list(given.values())}
+        result = FUNCTIONS[case.op](**given, **case.attributes, **_controls(case, how), out=target.array)
     y, indices = result if isinstance(result, tuple) else (result, None)
     if y is not target.array:
         raise Problem("did not return out")
     target.check()
-    return Output(to_nhwc(y, how.layout), None if indices is None else to_nhwc(indices, how.layout))
+    at = None if indices is None else channels_last(indices, case.op, how.layout)
+    return Output(channels_last(y, case.op, how.layout), at)
 
 
-def make_plan(case: Case, inputs: dict[str, Array | None], layout: str, algorithm: str) -> Plan:
+def _controls(case: Case, how: Call) -> dict[str, str]:
+    controls = {} if how.layout == ONE_LAYOUT else {"layout": how.layout}
+    return controls | {"algorithm": how.algorithm} if case.op in CHOOSES else controls
+
+
+def make_plan(case: Case, inputs: dict[str, Array | None], layout: str, algorithm: str) -> Plan | LinearPlan:
     """The case's plan; only for the ops in PLANNERS."""
-    x = case.x
+    x = inputs["x"]
+    assert x is not None
     weights = {name: each for name, each in inputs.items() if name not in ("x", "residual") and each is not None}
-    shape = x.shape if layout == "NHWC" else (x.shape[0], x.shape[3], *x.shape[1:3])
-    return PLANNERS[case.op](shape, **weights, **case.attributes, layout=layout, algorithm=algorithm, dtype=case.dtype)
+    controls = _controls(case, Call(layout, algorithm)) | ({} if case.op == "linear" else {"dtype": case.dtype})
+    return PLANNERS[case.op](x.shape, **weights, **case.attributes, **controls)
 
 
 def plannable(case: Case) -> bool:

@@ -44,10 +44,15 @@ class Draw:
     deep: bool
 
     def __post_init__(self) -> None:
-        self.kind: Kind = _KINDS[self.pick(0.33, 0.16, 0.51)] if self.dtype.kind == "f" else "exact"
+        self.kind: Kind = _KINDS[self.pick(0.33, 0.2, 0.47)] if self.dtype.kind == "f" else "exact"
 
-    def case(self, inputs: dict[str, Any], attributes: dict[str, Any], lowered: dict[str, Any]) -> Case:
-        return Case(self.seed, self.index, self.op, self.dtype, self.kind, self.large, inputs, attributes, lowered)
+    def case(
+        self, inputs: dict[str, Any], attributes: dict[str, Any], lowered: dict[str, Any],
+        batched: tuple[str, ...] = Case.batched,
+    ) -> Case:  # fmt: skip
+        return Case(
+            self.seed, self.index, self.op, self.dtype, self.kind, self.large, inputs, attributes, lowered, batched
+        )
 
     def values(self, depth: int = 1) -> Values:
         return Values(self.rng, self.dtype, self.kind, depth)
@@ -69,7 +74,10 @@ class Draw:
         return height, height if self.chance(0.6) else 1 + self.pick(*shares)
 
     def batch(self) -> int:
-        return self.among(1, 2) if self.large else self.pick(0.04, 0.5, 0.24, 0.14, 0.08)
+        """Images, none in every 25th case."""
+        if self.large:
+            return self.among(1, 2)
+        return 0 if self.turn % 25 == 7 else 1 + self.pick(0.52, 0.25, 0.15, 0.08)
 
     def channels(self) -> int:
         """The count whose tail is swept, 15% of the time some vectors more."""

@@ -13,11 +13,10 @@ import numpy as np
 
 from cnnfast.backends import native
 from cnnfast.ops import dispatch
-from cnnfast.verification import expected, judge
-from cnnfast.verification.case import Array, Case, in_layout
-from cnnfast.verification.run import Call, Output, Problem, make_plan, plannable, run
+from cnnfast.verification import expected, expected_dense, judge
+from cnnfast.verification.case import Array, Case, in_layout, layouts
+from cnnfast.verification.run import CHOOSES, Call, Output, Problem, make_plan, plannable, run
 
-LAYOUTS = ("NHWC", "NCHW")
 WITHOUT_FMA = ("baseline",)
 
 Combination = tuple[str, str, str]
@@ -36,13 +35,13 @@ class Trial:
         self.broken: list[str] = []
         self.other: list[str] = []
         self._right = expected.Expected(np.empty(0), None)
-        self._inputs = {layout: in_layout(case, layout) for layout in LAYOUTS}
+        self._inputs = {layout: in_layout(case, layout) for layout in layouts(case.op)}
         self._approved: list[tuple[bool, Output]] = []
         self._outputs: dict[Combination, Output] = {}
 
     def go(self) -> "Trial":
         try:
-            self._right = expected.expected(self.case)
+            self._right = expected_dense.EXPECTED.get(self.case.op, expected.expected)(self.case)
         except Exception as error:
             self.other.append(f"the oracle: {type(error).__name__}: {error}")
             return self
@@ -52,7 +51,7 @@ class Trial:
             for isa in native.isas():
                 native.set_isa(isa)
                 for algorithm in _algorithms(self.case):
-                    for layout in LAYOUTS:
+                    for layout in self._inputs:
                         self._combination((isa, algorithm, layout))
             if self._outputs:
                 self._more()
@@ -78,8 +77,10 @@ class Trial:
     def _run(self, at: Combination, told: str, **how: Any) -> Output | None:
         """Run and judge; None where the algorithm does not take the problem, or no output came."""
         isa, algorithm, layout = at
+        shape = self._right.value.shape
         inputs = how.pop("inputs", self._inputs[layout])
-        shape = (inputs["x"].shape[0], *self._right.value.shape[1:])
+        if inputs is not self._inputs[layout]:  # one image
+            shape = (1, *shape[1:])
         try:
             output = run(self.case, inputs, shape, Call(layout, algorithm, **how))
         except Problem as problem:
@@ -139,12 +140,13 @@ class Trial:
         return again
 
     def _same_alone(self, whole: Output, at: Combination, plan: Any) -> None:
-        N = self.case.x.shape[0]
+        batched = self.case.batched
+        N = len(self.case.x) if batched else 0
         if N < 2:
             return
         image = slice(self.case.index % N, self.case.index % N + 1)
         inputs = {
-            name: array[image] if array is not None and name in ("x", "residual", "indices") else array
+            name: array[image] if array is not None and name in batched else array
             for name, array in self._inputs[at[2]].items()
         }
         alone = self._run(at, f"{' '.join(at)}, alone", plan=plan, inputs=inputs)
@@ -155,7 +157,9 @@ class Trial:
 
 def _algorithms(case: Case) -> tuple[str, ...]:
     rows = dispatch.algorithms(case.op)
-    return rows if case.op == "max_unpool2d" else (*rows, "auto")  # unpooling leaves no choice
+    if case.op in CHOOSES:
+        return (*rows, "auto")
+    return rows if len(rows) == 1 else ("auto",)
 
 
 def _counterparts(at: Combination, known: dict[Combination, Output]) -> Iterator[tuple[str, Combination]]:

@@ -110,6 +110,14 @@ def test_conv3d_same(N: int, rng: Any) -> None:
     np.testing.assert_allclose(y, right, rtol=1e-12, atol=1e-12)
 
 
+def test_max_pool3d_same_with_dilation(rng: Any) -> None:
+    """Its padding is more than half of the window, which "same" may have."""
+    x = rng.integers(-9, 9, (1, 4, 5, 5, 2)).astype(np.float32)
+    sides = ((2, 2), (2, 2), (2, 2))
+    right = reference.max_pool3d(x, kernel_size=(3, 3, 3), stride=(1, 1, 1), dilation=(2, 2, 2), padding=sides)
+    assert np.array_equal(cnnfast.max_pool3d(x, 3, 1, dilation=2, padding="same"), right)
+
+
 def test_torch_agrees(torch: Any, rng: Any) -> None:
     functional = torch.nn.functional
     x, weight = rng.standard_normal((2, 4, 6, 7, 8)), rng.standard_normal((6, 2, 3, 2, 3))

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,77 @@ def a_middle_channel_is_dropped(function: Function, a: Arguments) -> Any:
     return function(**a | {"pointwise_weight": weight})
 
 
+@seeded("conv1d", "out_of_bound")
+@seeded("conv3d", "out_of_bound")
+@seeded("linear", "out_of_bound")
+def the_first_weight_is_off(function: Function, a: Arguments) -> Any:
+    weight = a["weight"].copy()
+    weight.reshape(-1)[0] += 1
+    return function(**a | {"weight": weight})
+
+
+@seeded("batch_norm", "out_of_bound")
+def the_mean_is_forgotten(function: Function, a: Arguments) -> Any:
+    return function(**a | {"running_mean": np.zeros_like(a["running_mean"])})
+
+
+@seeded("local_response_norm", "out_of_bound")
+def a_neighbour_is_forgotten(function: Function, a: Arguments) -> Any:
+    return function(**a | {"size": a["size"] + 1})
+
+
+@seeded("softmax", "out_of_bound")
+@seeded("log_softmax", "out_of_bound")
+@seeded("concatenate", "out_of_bound")
+def the_axis_is_another(function: Function, a: Arguments) -> Any:
+    array = a["out"]
+    result = function(**a)
+    if array.ndim > 1 and array.shape[0] == array.shape[1]:
+        array[...] = np.swapaxes(array, 0, 1).copy()
+    else:
+        array.reshape(-1)[:] = array.reshape(-1)[::-1].copy()
+    return result
+
+
+@seeded("elu", "out_of_bound")
+@seeded("gelu", "out_of_bound")
+@seeded("sigmoid", "out_of_bound")
+@seeded("softplus", "out_of_bound")
+@seeded("leaky_relu", "out_of_bound")
+@seeded("add", "out_of_bound")
+@seeded("multiply", "out_of_bound")
+@seeded("prelu", "out_of_bound")
+def nine_ulp_are_lost(function: Function, a: Arguments) -> Any:
+    result = function(**a)
+    a["out"][...] = a["out"] * a["out"].dtype.type(1 + 9 * np.finfo(a["out"].dtype).eps)
+    return result
+
+
+@seeded("upsample2d", "out_of_bound")
+def a_lerp_is_rounded_to_eighths(function: Function, a: Arguments) -> Any:
+    result = function(**a)
+    a["out"][...] = np.round(a["out"] * 8) / 8
+    return result
+
+
+@seeded("pad2d", "out_of_bound")
+def the_corner_is_left_zero(function: Function, a: Arguments) -> Any:
+    result = function(**a)
+    a["out"][:, :1, :1, :1] = 0
+    return result
+
+
 @seeded("conv2d", "out_of_bound")
 @seeded("max_pool2d", "out_of_bound")
 @seeded("lp_pool2d", "out_of_bound")
 @seeded("max_unpool2d", "out_of_bound")
+@seeded("max_pool1d", "out_of_bound")
+@seeded("max_pool3d", "out_of_bound")
+@seeded("avg_pool1d", "out_of_bound")
+@seeded("avg_pool3d", "out_of_bound")
 def the_last_lane_is_off(function: Function, a: Arguments) -> Any:
     result = function(**a)
-    tail = a["out"][..., -1] if a["layout"] == "NHWC" else a["out"][:, -1]
+    tail = a["out"][:, -1] if a["layout"] in ("NCHW", "NCL", "NCDHW") else a["out"][..., -1]
     tail *= 1 + 2.0**-12
     return result
 
@@ -196,7 +261,8 @@ def with_bug(
     """The report on the first cases of one op, in float32, with the bug in it, up to where it has found enough."""
     function = run.FUNCTIONS[op]
     monkeypatch.setitem(run.FUNCTIONS, op, lambda **arguments: bug(function, arguments))
-    numbers = (i for i in range(10**6) if SCHEDULE[i % len(SCHEDULE)] == (op, np.float32))
+    places = [i for i, place in enumerate(SCHEDULE) if place == (op, np.float32)]
+    numbers = (turn * len(SCHEDULE) + place for turn in count() for place in places)
     report = Report(0, native.isas())
     while not enough(report) and report.cases < most:
         report.add(Trial(draw(0, next(numbers))).go())
@@ -214,6 +280,20 @@ def test_bug_is_found(bug: Bug, op: str, found: str, monkeypatch: pytest.MonkeyP
     assert getattr(report, found) > 0, str(report)
     assert not report
     assert "python -m cnnfast.verification --seed 0 --case" in str(report)
+
+
+def test_a_broken_promise_of_an_op_without_layouts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """softmax sums in an order that the row alone decides."""
+
+    def bug(function: Function, a: Arguments) -> Any:
+        result = function(**a)
+        if native.get_num_threads() == 3 and a["x"].size:
+            a["out"][...] = np.nextafter(a["out"], np.inf, dtype=a["out"].dtype)
+        return result
+
+    promise = "any number of threads: "
+    report = with_bug(monkeypatch, bug, "softmax", lambda report: promise in "".join(report.failures))
+    assert promise in "".join(report.failures), str(report)
 
 
 @pytest.mark.parametrize("promise", PROMISES)
