@@ -14,9 +14,11 @@ from cnnfast.verification.values import Values
 EXACT = (None, "relu", "relu6", ("leaky_relu", 0.5), ("leaky_relu", 0.25))
 """Activations that keep exact sums exact."""
 
+_LARGE_KERNEL_EVERY = 5
+
 
 def conv2d(d: Draw) -> Case:
-    window, mode = _window(d)
+    window, mode = _window(d, large=d.dtype.kind == "f" and d.turn % _LARGE_KERNEL_EVERY == 3)
     N, (H, W), (R, S) = d.batch(), window.size, window.kernel
     groups, C, K = _channels(d)
     values = d.values(R * S * C // groups)
@@ -147,11 +149,13 @@ def _multiplied(d: Draw) -> tuple[int, int]:
     return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
 
 
-def _window(d: Draw) -> tuple[Window, str]:
-    """A window and a padding mode that its padding allows."""
+def _window(d: Draw, large: bool = False) -> tuple[Window, str]:
+    """A window and a padding mode that its padding allows; `large`: what Fourier transforms are for."""
     kernel, stride, dilation = d.kernel(), d.axes(6, 3, 1, 0.5), d.axes(8, 1, 1)
     if d.large:
         stride, dilation = (1, 1), (1, 1)
+    elif large:
+        kernel, stride = (d.among(3, 17), d.among(4, 17)), (1, 1)
     mode = options.PADDING_MODES[d.pick(0.64, 0.12, 0.12, 0.12)]
     padding = _padding(d, kernel)
     least = (1, 1)

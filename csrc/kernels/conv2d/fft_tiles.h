@@ -17,15 +17,17 @@ typedef struct {
     int64_t rows, cols;   /* tiles of an image */
 } fft_tiles;
 
-static const int64_t FFT_MOST_TILES = 16; /* at once: the weights are read once for all of them */
-static const int64_t FFT_SPECTRA_BYTES = 32 << 20;
+/* Tiles at once, which share a pass over the weights: so many, or what fits a share of the last level of cache. Much more
+ * per thread, and the C library gives a call's workspace back to the system each time. */
+static const int64_t FFT_MOST_TILES = 16, FFT_BLOCK_BYTES = 8 << 20;
 /* Spectra of small kernels are many times as large: no more than 8 times, or 4 MB, or 1 GB. */
 static const double FFT_GROWTH = 8, FFT_LITTLE_BYTES = 4 << 20, FFT_PACKED_BYTES = 1 << 30;
 
-/* Tiles that share a pass over the weights. As a function of the problem alone it counts elements of 4 bytes. */
+/* A function of the problem alone, as the price is: for elements of 4 bytes in vectors of NOMINAL_LANES. */
 INLINE int64_t fft_at_once(const fft_tiles *t, int64_t C) {
-    const int64_t one = t->Th * t->half * 2 * C * 4;
-    return max64(1, min64(FFT_MOST_TILES, FFT_SPECTRA_BYTES / one));
+    const int64_t spectra = t->Th * t->half * 2 * ceil_div(C, NOMINAL_LANES) * NOMINAL_LANES;
+    const int64_t products = t->Th * 4 * NOMINAL_LANES, kept = t->Mh * t->half * 2 * NOMINAL_LANES;
+    return max64(1, min64(FFT_MOST_TILES, FFT_BLOCK_BYTES / (4 * (spectra + products + kept))));
 }
 
 /* Of one line of n complex vectors, in operations of a lane: a pass's sums, products, loads and stores, by its radix. */
