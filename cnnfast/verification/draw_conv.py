@@ -14,11 +14,9 @@ from cnnfast.verification.values import Values
 EXACT = (None, "relu", "relu6", ("leaky_relu", 0.5), ("leaky_relu", 0.25))
 """Activations that keep exact sums exact."""
 
-_LARGE_KERNEL_EVERY = 5
-
 
 def conv2d(d: Draw) -> Case:
-    window, mode = _window(d, large=d.dtype.kind == "f" and d.turn % _LARGE_KERNEL_EVERY == 3)
+    window, mode = _window(d, large_kernel(d))
     N, (H, W), (R, S) = d.batch(), window.size, window.kernel
     groups, C, K = _channels(d)
     values = d.values(R * S * C // groups)
@@ -117,6 +115,11 @@ def _finished(
         "activation": activation,
     } | more  # fmt: skip
     return d.case({**inputs, "bias": bias, "residual": residual}, attributes, lowered)
+
+
+def large_kernel(d: Draw) -> bool:
+    """Whether this case's kernel is of a size that Fourier transforms take."""
+    return d.dtype.kind == "f" and d.turn % 5 == 3
 
 
 def any_activation(d: Draw) -> Any:

@@ -49,7 +49,8 @@ def _image_norms(case: Case, sizes: dict[str, Array | None]) -> Array:
     """[N, C]: the norms of the images, padded."""
     x = sizes["x"]
     assert x is not None
-    padded = np.pad(x, ((0, 0), *case.lowered["padding"], (0, 0)), mode=_PAD_MODES[case.lowered["padding_mode"]])
+    sides = case.lowered["padding"] if x.ndim > 3 else (case.lowered["padding"],)
+    padded = np.pad(x, ((0, 0), *sides, (0, 0)), mode=_PAD_MODES[case.lowered["padding_mode"]])
     norms: Array = np.sqrt((padded**2).sum(axis=tuple(range(1, x.ndim - 1))))
     return norms
 

@@ -9,7 +9,7 @@
  * Error: docs/performance.md, "FFT for large kernels". */
 #include "activation.h"
 #include "common/band.h"
-#include "conv2d/fft_tiles.h"
+#include "conv2d/fft_weights.h"
 
 #if CNNFAST_REAL
 
@@ -31,7 +31,6 @@ static double cost(const void *problem, int64_t N) {
 }
 
 static int64_t channel_vectors(const conv2d_problem *p) { return ceil_div(p->g.C, LANES); }
-static int64_t panels(const conv2d_problem *p) { return ceil_div(p->g.K, PANEL); }
 /* Elements of a frequency: rows of C for each tile, re and im. An odd number of cache lines, so that frequencies spread
  * over the sets of a cache. */
 static int64_t spectrum_step(const conv2d_problem *p, int64_t tiles) {
@@ -50,22 +49,16 @@ typedef struct {
     size_t size;
 } buffers;
 
-static real *take(void *workspace, size_t *at, int64_t elements) {
-    real *to = workspace ? (real *)((char *)workspace + *at) : NULL;
-    *at = size_add(*at, size_align(size_mul((size_t)elements, sizeof(real))));
-    return to;
-}
-
 static buffers lay_out(const conv2d_problem *p, const fft_tiles *t, void *workspace) {
     const int64_t tiles = fft_at_once(t, p->g.C), longest = max64(t->Th, t->Tw);
     buffers b = {.size = 0};
-    b.spectra = take(workspace, &b.size, t->half * t->Th * spectrum_step(p, tiles));
-    b.line = take(workspace, &b.size, 2 * longest * LANES);
-    b.scratch = take(workspace, &b.size, 6 * longest * LANES);
+    b.spectra = fft_take(workspace, &b.size, sizeof(real), t->half * t->Th * spectrum_step(p, tiles));
+    b.line = fft_take(workspace, &b.size, sizeof(real), 2 * longest * LANES);
+    b.scratch = fft_take(workspace, &b.size, sizeof(real), 6 * longest * LANES);
     size_t rows = b.size;
-    b.rows = take(workspace, &rows, t->Th * t->half * 2 * LANES);
-    b.products = take(workspace, &b.size, t->Th * products_step(tiles));
-    b.kept = take(workspace, &b.size, tiles * TILE_V * kept_rows(t) * t->half * LANES);
+    b.rows = fft_take(workspace, &rows, sizeof(real), t->Th * t->half * 2 * LANES);
+    b.products = fft_take(workspace, &b.size, sizeof(real), t->Th * products_step(tiles));
+    b.kept = fft_take(workspace, &b.size, sizeof(real), tiles * TILE_V * kept_rows(t) * t->half * LANES);
     b.size = b.size > rows ? b.size : rows;
     return b;
 }
@@ -73,83 +66,14 @@ static buffers lay_out(const conv2d_problem *p, const fft_tiles *t, void *worksp
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const fft_tiles t = fft_choose(p);
-    return (grain){.columns = panels(p), .row_unit = t.Mh, .block_rows = max64(1, fft_at_once(&t, p->g.C) / t.cols),
+    return (grain){.columns = fft_panels(p), .row_unit = t.Mh, .block_rows = max64(1, fft_at_once(&t, p->g.C) / t.cols),
                    .tile_pixels = TILE_M, .tile_channels = TILE_N, .workspace = lay_out(p, &t, NULL).size};
-}
-
-/* What pack writes: the two lengths' tables, TILE_N zeros, biases by panels, then the spectra [panel][half][Th][C][TILE_N]. */
-typedef struct {
-    real *table_h, *table_w, *zeros, *bias, *weight;
-    size_t size;
-} parts;
-
-static parts packed_parts(const conv2d_problem *p, const fft_tiles *t, void *packed) {
-    parts to = {.size = 0};
-    to.table_h = take(packed, &to.size, fft_table_size(t->Th));
-    to.table_w = take(packed, &to.size, fft_table_size(t->Tw));
-    to.zeros = take(packed, &to.size, TILE_N);
-    to.bias = take(packed, &to.size, panels(p) * PANEL);
-    to.weight = take(packed, &to.size, panels(p) * t->half * t->Th * p->g.C * TILE_N);
-    return to;
-}
-
-/* pack's own, behind what it writes: tables, lines and one spectrum of DOUBLE_LANES kernels, in double. */
-typedef struct {
-    double *table_h, *table_w, *line, *scratch, *rows, *column;
-    size_t size;
-} pack_buffers;
-
-static double *take_double(void *packed, size_t *at, int64_t elements) {
-    double *to = packed ? (double *)((char *)packed + *at) : NULL;
-    *at = size_add(*at, size_align(size_mul((size_t)elements, sizeof(double))));
-    return to;
-}
-
-static pack_buffers pack_parts(const fft_tiles *t, void *packed, size_t at) {
-    const int64_t longest = max64(t->Th, t->Tw);
-    pack_buffers b = {.size = at};
-    b.table_h = take_double(packed, &b.size, fft_table_size(t->Th));
-    b.table_w = take_double(packed, &b.size, fft_table_size(t->Tw));
-    b.line = take_double(packed, &b.size, 2 * longest * DOUBLE_LANES);
-    b.scratch = take_double(packed, &b.size, 6 * longest * DOUBLE_LANES);
-    b.column = take_double(packed, &b.size, 2 * longest * DOUBLE_LANES);
-    b.rows = take_double(packed, &b.size, t->Th * t->half * 2 * DOUBLE_LANES);
-    return b;
 }
 
 static size_t packed_size(const void *problem) {
     const conv2d_problem *p = problem;
     const fft_tiles t = fft_choose(p);
     return pack_parts(&t, NULL, packed_parts(p, &t, NULL).size).size;
-}
-
-/* Kernels k0 to k0 + lanes of channel c. Conjugated: a layer slides its kernel unturned, which is a correlation. Scaled by
- * what the transforms leave out: the inverses' 1/(Th Tw), and the real lines' doubling. */
-static void pack_kernels(const conv2d_problem *p, const fft_tiles *t, const real *weight, const pack_buffers *b, real *to, int lanes) {
-    const window *g = &p->g;
-    const double scale = 0.25 / (double)(t->Th * t->Tw);
-    const ptrdiff_t row = t->half * 2 * DOUBLE_LANES;
-    memset(b->rows, 0, (size_t)(t->Th * row) * sizeof(double));
-    for (int64_t h = 0; h < t->tall; h += 2) {
-        memset(b->line, 0, (size_t)(2 * t->Tw * DOUBLE_LANES) * sizeof(double));
-        for (int64_t i = h; i < min64(h + 2, t->tall); i++)
-            for (int64_t s = 0; s < g->S && i % g->dilation[0] == 0; s++)
-                for (int k = 0; k < lanes; k++)
-                    b->line[(2 * s * g->dilation[1] + i - h) * DOUBLE_LANES + k] =
-                        weight[i / g->dilation[0] * p->step_r + s * p->step_s + k * p->step_k];
-        double *a = b->rows + h * row; /* Th is even, so there is room for a row more */
-        FFT_DOUBLE(fft_real)(t->Tw, b->table_w, (double_line){b->line, b->line + DOUBLE_LANES, 2 * DOUBLE_LANES}, a, a + row, b->scratch);
-    }
-    const double_line column = {b->column, b->column + DOUBLE_LANES, 2 * DOUBLE_LANES};
-    for (int64_t x = 0; x < t->half; x++) {
-        double *from = b->rows + x * 2 * DOUBLE_LANES;
-        FFT_DOUBLE(fft_line)(t->Th, b->table_h, (double_line){from, from + DOUBLE_LANES, row}, column, t->Th, b->scratch);
-        for (int64_t y = 0; y < t->Th; y++, to += g->C * TILE_N)
-            for (int k = 0; k < lanes; k++) {
-                to[k] = (real)(scale * b->column[2 * y * DOUBLE_LANES + k]);
-                to[PANEL + k] = (real)(-scale * b->column[(2 * y + 1) * DOUBLE_LANES + k]);
-            }
-    }
 }
 
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
@@ -163,9 +87,9 @@ static void pack(const void *problem, const void *weight, const void *bias, void
     FFT_DOUBLE(fft_table)(t.Th, b.table_h);
     FFT_DOUBLE(fft_table)(t.Tw, b.table_w);
     memset(to.zeros, 0, TILE_N * sizeof(real));
-    memset(to.bias, 0, (size_t)(panels(p) * PANEL) * sizeof(real));
+    memset(to.bias, 0, (size_t)(fft_panels(p) * PANEL) * sizeof(real));
     if (bias) memcpy(to.bias, bias, (size_t)g->K * sizeof(real));
-    memset(to.weight, 0, (size_t)(panels(p) * t.half * t.Th * g->C * TILE_N) * sizeof(real));
+    memset(to.weight, 0, (size_t)(fft_panels(p) * t.half * t.Th * g->C * TILE_N) * sizeof(real));
     for (int64_t k = 0; k < g->K; k += DOUBLE_LANES)
         for (int64_t c = 0; c < g->C; c++) {
             real *at = to.weight + ((k / PANEL * t.half * t.Th) * g->C + c) * TILE_N + k % PANEL;
@@ -195,8 +119,8 @@ static place place_of(const conv2d_problem *p, const fft_tiles *t, int64_t tile)
 }
 
 /* One vector of channels of a tile, transformed; `to` is where its first frequency goes, re and im. */
-static void forward(const conv2d_problem *p, const fft_tiles *t, const parts *w, const buffers *b, const real *x, int lanes, place at,
-                    line to) {
+static void forward(const conv2d_problem *p, const fft_tiles *t, const parts *w, const buffers *b, const real *x, int lanes,
+                    place at, line to) {
     const window *g = &p->g;
     const ptrdiff_t row = t->half * 2 * LANES;
     const int64_t needed = at.rows + t->tall - 1;
@@ -223,7 +147,8 @@ static void forward(const conv2d_problem *p, const fft_tiles *t, const parts *w,
 }
 
 /* A panel's products of column v of all tiles' spectra, back to rows of the tiles. */
-static void multiply(const conv2d_problem *p, const fft_tiles *t, const parts *w, const buffers *b, int64_t tiles, int64_t panel, int64_t v) {
+static void multiply(const conv2d_problem *p, const fft_tiles *t, const parts *w, const buffers *b, int64_t tiles, int64_t panel,
+                     int64_t v) {
     const ptrdiff_t start = 0, step = spectrum_step(p, tiles), product = products_step(tiles), Cp = channel_vectors(p) * LANES;
     const gemm m = {.tap = &start, .taps = 1, .len = p->g.C, .x_step = Cp, .y_step = TILE_N, .activation = CNNFAST_NONE};
     const real *weight = w->weight + (panel * t->half + v) * t->Th * p->g.C * TILE_N;
@@ -238,20 +163,21 @@ static void multiply(const conv2d_problem *p, const fft_tiles *t, const parts *w
                 v_store(b->line + (2 * u + 1) * LANES, v_load(re + PANEL) + v_load(im));
             }
             real *to = b->kept + ((i * (PANEL / LANES) + j) * kept_rows(t) * t->half + v) * 2 * LANES;
-            SYMBOL(fft_line)(t->Th, w->table_h, (line){b->line + LANES, b->line, 2 * LANES}, (line){to + LANES, to, t->half * 2 * LANES},
-                             kept_rows(t), b->scratch);
+            const line from = {b->line + LANES, b->line, 2 * LANES}; /* exchanged: the inverse */
+            SYMBOL(fft_line)(t->Th, w->table_h, from, (line){to + LANES, to, t->half * 2 * LANES}, kept_rows(t), b->scratch);
         }
 }
 
 /* The rest of the way back of one vector of one tile, channels from k. */
-static void finish(const conv2d_problem *p, const fft_tiles *t, const parts *w, const buffers *b, const tensors *x, const real *kept,
-                   place at, int64_t k) {
+static void finish(const conv2d_problem *p, const fft_tiles *t, const parts *w, const buffers *b, const tensors *x,
+                   const real *kept, place at, int64_t k) {
     const window *g = &p->g;
     const ptrdiff_t row = t->half * 2 * LANES;
     const int lanes = (int)min64(LANES, g->K - k);
     const vec bias = v_load(w->bias + k);
+    const line sums = {b->line, b->line + LANES, 2 * LANES};
     for (int64_t h = 0; h < at.rows; h += 2, kept += 2 * row) {
-        SYMBOL(fft_real_inverse)(t->Tw, w->table_w, kept, kept + row, at.cols, (line){b->line, b->line + LANES, 2 * LANES}, b->scratch);
+        SYMBOL(fft_real_inverse)(t->Tw, w->table_w, kept, kept + row, at.cols, sums, b->scratch);
         for (int64_t i = 0; i < min64(2, at.rows - h); i++) {
             const int64_t to = (((at.image * g->P + at.p0 + h + i) * g->Q + at.q0) * g->K) + k;
             const real *from = b->line + i * LANES, *residual = x->residual ? (const real *)x->residual + to : NULL;

@@ -7,8 +7,7 @@
 #include "common/gemm.h"
 #include "conv2d/problem.h"
 
-/* Output channels of a panel of weights, which lie as PANEL real parts and PANEL imaginary ones. */
-#define PANEL (TILE_N / 2)
+#if CNNFAST_REAL
 
 typedef struct {
     int64_t tall, wide;   /* the dilated kernel */
@@ -23,9 +22,11 @@ static const int64_t FFT_MOST_TILES = 16, FFT_BLOCK_BYTES = 8 << 20;
 /* Spectra of small kernels are many times as large: no more than 8 times, or 4 MB, or 1 GB. */
 static const double FFT_GROWTH = 8, FFT_LITTLE_BYTES = 4 << 20, FFT_PACKED_BYTES = 1 << 30;
 
+INLINE int64_t nominal_channels(int64_t n) { return ceil_div(n, NOMINAL_LANES) * NOMINAL_LANES; }
+
 /* A function of the problem alone, as the price is: for elements of 4 bytes in vectors of NOMINAL_LANES. */
 INLINE int64_t fft_at_once(const fft_tiles *t, int64_t C) {
-    const int64_t spectra = t->Th * t->half * 2 * ceil_div(C, NOMINAL_LANES) * NOMINAL_LANES;
+    const int64_t spectra = t->Th * t->half * 2 * nominal_channels(C);
     const int64_t products = t->Th * 4 * NOMINAL_LANES, kept = t->Mh * t->half * 2 * NOMINAL_LANES;
     return max64(1, min64(FFT_MOST_TILES, FFT_BLOCK_BYTES / (4 * (spectra + products + kept))));
 }
@@ -45,7 +46,7 @@ INLINE double fft_line_work(int64_t n) {
 
 INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
     const double tiles = (double)(N * t->rows * t->cols);
-    const double C = (double)(ceil_div(g->C, NOMINAL_LANES) * NOMINAL_LANES), K = (double)(ceil_div(g->K, NOMINAL_LANES) * NOMINAL_LANES);
+    const double C = (double)nominal_channels(g->C), K = (double)nominal_channels(g->K);
     const double rows = fft_line_work(t->Tw), columns = (double)t->half * fft_line_work(t->Th);
     const double tall = (double)min64(t->Th, g->H); /* rows that are not zero */
     const double lines = tiles * (C * (columns + tall / 2 * rows) + K * (columns + (double)t->Mh / 2 * rows));
@@ -58,14 +59,15 @@ INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
 }
 
 INLINE fft_tiles fft_tiles_of(const window *g, int64_t Th, int64_t Tw) {
-    fft_tiles t = {.tall = (g->R - 1) * g->dilation[0] + 1, .wide = (g->S - 1) * g->dilation[1] + 1, .Th = Th, .Tw = Tw, .half = Tw / 2 + 1};
+    fft_tiles t = {.Th = Th, .Tw = Tw, .half = Tw / 2 + 1};
+    t.tall = (g->R - 1) * g->dilation[0] + 1, t.wide = (g->S - 1) * g->dilation[1] + 1;
     t.Mh = Th - t.tall + 1, t.Mw = Tw - t.wide + 1;
     t.rows = ceil_div(g->P, t.Mh), t.cols = ceil_div(g->Q, t.Mw);
     return t;
 }
 
 INLINE bool fft_fits(const window *g, const fft_tiles *t) {
-    const double pairs = (double)g->C * (double)(ceil_div(g->K, NOMINAL_LANES) * NOMINAL_LANES);
+    const double pairs = (double)g->C * (double)nominal_channels(g->K);
     const double bytes = 8 * (double)(t->Th * t->half) * pairs, given = 4 * (double)(g->R * g->S) * pairs;
     return bytes <= FFT_PACKED_BYTES && (bytes <= FFT_GROWTH * given || bytes <= FFT_LITTLE_BYTES);
 }
@@ -88,4 +90,5 @@ INLINE fft_tiles fft_choose(const conv2d_problem *p) {
     return best;
 }
 
+#endif
 #endif
