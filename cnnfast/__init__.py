@@ -27,12 +27,15 @@ from cnnfast.ops.runtime import (
     __version__,
     get_include,
     get_library,
+    get_max_workspace,
     get_num_threads,
+    set_max_workspace,
     set_num_threads,
     show_config,
 )
 from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
 from cnnfast.ops.softmax import log_softmax, softmax
+from cnnfast.ops.tuning import load_tuning, save_tuning
 from cnnfast.ops.unpool import max_unpool2d
 from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
@@ -81,6 +84,7 @@ __all__ = [
     "gelu",
     "get_include",
     "get_library",
+    "get_max_workspace",
     "get_num_threads",
     "global_avg_pool2d",
     "global_max_pool2d",
@@ -89,6 +93,7 @@ __all__ = [
     "layers",
     "leaky_relu",
     "linear",
+    "load_tuning",
     "local_response_norm",
     "log_softmax",
     "lp_pool2d",
@@ -110,8 +115,10 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "save_tuning",
     "selu",
     "separable_conv2d",
+    "set_max_workspace",
     "set_num_threads",
     "set_random_seed",
     "show_config",

@@ -34,6 +34,11 @@ cdef extern from "cnnfast.h" nogil:
         CNNFAST_REPLICATE
         CNNFAST_CIRCULAR
 
+    ctypedef enum cnnfast_precision:
+        CNNFAST_DEFAULT
+        CNNFAST_STRICT
+        CNNFAST_FAST
+
     ctypedef enum cnnfast_activation:
         CNNFAST_NONE
         CNNFAST_RELU
@@ -70,6 +75,8 @@ cdef extern from "cnnfast.h" nogil:
         double alpha
         uint64_t max_abs_input
         size_t max_workspace
+        cnnfast_precision precision
+        int once
 
     ctypedef struct cnnfast_conv_transpose2d:
         cnnfast_conv2d conv
@@ -170,7 +177,10 @@ cdef extern from "cnnfast.h" nogil:
         const char *algorithm
         int accepts
         double cost
-        size_t workspace
+        size_t workspace, needed
+
+    ctypedef struct cnnfast_refusal:
+        size_t needed, allowed
 
     cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight, const void *bias)
     cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const cnnfast_conv_transpose2d *, const void *weight,
@@ -188,6 +198,9 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_softmax *)
     cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y)
     cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y)
+    void cnnfast_set_max_workspace(size_t bytes)
+    size_t cnnfast_get_max_workspace()
+    cnnfast_refusal cnnfast_last_refusal()
     size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N)
     cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace, size_t workspace_size)
     size_t cnnfast_steps_workspace_size(const cnnfast_step *, int count)

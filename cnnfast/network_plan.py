@@ -13,6 +13,7 @@ import numpy as np
 from cnnfast.layers.base import Runner
 from cnnfast.ops import arrays, chain
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.chain import Ends
 from cnnfast.program import Program, Sizes, lay_out
 
 FLOAT32 = np.dtype(np.float32)
@@ -26,10 +27,20 @@ class End(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """The steps over buffers for n images, as calls of the arrays that come with a run. Who runs one owns it alone."""
+    """The steps over buffers for n images, as calls of the arrays that come with a run. Who runs one owns it alone.
+
+    makers : of an array for each output
+    exactly : where one call of the engine is all: the same, if every array fits as it lies; returns whether it ran
+    """
 
     n: int
-    calls: list[Callable[[tuple[Array, ...]], object]]
+    makers: list[Callable[[], Array]]
+    calls: list[Callable[[Ends], object]]
+    exactly: Callable[[Ends], bool] | None
+
+    def run(self, ends: Ends) -> None:
+        for call in self.calls:
+            call(ends)
 
 
 class NetworkPlan:
@@ -77,13 +88,18 @@ class NetworkPlan:
         >>> plan(np.zeros((5, 32, 32, 1), np.float32)).shape
         (5, 10)
         """
-        n = self._batch(inputs)
         if out is not None:
-            return self._into(out, n, inputs)
-        sizes = self._program.sizes
-        made = [arrays.allocate("the output", (n, *sizes[root]), FLOAT32) for root in self._made]
-        self._run(n, (*inputs, *made))
-        results = made if self._plain else self._results(n, (*inputs, *made))
+            return self._into(out, inputs)
+        bound = self._take() or self._bind(self._batch(inputs))
+        made = [maker() for maker in bound.makers]
+        if not (bound.exactly and bound.exactly((*inputs, *made))):
+            n = self._batch(inputs)
+            if bound.n != n:
+                bound = self._bind(n)
+                made = [maker() for maker in bound.makers]
+            bound.run((*inputs, *made))
+        self._idle.append(bound)
+        results = made if self._plain else self._results(bound.n, (*inputs, *made))
         return results[0] if len(results) == 1 else results
 
     def _results(self, n: int, ends: tuple[Array, ...]) -> list[Array]:
@@ -95,27 +111,33 @@ class NetworkPlan:
             results.append(y.copy() if root in program.inputs else y)
         return results
 
-    def _into(self, out: object, n: int, inputs: tuple[Array, ...]) -> Array:
+    def _into(self, out: object, inputs: tuple[Array, ...]) -> Array:
         """With `out`: it is the output's own memory where it lies as that does."""
         program = self._program
         if len(program.outputs) != 1:
             raise ValueError(f"out must be None for a network of {len(program.outputs)} outputs")
-        value = program.outputs[0]
+        bound = self._take()
+        if bound and bound.exactly and type(out) is np.ndarray and bound.exactly((*inputs, out)):
+            self._idle.append(bound)
+            return out
+        value, n = program.outputs[0], self._batch(inputs)
         y = arrays.check_out(out, (n, *program.sizes[value]), FLOAT32)
         arrays.check_no_overlap(y, [("an input", x) for x in inputs])
         if self._made and y.flags.c_contiguous and y.flags.aligned:
-            self._run(n, (*inputs, y.reshape(n, *program.sizes[self._made[0]])))
+            if bound is None or bound.n != n:
+                bound = self._bind(n)
+            bound.run((*inputs, y.reshape(n, *program.sizes[self._made[0]])))
+            self._idle.append(bound)
         else:
             y[...] = self(*inputs)
         return y
 
-    def _run(self, n: int, ends: tuple[Array, ...]) -> None:
-        bound = self._idle.pop() if self._idle else None
-        if bound is None or bound.n != n:
-            bound = self._bind(n)
-        for call in bound.calls:
-            call(ends)
-        self._idle.append(bound)
+    def _take(self) -> Bound | None:
+        """Steps and their buffers, for one run, which gives them back."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _bind(self, n: int) -> Bound:
         program = self._program
@@ -127,7 +149,8 @@ class NetworkPlan:
                 return End(self._ends.index(root), shape)
             return memory[self._places[root]][: math.prod(shape)].reshape(shape)
 
-        bound = Bound(n, [])
+        shapes = [(n, *program.sizes[value]) for value in self._ends]
+        calls: list[Callable[[Ends], object]] = []
         linked: list[tuple[Any, ...]] = []
         for step in program.steps:
             items = [place(value) for value in (*step.sources, step.target)]
@@ -136,21 +159,19 @@ class NetworkPlan:
                 linked.append((*link, *(item.i if isinstance(item, End) else item for item in items)))
                 continue
             if linked:
-                bound.calls.append(chain.runner(linked))
+                calls.append(chain.Run(linked, shapes))
                 linked = []
-            bound.calls.append(partial(_call, step.run, items))
+            calls.append(partial(_call, step.run, items))
         if linked:
-            bound.calls.append(chain.runner(linked))
-        return bound
+            calls.append(chain.Run(linked, shapes))
+        makers = [arrays.allocator("the output", shape, FLOAT32) for shape in shapes[len(program.inputs) :]]
+        exactly = calls[0].exactly if len(calls) == 1 and isinstance(calls[0], chain.Run) else None
+        return Bound(n, makers, calls, exactly)
 
     def _batch(self, inputs: tuple[Any, ...]) -> int:
         """How many images there are, once every input is seen to fit."""
         if len(inputs) != len(self._sizes):
             raise ValueError(f"the network has {len(self._sizes)} inputs, got {len(inputs)} arrays")
-        if len(inputs) == 1 and type(x := inputs[0]) is np.ndarray and x.dtype is FLOAT32:  # the usual case, quickly
-            shape = x.shape
-            if shape and shape[1:] == self._sizes[0]:
-                return int(shape[0])
         n = -1
         for x, sizes in zip(inputs, self._sizes, strict=True):
             if not isinstance(x, np.ndarray) or x.dtype != FLOAT32:
@@ -171,6 +192,6 @@ class NetworkPlan:
         return f"<cnnfast plan of a network: {self.input_shapes}, {len(self._program.steps)} runs>"
 
 
-def _call(run: Runner, items: list[Array | End], ends: tuple[Array, ...]) -> None:
+def _call(run: Runner, items: list[Array | End], ends: Ends) -> None:
     *sources, y = (ends[item.i].reshape(item.shape) if isinstance(item, End) else item for item in items)
     run(*sources, out=y)

@@ -16,6 +16,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20)
 
 
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every convolution is its chain, so that ways which should agree do so to the bit."""
+    monkeypatch.setenv("CNNFAST_PRECISION", "strict")
+
+
 @pytest.fixture(scope="session")
 def torch() -> Any:
     return pytest.importorskip("torch", reason="a second opinion: pip install torch==2.13.0")

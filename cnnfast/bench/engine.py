@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cnnfast
-from cnnfast.backends import native
-from cnnfast.ops import dispatch
+from cnnfast.ops import dispatch, tuning
 from cnnfast.ops.explanation import Explanation, explanation
+from cnnfast.ops.tuning_file import Entry
 
 from . import arrays
 from .arrays import Arrays
@@ -58,14 +58,25 @@ def explain(problem: Problem, algorithm: str = "auto") -> Explanation:
         return explained
     (top, bottom), (left, right) = problem.padding
     whole = problem.op == "global_avg_pool2d"
-    plan = native.plan_pool2d(
-        problem.x_shape, dtype="float32", layout="NHWC", kind="max" if problem.op == "max_pool2d" else "avg",
+    plan = dispatch.native_plan(
+        problem.op, problem.x_shape, problem.y_shape, dtype=np.dtype(np.float32), layout="NHWC",
+        kind="max" if problem.op == "max_pool2d" else "avg",
         kernel_size=(1, 1) if whole else problem.kernel_size, stride=(1, 1) if whole else problem.stride,
         padding=(top, bottom, left, right), dilation=(1, 1), ceil_mode=False, count_include_pad=True, norm_type=0.0,
         output_size=(1, 1) if whole else None, return_indices=False,
         algorithm=dispatch.algorithm(problem.op, algorithm), max_workspace=0,
     )  # fmt: skip
     return explanation(problem.op, plan.info())
+
+
+def tune(problem: Problem) -> Entry | None:
+    """What `algorithm="tune"` finds; None where there is no choice, or the same problem had its turn before."""
+    before, numbers = len(tuning.known()), arrays.make(problem)
+    if problem.is_pool:
+        getattr(cnnfast, problem.op)(numbers["x"], algorithm=tuning.TUNE, **window_of(problem))
+    else:
+        plan_of(problem, numbers, tuning.TUNE)
+    return next(iter(tuning.known()[before:]), None)
 
 
 def algorithms(problem: Problem) -> tuple[str, ...]:

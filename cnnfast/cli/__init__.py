@@ -1,4 +1,4 @@
-"""The command line: `cnnfast info | verify | explain | summary | bench`."""
+"""The command line: `cnnfast info | verify | explain | summary | bench | tune`."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from cnnfast import __version__
-from cnnfast.cli import bench, explain, info, summary, verify
+from cnnfast.cli import bench, explain, info, summary, tune, verify
 
-COMMANDS = (info, verify, explain, summary, bench)
+COMMANDS = (info, verify, explain, summary, bench, tune)
 
 
 def parser() -> argparse.ArgumentParser:

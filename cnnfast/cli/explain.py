@@ -37,7 +37,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--activation", help="relu, relu6, leaky_relu, sigmoid, tanh, gelu, silu or hardswish")
     parser.add_argument("--layout", default="NHWC", choices=("NHWC", "NCHW"))
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64", "int8", "uint8", "int16", "int32"))
-    parser.add_argument("--algorithm", default="auto", help="force a row of the table")
+    parser.add_argument("--algorithm", default="auto", help="force a row of the table, or tune")
     parser.set_defaults(run=run, parser=parser)
 
 

@@ -6,7 +6,6 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair
@@ -148,12 +147,12 @@ def _pool(
 ) -> tuple[Array, Array | None]:  # fmt: skip
     images = arrays.as_array("x", x)
     given = output_size, layout, return_indices, algorithm
-    return run_pool(prepared(adaptive_pool, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
+    return run_pool(prepared(adaptive_pool, (op, kind, images.shape, images.dtype), given), images, out)
 
 
 @lru_cache(maxsize=256, typed=True)
 def adaptive_pool(
-    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], output_size: object,
+    state: object, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], output_size: object,
     layout: object, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip
     order = options.layout(layout)

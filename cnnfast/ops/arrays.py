@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from cnnfast.ops.signatures import Dtypes
 Array = NDArray[Any]
 
 CACHE_LINE = 64  # bytes
+SMALL = 4096  # bytes: of less, where it starts does not matter
 
 
 def as_array(name: str, value: object) -> Array:
@@ -100,12 +101,18 @@ def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     """
     wanted = np.dtype(dtype)
     size = math.prod(shape) * wanted.itemsize
-    if size < 4096:
+    if size < SMALL:
         return np.empty(shape, wanted)
     check_fits(name, shape, wanted)
     raw = np.empty(size + CACHE_LINE, np.uint8)
     start = -raw.__array_interface__["data"][0] % CACHE_LINE
     return raw[start : start + size].view(wanted).reshape(shape)
+
+
+def allocator(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Callable[[], Array]:
+    """`allocate` of these arguments, over and over."""
+    small = math.prod(shape) * dtype.itemsize < SMALL
+    return partial(np.empty, tuple(shape), dtype) if small else partial(allocate, name, shape, dtype)
 
 
 def check_fits(name: str, shape: Sequence[int], dtype: DTypeLike) -> None:

@@ -1,6 +1,6 @@
 """Plans that follow each other as one call of the engine: what a network makes of its steps."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,20 +23,25 @@ def link(run: object, x_shape: Shape, y_shape: Shape) -> tuple[native.Plan, int]
     return answer
 
 
-def runner(steps: Sequence[tuple[Any, ...]]) -> Callable[[Ends], None]:
+class Run:
     """A call of all these steps, (plan, N, x, y) each.
 
-    x and y are arrays that every call uses, or numbers of the arrays that a call brings. Those are float32 and of the
-    right size; strided ones that are read are copied.
+    x and y are arrays that every call uses, or numbers of the arrays that a call brings. Those are float32 and of these
+    shapes; strided ones that are read are copied.
+
+    Attributes
+    ----------
+    exactly : the same, but where an array would have to be copied, or does not fit: it returns whether it ran
     """
-    chain = native.Chain(tuple(steps))
-    written = {step[3] for step in steps if isinstance(step[3], int)}
 
-    def run(ends: Ends) -> None:
-        if chain.run(ends):
+    def __init__(self, steps: Sequence[tuple[Any, ...]], shapes: Sequence[Shape]) -> None:
+        self.exactly = native.Chain(tuple(steps), tuple(shapes)).run
+        self._written = {step[3] for step in steps if isinstance(step[3], int)}
+
+    def __call__(self, ends: Ends) -> None:
+        if self.exactly(ends):
             return
+        written = self._written
         fit = tuple(end if i in written else np.require(end, None, ("C", "A")) for i, end in enumerate(ends))
-        if not chain.run(fit):
+        if not self.exactly(fit):
             raise RuntimeError("a network's arrays do not fit its steps")
-
-    return run

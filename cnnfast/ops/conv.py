@@ -44,8 +44,11 @@ def conv2d(
         (exact), "gelu_tanh", "silu", "hardswish", "elu", ("elu", alpha), "selu", "hardsigmoid", "mish" or "softplus";
         for integers None, "relu" or "relu6"
     residual : of y's shape, added before the activation; not for integers
-    algorithm : "auto", or a row of the op's table: see `plan_conv2d(...).explain()`
-    precision : "default" (as CNNFAST_PRECISION says), "strict" or "fast"
+    algorithm : "auto", chosen by the problem alone; "tune", the fastest as measured here once (see `load_tuning`); or a
+        row of the op's table: see `plan_conv2d(...).explain()`
+    precision : "strict": each output is one chain of multiply-adds in order, the same bits from every such algorithm;
+        "default" (or as CNNFAST_PRECISION says): also algorithms with at most 2.5 times its error on normal data;
+        "fast": also those with at most 10 times
     out : where to write y; it may not overlap an input
 
     Returns
@@ -73,7 +76,7 @@ def conv2d(
     """
     asked = conv_options(
         "conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout, padding_mode=padding_mode,
-        activation=activation, algorithm=algorithm, precision=precision,
+        activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
     images = arrays.as_input("x", x, SIGNATURES["conv2d"].dtypes, asked.layout)
     plan = _conv2d(images.shape, images.dtype, weight, bias, groups, asked, arrays.max_abs(images))
@@ -93,7 +96,8 @@ def plan_conv2d(
     input_shape : x's shape in the layout's order; its N guides the choice, and the plan runs any N
     the others : see `conv2d`
     dtype : x's dtype, by default the weight's. An integer plan must be safe for all values of it.
-    max_workspace : bytes of scratch memory that a run may take; None sets no limit
+    max_workspace : bytes that the packed weights and a run's workspace may take together; None: as `set_max_workspace`
+        says, which also tells what is counted
 
     Returns
     -------
@@ -101,7 +105,8 @@ def plan_conv2d(
 
     Raises
     ------
-    As `conv2d`; also ValueError where no algorithm, or not the one named, takes the problem within max_workspace.
+    As `conv2d`; also ValueError where no algorithm, or not the one named, takes the problem within max_workspace: it
+    tells how many bytes the least one needs.
 
     Examples
     --------
@@ -237,5 +242,6 @@ def _plan(
         padding=(*place.padding[0], *place.padding[1]), dilation=asked.dilation, groups=groups,
         padding_mode=asked.padding_mode, activation=activation, alpha=alpha, algorithm=asked.algorithm,
         max_abs_input=max_abs, max_workspace=asked.max_workspace,
+        precision=asked.precision, once=asked.once,
     )  # fmt: skip
     return Plan(op, native, x_shape, place.output_shape, dtype, asked.layout)

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks
+from cnnfast.ops import arrays, checks, tuning
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.signatures import NAMES, SIGNATURES
 
 
 def algorithm(op: str, value: object) -> str | None:
-    """The `algorithm` argument of `op`: a row of its table, or None for "auto"."""
+    """The `algorithm` argument of `op`: a row of its table, "tune", or None for "auto"."""
     if isinstance(value, str) and value == "auto":
         return None
-    return checks.choice("algorithm", value, ("auto", *algorithms(op)))
+    return checks.choice("algorithm", value, ("auto", tuning.TUNE, *algorithms(op)))
 
 
 def algorithms(op: str) -> tuple[str, ...]:
@@ -36,19 +36,33 @@ def native_plan(
     """Validate, choose, size, pack: the native plan of a problem that `ops` has checked."""
     arrays.check_fits("an image of x", x_shape[1:], dtype)
     arrays.check_fits("an image of the output", y_shape[1:], SIGNATURES[op].dtypes[dtype])
+    table = SIGNATURES[op].table
+    planner = getattr(native, f"plan_{table}")
     shape = max(1, x_shape[0]), *x_shape[1:]  # an image to judge by, also where the batch is empty
-    try:
-        plan: native.Plan = getattr(native, f"plan_{SIGNATURES[op].table}")(shape, *args, dtype=NAMES[dtype], **problem)
+
+    algorithm = problem.pop("algorithm", None)
+
+    def make(named: str | None) -> native.Plan:
+        choice = {} if named is None else {"algorithm": named}
+        plan: native.Plan = planner(shape, *args, dtype=NAMES[dtype], **problem, **choice)
         return plan
+
+    if algorithm == tuning.TUNE:
+        limits = [size for size in (problem.get("max_workspace"), native.get_max_workspace()) if size]
+        problem["max_workspace"] = min(limits, default=0)
+        # max_abs_input is of the values in x, not of the problem
+        rest = {name: value for name, value in problem.items() if name != "max_abs_input"}
+        weights = tuple(None if each is None else each.shape for each in args)
+        return tuning.tuned(table, {"x": shape, "weights": weights, "dtype": NAMES[dtype], **rest}, make)
+    try:
+        return make(algorithm)
     except ValueError as error:
-        algorithm = problem.get("algorithm")
         if algorithm is None:
             raise
         raise ValueError(
             f'algorithm "{algorithm}" does not take this problem ({error}); "auto" finds one of '
             f"{', '.join(algorithms(op))} that does"
         ) from error
-    return plan
 
 
 def execute(

@@ -7,20 +7,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Candidate:
-    """One row of the op's table. `cost` is microseconds on a nominal core, so it is the same on every machine."""
+    """One row of the op's table. `cost` is microseconds on a nominal core, so it is the same on every machine;
+    `needed_size` the least `max_workspace` that allows the row."""
 
     algorithm: str
     accepts: bool
     cost: float
     workspace_size: int
+    needed_size: int
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a plan chose and why: the accepted row of least cost, unless one was named.
+    """What a plan chose and why: the accepted row of least cost, unless one was named or measured.
 
-    Sizes are bytes: the workspace of the plan's batch on one thread, the weights as packed, and what a run reads and
-    writes when everything is touched once. `flops` counts a multiply-add as two, padding taps too. `tile` is pixels x
+    Sizes are bytes: the workspace of the plan's batch, the weights as packed, and what a run reads and writes when
+    everything is touched once. `flops` counts a multiply-add as two, padding taps too. `tile` is pixels x
     channels in the micro-kernel's registers, (0, 0) where it has none.
     """
 
@@ -46,7 +48,7 @@ class Explanation:
             ("bytes moved", _size(self.bytes_moved)),
         ]
         lines = [f"{name:<15}{value}" for name, value in facts]
-        lines.append(f"\n  {'algorithm':<12}{'relative cost':>14}{'workspace':>14}")
+        lines.append(f"\n  {'algorithm':<12}{'relative cost':>14}{'workspace':>14}{'needs':>14}")
         lines += [self._row(row) for row in self.candidates]
         return "\n".join(lines)
 
@@ -55,13 +57,15 @@ class Explanation:
         if not row.accepts:
             return f"{mark} {row.algorithm:<12}{'does not apply':>14}"
         chosen = next((each.cost for each in self.candidates if each.algorithm == self.algorithm), row.cost)
-        return f"{mark} {row.algorithm:<12}{row.cost / chosen:>13.2f}x{_size(row.workspace_size):>14}"
+        sizes = f"{_size(row.workspace_size):>14}{_size(row.needed_size):>14}"
+        return f"{mark} {row.algorithm:<12}{row.cost / chosen:>13.2f}x{sizes}"
 
 
 def explanation(op: str, info: Mapping[str, Any]) -> Explanation:
     """The Explanation of a native plan's info()."""
     rows = tuple(
-        Candidate(row["algorithm"], bool(row["accepts"]), row["cost"], row["workspace"]) for row in info["candidates"]
+        Candidate(row["algorithm"], bool(row["accepts"]), row["cost"], row["workspace"], row["needed"])
+        for row in info["candidates"]
     )
     return Explanation(
         op, info["algorithm"], info["isa"], tuple(info["tile"]), info["workspace"], info["packed"], info["flops"],

@@ -23,7 +23,10 @@ class Options(NamedTuple):
     padding_mode: str
     activation: tuple[str | None, float]
     algorithm: str | None
+    precision: str
     max_workspace: int
+    once: bool
+    """The plan is for one run."""
 
 
 class Geometry(NamedTuple):
@@ -38,9 +41,9 @@ class Geometry(NamedTuple):
 def conv_options(
     op: str, *, stride: object, padding: object, dilation: object, layout: object, activation: object,
     algorithm: object, precision: object, padding_mode: object = "zeros", max_workspace: object = None,
+    once: bool = False,
 ) -> Options:  # fmt: skip
     """Check and normalise the keywords that every convolution has."""
-    options.precision(precision)
     return Options(
         checks.pair("stride", stride, minimum=1),
         checks.sides("padding", padding),
@@ -49,7 +52,9 @@ def conv_options(
         checks.choice("padding_mode", padding_mode, options.PADDING_MODES),
         options.activation("activation", activation),
         dispatch.algorithm(op, algorithm),
+        options.precision(precision),
         options.max_workspace(max_workspace),
+        once,
     )
 
 

@@ -44,15 +44,16 @@ def activation(name: str, value: object) -> tuple[str | None, float]:
 
 
 def precision(value: object) -> str:
-    """The precision asked for; "default" reads CNNFAST_PRECISION. All mean the chain of trust's contract 1 today."""
+    """The precision asked for; "default" reads CNNFAST_PRECISION."""
     chosen = checks.choice("precision", value, PRECISIONS)
     if chosen == "default":
         return checks.choice("CNNFAST_PRECISION", os.environ.get("CNNFAST_PRECISION") or "default", PRECISIONS)
     return chosen
 
 
-def max_workspace(value: object) -> int:
-    """Bytes a run may use, 0 for no limit (as the backends say it): None is no limit, and 0 of the user allows none."""
+def max_workspace(value: object, name: str = "max_workspace") -> int:
+    """Bytes a plan and its run may take, 0 for no limit (as the backends say it): None is no limit, and 0 of the user
+    allows none."""
     if value is None:
         return 0
-    return max(1, checks.integer("max_workspace", value, minimum=0, limit=2**63))
+    return max(1, checks.integer(name, value, minimum=0, limit=2**63))

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, dispatch, options, shapes
+from cnnfast.ops import arrays, checks, dispatch, options, shapes, tuning
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.signatures import SIGNATURES
@@ -48,7 +48,7 @@ def max_pool2d(
     ceil_mode : round P and Q up: a last window may run over the end, if it starts before it
     return_indices : also give where each maximum stood
     layout : "NHWC" or "NCHW"
-    algorithm : "auto", or a row of pool2d's table
+    algorithm : "auto", "tune" (see `conv2d`), or a row of pool2d's table
     out : where to write y; it may not overlap x
 
     Returns
@@ -187,7 +187,7 @@ def _pool(
         kernel_size, stride, padding, dilation, layout, ceil_mode, count_include_pad, norm_type, return_indices,
         algorithm,
     )  # fmt: skip
-    return run_pool(prepared(window_pool, (native.isa(), op, kind, images.shape, images.dtype), given), images, out)
+    return run_pool(prepared(window_pool, (op, kind, images.shape, images.dtype), given), images, out)
 
 
 class Pool(NamedTuple):
@@ -201,8 +201,8 @@ class Pool(NamedTuple):
 
 def prepared(make: Any, problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
     """The pool that `make`, an `lru_cache`, has for arguments as the user gave them: they are checked once."""
-    key = checks.cache_key(given)
-    pool: Pool = make.__wrapped__(*problem, *given) if key is None else make(*problem, *key)
+    key, state = checks.cache_key(given), (native.isa(), native.get_max_workspace(), *tuning.state())
+    pool: Pool = make.__wrapped__(state, *problem, *given) if key is None else make(state, *problem, *key)
     return pool
 
 
@@ -223,11 +223,11 @@ def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
 
 @lru_cache(maxsize=256, typed=True)
 def window_pool(
-    isa: str, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], kernel_size: object,
+    state: object, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], kernel_size: object,
     stride: object, padding: object, dilation: object, layout: object, ceil_mode: object, count_include_pad: object,
     norm_type: float, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip
-    """A plan keeps the ISA it was made with, so that is part of the key."""
+    """A plan keeps the ISA, the limit and the measurements it was made with, so they are part of the key: `state`."""
     order = options.layout(layout)
     kernel = checks.pair("kernel_size", kernel_size, minimum=1)
     step = kernel if stride is None else checks.pair("stride", stride, minimum=1)

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.backends import native
 from cnnfast.ops import arrays
 from cnnfast.ops.adaptive import adaptive_pool
 from cnnfast.ops.geometry import Shape
@@ -43,5 +42,5 @@ def plan_adaptive_pool2d(op: str, input_shape: Shape, output_size: tuple[int, in
 
 
 def _plan(make: Any, op: str, input_shape: Shape, given: tuple[Any, ...]) -> Plan:
-    pool = prepared(make, (native.isa(), op, KINDS[op], input_shape, FLOAT32), given)
+    pool = prepared(make, (op, KINDS[op], input_shape, FLOAT32), given)
     return Plan(op, pool.plan, input_shape, pool.y_shape, FLOAT32, "NHWC")

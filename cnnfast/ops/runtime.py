@@ -1,13 +1,14 @@
 """Threads, and what this installation is."""
 
 import platform
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnfast.backends import native
-from cnnfast.ops import checks
+from cnnfast.ops import checks, options
 
 __version__: str = native.version()
 
@@ -53,6 +54,54 @@ def get_num_threads() -> int:
     """
     count: int = native.get_num_threads()
     return count
+
+
+def set_max_workspace(size: int | None) -> None:
+    """Bound the memory of every plan made from now on, in all Python threads.
+
+    Counted is what a plan holds and a run of it adds: the weights as packed (or transformed), the workspace, and what
+    NCHW and integer arrays need on their way to the kernels. Arrays are not: x, y, and copies of strided ones. "auto"
+    and "tune" leave out algorithms that could not run within it on one thread, image by image, so that the choice does
+    not depend on the number of threads; a run takes as many threads as fit. A call without a plan (conv2d, a pool, a
+    layer) makes one.
+
+    Parameters
+    ----------
+    size : bytes; None sets no limit. The `max_workspace` of a plan may only lower it.
+
+    Raises
+    ------
+    ValueError, TypeError : size is not an integer >= 0
+    ValueError also of a plan, later, where no algorithm fits: it names the bytes that the least one needs
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast
+    >>> before = cnnfast.get_max_workspace()
+    >>> cnnfast.set_max_workspace(100_000)
+    >>> plan = cnnfast.plan_conv2d((8, 56, 56, 16), np.ones((3, 3, 16, 16), np.float32))
+    >>> plan.explain().packed_size + plan.workspace_size <= 100_000
+    True
+    >>> cnnfast.set_max_workspace(before)
+    """
+    native.set_max_workspace(options.max_workspace(size, "size"))
+
+
+def get_max_workspace() -> int | None:
+    """The limit of `set_max_workspace`, else of CNNFAST_MAX_WORKSPACE.
+
+    Returns
+    -------
+    Bytes, or None for no limit
+
+    Examples
+    --------
+    >>> import cnnfast
+    >>> cnnfast.get_max_workspace() is None
+    True
+    """
+    size: int = native.get_max_workspace()
+    return size or None
 
 
 def config() -> dict[str, Any]:
@@ -111,6 +160,19 @@ def get_library() -> str:
     True
     """
     return str(_package() / "lib" / "libcnnfast.so.0")
+
+
+@cache
+def cpu_name() -> str:
+    """The processor's own name, or the architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model"):
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 def _package() -> Path:

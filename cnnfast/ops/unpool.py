@@ -67,7 +67,8 @@ def max_unpool2d(
     P, Q = _output_size(output_size, (default[0], default[1]), step, (N, C), order)
     places = _indices(indices, values.shape, P * Q)
     y_shape = shapes.join(N, P, Q, C, order)
-    plan = _plan(native.isa(), values.shape, y_shape, (P, Q), values.dtype, order)
+    state = native.isa(), native.get_max_workspace()
+    plan = _plan(state, values.shape, y_shape, (P, Q), values.dtype, order)
     return dispatch.execute(
         plan, values, y_shape, values.dtype, out=out, indices=places,
         inputs=(("x", values), ("indices", indices)),
@@ -106,7 +107,7 @@ def _indices(value: object, shape: tuple[int, ...], count: int) -> Array:
 
 @lru_cache(maxsize=256)
 def _plan(
-    isa: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], size: Pair, dtype: np.dtype[Any], layout: str
+    state: object, x_shape: tuple[int, ...], y_shape: tuple[int, ...], size: Pair, dtype: np.dtype[Any], layout: str
 ) -> native.Plan:
-    """The native plan. It keeps the ISA it was made with, so that is part of the key."""
+    """The native plan. It keeps the ISA and the limit it was made with, so they are part of the key: `state`."""
     return dispatch.native_plan(_OP, x_shape, y_shape, size, dtype=dtype, layout=layout)

@@ -13,6 +13,7 @@ from cnnfast.verification.values import Values
 
 EXACT = (None, "relu", "relu6", ("leaky_relu", 0.5), ("leaky_relu", 0.25))
 """Activations that keep exact sums exact."""
+_TRANSFORMED = ((3, 3), (5, 5), (3, 1), (1, 5))
 
 
 def conv2d(d: Draw) -> Case:
@@ -157,7 +158,9 @@ def _window(d: Draw, large: bool = False) -> tuple[Window, str]:
     kernel, stride, dilation = d.kernel(), d.axes(6, 3, 1, 0.5), d.axes(8, 1, 1)
     if d.large:
         stride, dilation = (1, 1), (1, 1)
-    elif large:
+    if d.chance(0.2):  # what Winograd's rows take
+        kernel, stride = _TRANSFORMED[d.among(0, len(_TRANSFORMED) - 1)], (1, 1)
+    elif large and not d.large:
         kernel, stride = (d.among(3, 17), d.among(4, 17)), (1, 1)
     mode = options.PADDING_MODES[d.pick(0.64, 0.12, 0.12, 0.12)]
     padding = _padding(d, kernel)

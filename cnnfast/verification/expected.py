@@ -24,14 +24,13 @@ _EXACT_ACTIVATIONS = (None, "relu", "relu6")
 class Expected:
     """`value` is the oracle's, float64 or int64; `bound` is of |y - value|, None where y must be the value's bits.
 
-    `loose` is what an ISA without FMA may err more: its products are rounded too. `spread`: where a NaN is right as well.
+    `loose` is what an ISA without FMA may err more: its products are rounded too.
     """
 
     value: Array
     bound: Array | None
     loose: Array | float = 0.0
     indices: Array | None = None
-    spread: Array | bool = False
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cnnfast.backends import reference
+from cnnfast.verification import expected
 from cnnfast.verification.case import Array, Case
 from cnnfast.verification.expected import (
     PRECISIONS,
@@ -139,7 +140,7 @@ def _finite(values: Array, signed: bool = False) -> Array:
     return kept if signed else np.abs(kept)
 
 
-EXPECTED: dict[str, Callable[[Case], Expected]] = {
+_EXPECTED: dict[str, Callable[[Case], Expected]] = {
     "linear": _linear, "softmax": _softmax, "log_softmax": _softmax, "add": _combined, "multiply": _combined,
     "concatenate": _concatenated, "batch_norm": _batch_norm, "local_response_norm": _local_response_norm,
     "pad2d": _copied, "upsample2d": _upsampled, "avg_pool3d": _average_3d,
@@ -148,3 +149,8 @@ EXPECTED: dict[str, Callable[[Case], Expected]] = {
          "hardswish", "mish", "softplus"), _activation,
     ),
 }  # fmt: skip
+
+
+def expected_of(case: Case) -> Expected:
+    """The oracle's answer to a case of any op, and the bound of a kernel's error."""
+    return _EXPECTED.get(case.op, expected.expected)(case)

@@ -23,7 +23,7 @@ def fault(y: Array, indices: Array | None, right: Expected, fused: bool, zero_si
     allowed = right.bound if fused else right.bound + right.loose
     with np.errstate(all="ignore"):
         error = np.abs(y.astype(np.float64) - right.value)
-        wrong = ~((error <= allowed) | (y == rounded) | (np.isnan(y) & (np.isnan(right.value) | right.spread)))
+        wrong = ~((error <= allowed) | (y == rounded) | (np.isnan(y) & np.isnan(right.value)) | np.isinf(allowed))
     if not wrong.any():
         return None
     with np.errstate(all="ignore"):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import cnnfast
+from cnnfast.ops import options
 from cnnfast.ops.linear import LinearPlan
 from cnnfast.ops.plan import Plan
 from cnnfast.ops.signatures import SIGNATURES
@@ -16,6 +17,7 @@ from cnnfast.verification.case import IMAGES, ONE_LAYOUT, Array, Case, channels_
 FUNCTIONS: dict[str, Callable[..., Any]] = {op: getattr(cnnfast, op) for op in SIGNATURES}
 CHOOSES = frozenset(name for name, function in FUNCTIONS.items() if "algorithm" in signature(function).parameters)
 """The ops whose algorithm may be named."""
+PRECISE = frozenset(name for name, function in FUNCTIONS.items() if "precision" in signature(function).parameters)
 PLANNERS: dict[str, Callable[..., Plan | LinearPlan]] = {
     op: getattr(cnnfast, f"plan_{op}") for op in SIGNATURES if hasattr(cnnfast, f"plan_{op}")
 }
@@ -85,9 +87,7 @@ def run(case: Case, inputs: dict[str, Array | None], y_shape: tuple[int, ...], h
         residual = {"residual": given["residual"]} if "residual" in given else {}
         result: Any = how.plan(given["x"], **residual, out=target.array)
     else:
-        if case.op == "concatenate":
-            given = {"arrays": list(given.values())}
-        result = FUNCTIONS[case.op](**given, **case.attributes, **_controls(case, how), out=target.array)
+        result = call(case, given, how, target.array)
     y, indices = result if isinstance(result, tuple) else (result, None)
     if y is not target.array:
         raise Problem("did not return out")
@@ -96,9 +96,20 @@ def run(case: Case, inputs: dict[str, Array | None], y_shape: tuple[int, ...], h
     return Output(channels_last(y, case.op, how.layout), at)
 
 
+def call(case: Case, given: dict[str, Any], how: Call, out: Array) -> Any:
+    """The op's function on arrays in the layout's order."""
+    if case.op == "concatenate":
+        given = {"arrays": list(given.values())}
+    return FUNCTIONS[case.op](**given, **case.attributes, **_controls(case, how), out=out)
+
+
 def _controls(case: Case, how: Call) -> dict[str, str]:
     controls = {} if how.layout == ONE_LAYOUT else {"layout": how.layout}
-    return controls | {"algorithm": how.algorithm} if case.op in CHOOSES else controls
+    if case.op in CHOOSES:
+        controls["algorithm"] = how.algorithm
+    if case.op in PRECISE:  # rows by name under the one that allows them all
+        controls["precision"] = "fast" if how.algorithm != "auto" else options.PRECISIONS[case.index % 3]
+    return controls
 
 
 def make_plan(case: Case, inputs: dict[str, Array | None], layout: str, algorithm: str) -> Plan | LinearPlan:

@@ -1,6 +1,6 @@
 """One case, tried on every instruction set, algorithm and layout, judged by the oracle, and held to its promises.
 
-The promises (same bits): across layouts, algorithms of a chain (all but fft) and instruction sets with FMA; from a plan and from one
+The promises (same bits): across layouts, algorithms of a chain and instruction sets with FMA; from a plan and from one
 call; on 1, 2 and 3 threads; for an image alone and in its batch; whatever the alignment; run after run.
 """
 
@@ -13,9 +13,12 @@ import numpy as np
 
 from cnnfast.backends import native
 from cnnfast.ops import dispatch
-from cnnfast.verification import expected, expected_dense, judge
+from cnnfast.verification import judge
 from cnnfast.verification.case import Array, Case, in_layout, layouts
-from cnnfast.verification.expected_fft import expected_fft
+from cnnfast.verification.expected import Expected
+from cnnfast.verification.expected_dense import expected_of
+from cnnfast.verification.expected_fft import with_fft
+from cnnfast.verification.expected_winograd import is_chain, with_winograd
 from cnnfast.verification.run import CHOOSES, Call, Output, Problem, make_plan, plannable, run
 
 WITHOUT_FMA = ("baseline",)
@@ -35,15 +38,14 @@ class Trial:
         self.out_of_bound: list[str] = []
         self.broken: list[str] = []
         self.other: list[str] = []
-        self._right = expected.Expected(np.empty(0), None)
+        self._right = Expected(np.empty(0), None)
         self._inputs = {layout: in_layout(case, layout) for layout in layouts(case.op)}
-        self._right_fft: expected.Expected | None = None
-        self._approved: list[tuple[bool, bool, Output]] = []
+        self._approved: list[tuple[bool, Output]] = []
         self._outputs: dict[Combination, Output] = {}
 
     def go(self) -> "Trial":
         try:
-            self._right = expected_dense.EXPECTED.get(self.case.op, expected.expected)(self.case)
+            self._right = expected_of(self.case)
         except Exception as error:
             self.other.append(f"the oracle: {type(error).__name__}: {error}")
             return self
@@ -73,8 +75,14 @@ class Trial:
         self._outputs[at] = output
         if output.y.size:
             self.counts[self.case.label, algorithm, layout, self.case.dtype.name, isa] += 1
-        alike = {other: each for other, each in self._outputs.items() if self._by_fft(other, each) == self._by_fft(at, output)}
-        for promise, other in list(_counterparts(at, alike)):
+        rows = [
+            self._outputs[isa, row, layout]
+            for row in _algorithms(self.case)[:-1]
+            if (isa, row, layout) in self._outputs
+        ]
+        if algorithm == "auto" and rows and not any(_same(output, row, self.case.zero_sign) for row in rows):
+            self.broken.append(f"auto: {' '.join(at)} has the bits of none of the rows")
+        for promise, other in list(_counterparts(at, self._outputs)):
             self._compare(promise, output, self._outputs[other], f"{' '.join(at)} and {' '.join(other)}")
 
     def _run(self, at: Combination, told: str, **how: Any) -> Output | None:
@@ -94,28 +102,21 @@ class Trial:
                 self.other.append(f"{told}: {type(error).__name__}: {error}")
             return None
         if shape == self._right.value.shape:
-            self._judge(output, at, told)
+            self._judge(output, isa, algorithm, told)
         return output
 
-    def _by_fft(self, at: Combination, output: Output) -> bool:
-        """Whether it is no chain's output: it has the row's name, or "auto" took that row, as its bits tell."""
-        isa, algorithm, layout = at
-        named = self._outputs.get((isa, "fft", layout))
-        return algorithm == "fft" or (algorithm == "auto" and named is not None and _same(output, named))
-
-    def _judge(self, output: Output, at: Combination, told: str) -> None:
-        """Bits that were right before are right, but for those that only an ISA without FMA, or the FFT, may have."""
-        fused, fft = at[0] not in WITHOUT_FMA, self._by_fft(at, output)
-        if any(tight >= fused and loose <= fft and _same(output, right) for tight, loose, right in self._approved):
+    def _judge(self, output: Output, isa: str, algorithm: str, told: str) -> None:
+        """Bits that were right before are right, but for those that only an ISA without FMA may have."""
+        fused = isa not in WITHOUT_FMA
+        if any(tight >= fused and _same(output, approved) for tight, approved in self._approved):
             return
-        if fft and self._right_fft is None:
-            self._right_fft = expected_fft(self.case)
-        right = self._right_fft if fft and self._right_fft else self._right
+        transformed = with_fft if algorithm == "fft" else with_winograd
+        right = transformed(self.case, algorithm, self._right)
         fault = judge.fault(output.y, output.indices, right, fused, self.case.zero_sign)
         if fault:
             self.out_of_bound.append(f"{told}: {fault}")
         else:
-            self._approved.append((fused, fft, output))
+            self._approved.append((fused, output))
 
     def _compare(self, promise: str, output: Output, other: Output, told: str) -> None:
         self.promises[promise] += 1
@@ -134,7 +135,10 @@ class Trial:
         except Exception as error:
             self.other.append(f"{' '.join(at)}, its plan: {type(error).__name__}: {error}")
             return
-        first = self._same(output, at, "a plan and one call", plan=plan) if plan else output
+        if plan and at[1] == "auto":  # which may choose otherwise where packing is for one run
+            first = self._run(at, f"{' '.join(at)}, its plan", plan=plan)
+        else:
+            first = self._same(output, at, "a plan and one call", plan=plan) if plan else output
         if first is None:
             return
         self._same(first, at, "run after run", plan=plan)
@@ -182,6 +186,8 @@ def _counterparts(at: Combination, known: dict[Combination, Output]) -> Iterator
         differs = [other[0] != isa, other[1] != algorithm, other[2] != layout]
         name = ("instruction sets", "algorithms", "layouts")[differs.index(True)] if sum(differs) == 1 else None
         if name is None or name in seen:
+            continue
+        if name == "algorithms" and not (is_chain(algorithm) and is_chain(other[1])):
             continue
         if name == "instruction sets" and (isa in WITHOUT_FMA or other[0] in WITHOUT_FMA):
             continue

@@ -39,7 +39,7 @@ typedef enum {
     CNNFAST_INVALID_SHAPE,   /* a size that is not positive, or sizes that do not fit each other */
     CNNFAST_INVALID_PARAM,   /* a stride, dilation, padding, group count, index or name out of its range */
     CNNFAST_UNSUPPORTED,     /* valid, but not for this dtype or this algorithm */
-    CNNFAST_SMALL_WORKSPACE, /* the workspace given, or max_workspace, is too small */
+    CNNFAST_SMALL_WORKSPACE, /* the workspace given, or max_workspace, is too small: cnnfast_last_refusal */
     CNNFAST_OUT_OF_MEMORY,   /* an allocation failed, or a size overflows */
     CNNFAST_OVERFLOW,        /* an integer sum could exceed its accumulator */
     CNNFAST_INTERRUPTED      /* the interrupt hook asked to stop; the output is undefined */
@@ -79,6 +79,10 @@ typedef enum {
     CNNFAST_SOFTPLUS   /* x where x > 20 */
 } cnnfast_activation;
 
+/* STRICT: each output is one chain of FMAs in order, the same bits everywhere. DEFAULT: also algorithms whose error is a
+ * small multiple of that chain's. FAST: also those that err several times as much. */
+typedef enum { CNNFAST_DEFAULT, CNNFAST_STRICT, CNNFAST_FAST } cnnfast_precision;
+
 typedef enum { CNNFAST_MAX, CNNFAST_MIN, CNNFAST_AVERAGE, CNNFAST_LP } cnnfast_pool_kind;
 
 /* y = activation(conv(x, weight) + bias + residual). Depthwise is groups == C, output channel c*multiplier + m.
@@ -94,7 +98,9 @@ typedef struct {
     cnnfast_activation activation;
     double alpha;           /* slope of leaky_relu, alpha of elu */
     uint64_t max_abs_input; /* integers: the largest |x| that will come; 0 means the dtype's largest */
-    size_t max_workspace;   /* bytes; 0 means no limit */
+    size_t max_workspace;   /* see cnnfast_set_max_workspace; 0 means no limit of its own */
+    cnnfast_precision precision;
+    int once; /* the plan will run once: the choice counts the packing of the weights */
 } cnnfast_conv2d;
 
 /* The gradient of a convolution with the same geometry, as a layer: conv.C is x's channels, conv.K is y's.
@@ -258,6 +264,7 @@ typedef struct {
     int accepts;
     double cost;      /* microseconds on a nominal core: the same on every machine, so only ratios mean anything */
     size_t workspace; /* bytes, one thread */
+    size_t needed;    /* the least max_workspace that allows it */
 } cnnfast_candidate;
 CNNFAST_API int cnnfast_plan_candidate(const cnnfast_plan *, int row, cnnfast_candidate *);
 
@@ -277,6 +284,18 @@ CNNFAST_API int cnnfast_isa_available(const char *name);
  * CNNFAST_INVALID_PARAM. A child made by fork runs on one thread. */
 CNNFAST_API cnnfast_status cnnfast_set_num_threads(int n);
 CNNFAST_API int cnnfast_get_num_threads(void);
+
+/* max_workspace: bytes that a plan's packed weights and a run's workspace may take together, what NCHW and integers need on their
+ * way to the kernels included. It leaves out rows that could not run within it on one thread, image by image; a run then takes as
+ * many threads as fit. Of a plan's own and the process's the lesser holds, for plans made from now on; 0 means no limit. */
+CNNFAST_API void cnnfast_set_max_workspace(size_t bytes);
+CNNFAST_API size_t cnnfast_get_max_workspace(void);
+
+/* Where this thread was last told CNNFAST_SMALL_WORKSPACE by a plan: the least any of its rows needs, and what was allowed. */
+typedef struct {
+    size_t needed, allowed;
+} cnnfast_refusal;
+CNNFAST_API cnnfast_refusal cnnfast_last_refusal(void);
 
 /* Asked about every 50 ms during long runs, on the calling thread; a nonzero answer ends the run. */
 CNNFAST_API void cnnfast_set_interrupt(int (*should_stop)(void));

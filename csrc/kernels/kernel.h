@@ -30,9 +30,8 @@ typedef struct {
     double alpha;
 } epilogue;
 
-/* The part of the output one call computes: rows [row0, row1) of the N*P there are over the batch, or of the N*ceil(P/row_unit)
- * units of rows of a kernel that has such, and columns [col0, col1) of the kernel's `columns`, a kernel's own unit of output
- * channels. */
+/* The part of the output one call computes: rows [row0, row1) of the N*P there are over the batch, and columns
+ * [col0, col1) of the kernel's `columns`, a kernel's own unit of output channels. */
 typedef struct {
     int64_t row0, row1, col0, col1;
 } tile;
@@ -45,9 +44,9 @@ typedef struct {
 
 /* How a kernel wants its work cut. */
 typedef struct {
+    int64_t rows_per_image; /* units an image's output is cut into, row0 and row1 count them; 0: its P rows */
     int64_t columns;    /* units of output channels that different threads may take */
-    int64_t row_unit;   /* rows of the output that a kernel computes together: a tile's row is so many; 0: one */
-    int64_t block_rows; /* at most so many of a tile's rows a call: what fits the caches, and well under 100 ms */
+    int64_t block_rows; /* at most so many rows a call: what fits the caches, and well under 100 ms */
     int64_t tile_pixels, tile_channels; /* the micro-kernel's registers, for explain(); 0 where it has none */
     size_t workspace;   /* bytes a call needs, SIZE_OVERFLOW where that cannot be had */
 } grain;

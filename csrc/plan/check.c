@@ -40,7 +40,7 @@ cnnfast_status check_tensors(const window *g, int64_t N, cnnfast_dtype in, cnnfa
 
 cnnfast_status check_conv2d(const cnnfast_conv2d *d, conv2d_problem *p) {
     if (!dtype_valid(d->dtype) || (unsigned)d->layout > CNNFAST_NCHW || (unsigned)d->padding_mode > CNNFAST_CIRCULAR ||
-        (unsigned)d->activation > CNNFAST_SOFTPLUS)
+        (unsigned)d->activation > CNNFAST_SOFTPLUS || (unsigned)d->precision > CNNFAST_FAST)
         return CNNFAST_INVALID_PARAM;
     window g = {.H = d->H, .W = d->W, .C = d->C, .K = d->K, .R = d->R, .S = d->S};
     for (int i = 0; i < 2; i++) g.stride[i] = d->stride[i], g.dilation[i] = d->dilation[i];
@@ -55,7 +55,7 @@ cnnfast_status check_conv2d(const cnnfast_conv2d *d, conv2d_problem *p) {
     }
     if (dtype_is_integer(d->dtype) && d->activation > CNNFAST_RELU6) return CNNFAST_UNSUPPORTED;
     *p = (conv2d_problem){.g = g, .groups = d->groups, .padding_mode = d->padding_mode,
-                          .epilogue = {d->activation, d->alpha}};
+                          .epilogue = {d->activation, d->alpha}, .precision = d->precision, .once = d->once != 0};
     return CNNFAST_OK;
 }
 

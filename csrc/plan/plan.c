@@ -39,6 +39,18 @@ cnnfast_dtype conv_output_dtype(cnnfast_dtype in) {
     return dtype_type(in) == TYPE_i32 ? CNNFAST_INT32 : CNNFAST_INT64;
 }
 
+static _Atomic size_t process_limit; /* cnnfast_set_max_workspace: 0 is none */
+static _Thread_local cnnfast_refusal last_refusal;
+
+void cnnfast_set_max_workspace(size_t bytes) { process_limit = bytes; }
+size_t cnnfast_get_max_workspace(void) { return process_limit; }
+cnnfast_refusal cnnfast_last_refusal(void) { return last_refusal; }
+
+size_t workspace_limit(size_t max_workspace) {
+    const size_t process = process_limit, own = max_workspace ? max_workspace : SIZE_OVERFLOW - 1;
+    return process && process < own ? process : own;
+}
+
 cnnfast_plan *plan_new(const table *table, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout layout, int64_t N,
                        size_t max_workspace) {
     cnnfast_plan *plan = calloc(1, sizeof *plan);
@@ -51,13 +63,19 @@ cnnfast_plan *plan_new(const table *table, cnnfast_dtype in, cnnfast_dtype out, 
     plan->layout = layout;
     plan->N = N;
     plan->isa = isa_current();
-    plan->max_workspace = max_workspace ? max_workspace : SIZE_OVERFLOW - 1;
+    plan->max_workspace = workspace_limit(max_workspace);
     return plan;
 }
 
-/* Bytes this row wants for the plan's N on one thread. */
+/* Bytes this row wants of one thread. */
 static size_t row_workspace(const cnnfast_plan *plan, const kernel *k) {
     return k->grain(&plan->problem).workspace;
+}
+
+/* The least that max_workspace must allow this row: its packed weights, and a run on one thread, image by image. */
+static size_t row_needs(const cnnfast_plan *plan, const kernel *k) {
+    const size_t run = size_add(staging_least(plan), size_align(row_workspace(plan, k)));
+    return size_add(size_align(k->packed_size(&plan->problem)), run);
 }
 
 static const kernel *row_kernel(const cnnfast_plan *plan, const table_row *row) {
@@ -71,14 +89,19 @@ static void take(cnnfast_plan *plan, const table_row *row, const kernel *k) {
     plan->grain = k->grain(&plan->problem);
 }
 
+static cnnfast_status refuse(const cnnfast_plan *plan, size_t needed) {
+    if (needed == SIZE_OVERFLOW) return CNNFAST_OUT_OF_MEMORY;
+    last_refusal = (cnnfast_refusal){.needed = needed, .allowed = plan->max_workspace};
+    return CNNFAST_SMALL_WORKSPACE;
+}
+
 static cnnfast_status choose_named(cnnfast_plan *plan, const char *algorithm) {
     for (const table_row *row = plan->table->rows; row->name; row++) {
         if (strcmp(row->name, algorithm)) continue;
         const kernel *k = row_kernel(plan, row);
         if (!k) return CNNFAST_UNSUPPORTED;
-        size_t size = row_workspace(plan, k);
-        if (size == SIZE_OVERFLOW) return CNNFAST_OUT_OF_MEMORY;
-        if (size > plan->max_workspace) return CNNFAST_SMALL_WORKSPACE;
+        const size_t needs = row_needs(plan, k);
+        if (needs > plan->max_workspace) return refuse(plan, needs);
         take(plan, row, k);
         return CNNFAST_OK;
     }
@@ -87,22 +110,23 @@ static cnnfast_status choose_named(cnnfast_plan *plan, const char *algorithm) {
 
 cnnfast_status plan_choose(cnnfast_plan *plan, const char *algorithm) {
     if (algorithm) return choose_named(plan, algorithm);
-    cnnfast_status status = CNNFAST_UNSUPPORTED;
+    bool accepted = false;
     double least = 0;
+    size_t needed = SIZE_OVERFLOW;
     for (const table_row *row = plan->table->rows; row->name; row++) {
         const kernel *k = row_kernel(plan, row);
         if (!k) continue;
-        if (row_workspace(plan, k) > plan->max_workspace) {
-            if (!plan->kernel) status = CNNFAST_SMALL_WORKSPACE;
-            continue;
-        }
+        accepted = true;
+        const size_t needs = row_needs(plan, k);
+        if (needs < needed) needed = needs;
+        if (needs > plan->max_workspace) continue;
         double cost = k->cost(&plan->problem, max64(1, plan->N));
         if (plan->kernel && cost >= least) continue;
         least = cost;
         take(plan, row, k);
-        status = CNNFAST_OK;
     }
-    return status;
+    if (plan->kernel) return CNNFAST_OK;
+    return accepted ? refuse(plan, needed) : CNNFAST_UNSUPPORTED;
 }
 
 /* int64 weights as the element type has them; their values fit, since check_overflow passed. */
@@ -197,6 +221,10 @@ int cnnfast_plan_candidate(const cnnfast_plan *plan, int index, cnnfast_candidat
     if (index < 0 || !row->name) return 0;
     const kernel *k = row_kernel(plan, row);
     *to = (cnnfast_candidate){.algorithm = row->name, .accepts = k != NULL};
-    if (k) to->cost = k->cost(&plan->problem, max64(1, plan->N)), to->workspace = row_workspace(plan, k);
+    if (k) {
+        to->cost = k->cost(&plan->problem, max64(1, plan->N));
+        to->workspace = row_workspace(plan, k);
+        to->needed = row_needs(plan, k);
+    }
     return 1;
 }

@@ -46,8 +46,8 @@ struct cnnfast_plan {
     cnnfast_layout layout;
     int64_t N;              /* the batch it was made for */
     window g;               /* x is H W C, y is P Q K */
-    int64_t rows_per_image; /* rows of the output an image has: P, but 1 where a kernel takes whole images */
-    size_t max_workspace;
+    int64_t rows_per_image; /* tile rows an image has: P, but 1 where a kernel takes whole images */
+    size_t max_workspace; /* workspace_limit's */
     double flops, weight_elements;
     union {
         conv2d_problem conv;
@@ -75,6 +75,12 @@ bool dtype_is_integer(cnnfast_dtype);
 
 /* Allocates a plan of zeros. NULL: out of memory. */
 cnnfast_plan *plan_new(const table *, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout, int64_t N, size_t max_workspace);
+
+/* The lesser of a plan's own max_workspace (0: none) and the process's; no limit is SIZE_OVERFLOW - 1. */
+size_t workspace_limit(size_t max_workspace);
+
+/* Bytes that one image takes on its way to the kernels and back. */
+size_t staging_least(const cnnfast_plan *);
 
 /* Takes the row named `algorithm`, or the cheapest that accepts the problem within max_workspace. */
 cnnfast_status plan_choose(cnnfast_plan *, const char *algorithm);

@@ -44,28 +44,45 @@ static size_t staging_size(const staging *s) {
                     size_align(size_mul(n, s->index_bytes)));
 }
 
-/* A tile's rows that an image has. */
-static int64_t tile_rows(const cnnfast_plan *plan) { return ceil_div(plan->rows_per_image, max64(1, plan->grain.row_unit)); }
+static int64_t image_rows(const cnnfast_plan *plan) {
+    return plan->grain.rows_per_image ? plan->grain.rows_per_image : plan->rows_per_image;
+}
 
 /* Threads by what there is to do, not by what there is room for. */
 static int threads_for(const cnnfast_plan *plan, int64_t N) {
     const double worth = plan->kernel->cost(&plan->problem, N) / WORTH_A_THREAD;
-    const double tiles = (double)N * (double)tile_rows(plan) * (double)plan->grain.columns;
+    const double tiles = (double)N * (double)image_rows(plan) * (double)plan->grain.columns;
     double threads = parallel_threads();
     if (threads > worth) threads = worth;
     if (threads > tiles) threads = tiles;
     return threads < 1 ? 1 : (int)threads;
 }
 
+size_t staging_least(const cnnfast_plan *plan) {
+    const staging s = stage(plan, 1);
+    return staging_size(&s);
+}
+
+/* How a run of N images fits `room` bytes: images at a time, by which every thread fits, or as many threads as fit one image. */
+typedef struct {
+    staging s;
+    size_t fixed, thread;
+    int threads;
+} fit;
+
+static fit fit_into(const cnnfast_plan *plan, int64_t N, size_t room) {
+    fit f = {.s = stage(plan, N), .thread = size_align(plan->grain.workspace), .threads = threads_for(plan, N)};
+    const size_t threads = size_mul(f.thread, (size_t)f.threads);
+    while (f.s.images > 1 && size_add(staging_size(&f.s), threads) > room) f.s.images /= 2;
+    f.fixed = staging_size(&f.s);
+    if (size_add(f.fixed, threads) > room) f.threads = f.fixed > room ? 0 : (int)((room - f.fixed) / f.thread);
+    return f;
+}
+
 size_t cnnfast_plan_workspace_size(const cnnfast_plan *plan, int64_t N) {
-    N = max64(1, N);
-    const staging s = stage(plan, N);
-    const size_t thread = size_align(plan->grain.workspace), fixed = staging_size(&s);
-    size_t all = size_add(fixed, size_mul(thread, (size_t)threads_for(plan, N)));
-    if (all <= plan->max_workspace) return all;
-    /* One thread may exceed the cap by what NCHW needs; plan_choose kept the kernel's own part below it. */
-    if (fixed >= plan->max_workspace || plan->max_workspace - fixed < thread) return size_add(fixed, thread);
-    return fixed + (plan->max_workspace - fixed) / thread * thread;
+    /* plan_choose saw to it that there is room for the weights and one thread. */
+    const fit f = fit_into(plan, max64(1, N), plan->max_workspace - size_align(plan->kernel->packed_size(&plan->problem)));
+    return size_add(f.fixed, size_mul(f.thread, (size_t)f.threads));
 }
 
 /* The grid of shares: rows x columns of threads. */
@@ -116,21 +133,22 @@ static void choose_grid(job *j, int threads) {
 }
 
 static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
-    job j = {.plan = plan, .t = t, .rows = N * tile_rows(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
+    job j = {.plan = plan, .t = t, .rows = N * image_rows(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
     if (threads > 1) choose_grid(&j, threads);
     return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }
 
 void plan_begin(cnnfast_plan *plan, const table *table, cnnfast_dtype dtype) {
     *plan = (cnnfast_plan){.table = table, .type = dtype_type(dtype), .isa = isa_current(), .in = dtype, .out = dtype, .N = 1,
-                           .rows_per_image = 1, .max_workspace = SIZE_OVERFLOW - 1};
+                           .rows_per_image = 1, .max_workspace = workspace_limit(0)};
 }
 
 cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tensors *t, int64_t rows) {
     plan->N = rows;
     cnnfast_status status = plan_choose(plan, NULL);
-    if (!status && plan->kernel->packed_size(&plan->problem)) status = plan_pack(plan, weight, NULL);
-    const int threads = status ? 1 : threads_for(plan, rows);
+    const size_t packed = status ? 0 : size_align(plan->kernel->packed_size(&plan->problem));
+    if (packed) status = plan_pack(plan, weight, NULL);
+    const int threads = status ? 1 : fit_into(plan, rows, plan->max_workspace - packed).threads;
     const size_t size = size_mul(size_align(plan->grain.workspace), (size_t)threads);
     void *workspace = !status && size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
     if (!status && size && !workspace) status = CNNFAST_OUT_OF_MEMORY;
@@ -193,15 +211,10 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
 cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void *workspace, size_t workspace_size) {
     cnnfast_status status = check_args(plan, args);
     if (status || args->N == 0) return status;
-    staging s = stage(plan, args->N);
-    const size_t thread = size_align(plan->grain.workspace);
-    while (s.images > 1 && size_add(staging_size(&s), thread) > workspace_size) s.images /= 2;
-    const size_t fixed = staging_size(&s);
-    if (size_add(fixed, thread) > workspace_size) return CNNFAST_SMALL_WORKSPACE;
-    int threads = threads_for(plan, args->N);
-    if (thread && (workspace_size - fixed) / thread < (size_t)threads) threads = (int)((workspace_size - fixed) / thread);
+    const fit f = fit_into(plan, args->N, workspace_size);
+    if (f.threads < 1) return CNNFAST_SMALL_WORKSPACE;
     parallel_watch watch = {0};
-    for (int64_t first = 0; first < args->N; first += s.images)
-        if (!run_staged(plan, args, &s, first, workspace, threads, &watch)) return CNNFAST_INTERRUPTED;
+    for (int64_t first = 0; first < args->N; first += f.s.images)
+        if (!run_staged(plan, args, &f.s, first, workspace, f.threads, &watch)) return CNNFAST_INTERRUPTED;
     return CNNFAST_OK;
 }

@@ -81,6 +81,17 @@ INLINE vec v_keep(vec v) {
     return v;
 }
 
+/* Lane i is v's lane at[i] % LANES. */
+INLINE vec v_permute(vec v, mask at) {
+#if defined(__clang__)
+    vec of = {0};
+    for (int i = 0; i < LANES; i++) of[i] = v[at[i] % LANES];
+    return of;
+#else
+    return __builtin_shuffle(v, at);
+#endif
+}
+
 /* v_fma for one element. Said to the compiler outright: it may split a*b + c to vectorise the product. */
 INLINE real s_fma(real a, real b, real c) {
 #if CNNFAST_REAL && (defined(__FMA__) || defined(__aarch64__))

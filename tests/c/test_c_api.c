@@ -259,6 +259,30 @@ static void interrupts(cnnfast_layout layout) {
     cnnfast_plan_free(&plan);
 }
 
+/* Of a plan's max_workspace and the process's the lesser holds; what is refused tells what would do, and that does. */
+static void limits(void) {
+    cnnfast_conv2d d = LARGE;
+    cnnfast_plan *plan = NULL;
+    d.max_workspace = 1;
+    CHECK(cnnfast_conv2d_plan(&plan, &d, weights, NULL) == CNNFAST_SMALL_WORKSPACE && !plan, "a byte was enough");
+    const cnnfast_refusal told = cnnfast_last_refusal();
+    CHECK(told.allowed == 1 && told.needed > sizeof weights + sizeof right / 4, "%zu bytes needed", told.needed);
+    d.max_workspace = told.needed;
+    cnnfast_set_max_workspace(told.needed - 1);
+    CHECK(cnnfast_conv2d_plan(&plan, &d, weights, NULL) == CNNFAST_SMALL_WORKSPACE, "the process allows less");
+    CHECK(cnnfast_last_refusal().allowed == told.needed - 1 && cnnfast_get_max_workspace() == told.needed - 1, "what is allowed");
+    cnnfast_set_max_workspace(0);
+    CHECK(cnnfast_conv2d_plan(&plan, &d, weights, NULL) == CNNFAST_OK, "what was said to be needed is not enough");
+    const size_t size = cnnfast_plan_workspace_size(plan, 4);
+    CHECK(size + cnnfast_plan_info(plan).packed <= told.needed, "a run takes %zu", size);
+    void *workspace = aligned_alloc(64, size);
+    memset(output, 0, sizeof output);
+    CHECK(cnnfast_plan_run(plan, &(cnnfast_args){.N = 4, .x = image, .y = output}, workspace, size) == CNNFAST_OK, "run");
+    CHECK(!memcmp(output, right, sizeof right), "other bits within max_workspace");
+    free(workspace);
+    cnnfast_plan_free(&plan);
+}
+
 /* A network of two steps gives what its plans give one by one, in the larger of their workspaces; the first that fails ends it. */
 static void steps(void) {
     static float between[30 * 4], pooled[6 * 4], alone[6 * 4];
@@ -295,6 +319,7 @@ int main(void) {
     bad_others();
     bad_runs();
     workspaces();
+    limits();
     threads();
     shared_plan();
     interrupts(CNNFAST_NHWC);

@@ -52,6 +52,7 @@ def test_version() -> None:
         "conv2d 1x56x56x64 64 --kernel 1x7 --padding 0x3 --groups 2 --activation relu",
         "conv2d 1x3x30x31 8 --layout NCHW --padding 0,1,0,1 --stride 2 --dtype float64",
         "conv2d 1x30x31x3 8 --dtype uint8 --padding same --algorithm plain",
+        "conv2d 1x10x11x3 8 --algorithm tune",
         "depthwise_conv2d 1x28x28x32 --stride 2 --padding same --multiplier 2",
         "depthwise_conv2d 1x32x28x28 --layout NCHW --padding-mode reflect --padding 1",
         "separable_conv2d 1x28x28x32 64 --padding 1",
@@ -60,6 +61,7 @@ def test_version() -> None:
         "rn50_conv1_7x7s2",
         "maxpool3x3s2_64_112",
         "gavgpool_2048_7",
+        "gavgpool_2048_7 --algorithm tune",
     ],
 )
 def test_explain(words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +88,9 @@ def test_explain(words: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("bench --only lenet --out /proc/nowhere", "/proc/nowhere"),
         ("verify --cases 0", "must be an integer >= 1, got '0'"),
         ("verify --seed -1", "must be an integer >= 0, got '-1'"),
+        ("tune --threads 0", "must be an integer >= 1, got '0'"),
+        ("tune lenet_c1 --output /no/such/folder/file", "output must be in a folder that exists"),
+        ("tune no_such_layer", "SHAPES must be a file, a problem, or the start of a layer"),
         ("explain", "required: op"),
         ("explain conv3d 1x8x8x3 4", "op must be one of"),
         ("explain conv2d", "input must be given"),
@@ -171,6 +176,16 @@ def test_with_rich_nothing_is_cut() -> None:
 def test_verify_exits_by_what_it_finds(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["verify", "--cases", "20", "--seed", "3"]) == 0
     assert capsys.readouterr().out
+
+
+def test_tune_saves_what_load_tuning_takes(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("# two\none: conv2d h8 c4 k4 r3\ntwo: max_pool2d h8 c4 r2\n")
+    words = ["mine.txt", "lenet_c3", "conv2d h5 c3 k2 r3", "--threads", "1", "--output", "tuning.json"]
+    done = run("tune", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("one", "two", "lenet_c3", "problem", "wrote tuning.json: 5 results"):
+        assert word in done.stdout
+    assert cnnfast.load_tuning(tmp_path / "tuning.json") == 5
 
 
 def test_summary() -> None:

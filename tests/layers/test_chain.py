@@ -1,5 +1,7 @@
 """A network's plan whose runs are one call of the engine gives what its layers give one by one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,49 @@ def test_chain_gives_the_layers_bits(after: tuple[object, ...]) -> None:
     np.testing.assert_array_equal(out, expected)
     assert plan(X[:0]).shape == (0, *expected.shape[1:])
     np.testing.assert_array_equal(plan(X[:1]), expected[:1])
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        ((memoryview(X),), TypeError, "float32 array, got memoryview"),
+        ((X.view(np.int32),), TypeError, "float32 array, got int32"),
+        ((X.view(">f4"),), TypeError, "float32 array, got >f4"),
+        ((X.reshape(3, 10, 12, 2),), ValueError, r"\(N, 12, 10, 2\), got \(3, 10, 12, 2\)"),
+        ((X.reshape(3, -1),), ValueError, r"\(N, 12, 10, 2\), got \(3, 240\)"),
+        ((), ValueError, "1 inputs, got 0"),
+        ((X, X), ValueError, "1 inputs, got 2"),
+    ],
+)
+def test_chain_refuses(x: tuple[object, ...], error: type[Exception], words: str) -> None:
+    plan = network().plan(X.shape)
+    for _ in range(2):
+        with pytest.raises(error, match=words):
+            plan(*x)  # type: ignore[arg-type]
+        plan(X)
+
+
+def test_chain_takes_out_as_it_lies(tmp_path: Path) -> None:
+    """Whatever the last call's batch: contiguous, strided, unaligned; neither read-only nor x's own memory."""
+    model = Sequential([Input((12, 10, 2)), Conv2D(2, 3, padding="same", activation="tanh")])
+    plan, expected = model.plan(X.shape), one_by_one(model, X)
+    for n in (3, 1, 0, 3):
+        x, y = X[:n], expected[:n]
+        file = np.memmap(tmp_path / "y", np.float32, "w+", shape=X.shape)[:n]
+        strided = np.empty((n, 12, 10, 4), np.float32)[..., ::2]
+        for out in (np.empty_like(y), file, strided, odd_start(np.zeros_like(y))):
+            assert plan(x, out=out) is out
+            np.testing.assert_array_equal(out, y)
+    both = np.zeros((2, *X.shape), np.float32)
+    shifted = both.reshape(-1)[1 : 1 + X.size].reshape(X.shape)
+    frozen = np.zeros_like(X)
+    frozen.flags.writeable = False
+    for x, out, words in ((X, frozen, "writable"), (both[0], both[0], "overlap"), (both[0], shifted, "overlap")):
+        with pytest.raises(ValueError, match=words):
+            plan(x, out=out)
+    assert not both.any()
+    both[0] = X
+    np.testing.assert_array_equal(plan(both[0], out=both[1]), expected)
 
 
 def test_chain_follows_the_number_of_threads() -> None:

@@ -41,6 +41,8 @@ from cnnfast.layers import (
 )
 from cnnfast.layers.activations import NAMED
 
+pytestmark = pytest.mark.usefixtures("strict")
+
 PICTURE = (2, 9, 8, 4)
 CASES: list[tuple[Any, tuple[int, ...]]] = [
     (Conv1D(3, 4, strides=2, padding="same", dilation_rate=1, activation="relu"), (2, 11, 4)),

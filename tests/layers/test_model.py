@@ -29,6 +29,8 @@ from cnnfast.layers import (
     UpSampling2D,
 )
 
+pytestmark = pytest.mark.usefixtures("strict")
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

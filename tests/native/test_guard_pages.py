@@ -18,10 +18,10 @@ from cnnfast.backends import native, reference
 from cnnfast.ops import dispatch
 from cnnfast.ops.signatures import FLOATS, SIGNATURES
 from cnnfast.verification import draw, judge
-from cnnfast.verification.case import Array, Case, in_layout, to_nhwc
+from cnnfast.verification.case import Array, Case, channels_last, in_layout, layouts
 from cnnfast.verification.draw import OPS, SCHEDULE
-from cnnfast.verification.expected import expected
-from cnnfast.verification.run import FUNCTIONS
+from cnnfast.verification.expected_dense import expected_of
+from cnnfast.verification.run import CHOOSES, Call, call
 
 PAGE = mmap.PAGESIZE
 PROT_NONE = 0
@@ -69,28 +69,30 @@ def cases(op: str, dtype: np.dtype[Any], count: int) -> Iterator[Case]:
 
 def faults(case: Case) -> list[str]:
     """What is wrong with a case's outputs on any combination, with every array against a wall."""
-    right = expected(case)
-    rows = ("",) if case.op == "max_unpool2d" else dispatch.algorithms(case.op)
+    right = expected_of(case)
+    rows = dispatch.algorithms(case.op) if case.op in CHOOSES else ("",)
     found = []
-    for layout in ("NHWC", "NCHW"):
+    for layout in layouts(case.op):
         for side in SIDES:
             inputs = {
                 name: against_wall(array, side) for name, array in in_layout(case, layout).items() if array is not None
             }
-            N, P, Q, K = right.value.shape
+            shape = right.value.shape
+            if layout != layouts(case.op)[0]:
+                shape = shape[0], shape[-1], *shape[1:-1]
             for isa in native.isas():
                 native.set_isa(isa)
                 for row in rows:
-                    y = guarded((N, P, Q, K) if layout == "NHWC" else (N, K, P, Q), case.y_dtype, side)
-                    settings = case.attributes | ({"algorithm": row} if row else {})
+                    y = guarded(shape, case.y_dtype, side)
                     try:
-                        result = FUNCTIONS[case.op](**inputs, **settings, layout=layout, out=y)
+                        result = call(case, inputs, Call(layout, row), y)
                     except ValueError as error:
                         if "does not take this problem" in str(error):
                             continue
                         raise
-                    indices = to_nhwc(result[1], layout) if isinstance(result, tuple) else None
-                    wrong = judge.fault(to_nhwc(y, layout), indices, right, isa != "baseline", case.zero_sign)
+                    indices = channels_last(result[1], case.op, layout) if isinstance(result, tuple) else None
+                    given = channels_last(y, case.op, layout)
+                    wrong = judge.fault(given, indices, right, isa != "baseline", case.zero_sign)
                     if wrong:
                         found.append(f"{isa} {row} {layout} {side}: {case}: {wrong}")
     return found

@@ -291,3 +291,22 @@ def test_depthwise_of_many_channels(
         assert np.array_equal(cnnfast.depthwise_conv2d(x, weight, **given), expected)
     finally:
         native.set_isa(None)
+
+
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_filters_over_one_channel(rng: np.random.Generator, isa: str, activation: str | None, dtype: str) -> None:
+    """Neighbouring pixels share what they read, three taps at a time; a long activation comes after some rows."""
+    try:
+        native.set_isa(isa)
+        for filters, taps in {1: (3, 1), 3: (1, 2), 4: (2, 3), 6: (5, 5), 7: (1, 7), 8: (3, 4), 9: (3, 3)}.items():
+            x = rng.standard_normal((2, 61, 20 + filters, 1)).astype(dtype)
+            weight = rng.standard_normal((*taps, 1, filters)).astype(dtype)
+            given: dict[str, Any] = {"bias": weight[0, 0, 0], "activation": activation}
+            y = cnnfast.conv2d(x, weight, algorithm="direct", **given)
+            assert np.array_equal(y, cnnfast.conv2d(x, weight, algorithm="plain", **given)), (filters, taps)
+            expected = reference.conv2d(x, weight, weight[0, 0, 0], activation=(activation, 0.0))
+            np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+    finally:
+        native.set_isa(None)

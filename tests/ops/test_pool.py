@@ -110,6 +110,26 @@ def test_channels_that_come_in_chunks(
         native.set_isa(None)
 
 
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+@pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 0), (1, 1))])
+@pytest.mark.parametrize("channels", range(1, 10))
+def test_few_channels(rng: np.random.Generator, isa: str, dtype: str, padding: Any, channels: int) -> None:
+    """2x2 windows some of which share a vector; a NaN stays in its window and channel."""
+    x = rng.integers(-50, 50, (2, 7, 23, channels)).astype(dtype)
+    if dtype != "int32":
+        x[0, 3, 11, channels // 2] = np.nan
+        x[1, 0, 22, 0] = np.inf
+    try:
+        native.set_isa(isa)
+        for name in ("max_pool2d", "min_pool2d", "avg_pool2d")[: 2 if dtype == "int32" else 3]:
+            expected = getattr(reference, name)(x, kernel_size=(2, 2), stride=(2, 2), padding=padding)
+            y = getattr(cnnfast, name)(x, 2, padding=padding)
+            assert np.array_equal(y, expected, equal_nan=dtype != "int32"), name
+    finally:
+        native.set_isa(None)
+
+
 def test_ceil_mode_drops_the_window_in_the_padding() -> None:
     """Size 3, kernel 2, stride 2, padding 1: the window at 3 would hold padding alone."""
     x = np.arange(3.0).reshape(1, 3, 1, 1)

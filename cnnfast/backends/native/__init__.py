@@ -1,4 +1,5 @@
-"""The compiled backend: plans over libcnnfast. `CNNFAST_ISA` and `CNNFAST_NUM_THREADS` are read here, once."""
+"""The compiled backend: plans over libcnnfast. `CNNFAST_ISA`, `CNNFAST_NUM_THREADS` and `CNNFAST_MAX_WORKSPACE` are
+read here, once."""
 
 import os
 
@@ -6,6 +7,7 @@ from cnnfast.backends.native._native import (
     Chain,
     Plan,
     algorithms,
+    get_max_workspace,
     get_num_threads,
     isa,
     isas,
@@ -23,6 +25,7 @@ from cnnfast.backends.native._native import (
     run_softmax,
     run_upsample2d,
     set_isa,
+    set_max_workspace,
     set_num_threads,
     version,
 )
@@ -31,6 +34,7 @@ __all__ = [
     "Chain",
     "Plan",
     "algorithms",
+    "get_max_workspace",
     "get_num_threads",
     "isa",
     "isas",
@@ -48,6 +52,7 @@ __all__ = [
     "run_softmax",
     "run_upsample2d",
     "set_isa",
+    "set_max_workspace",
     "set_num_threads",
     "version",
 ]
@@ -57,3 +62,8 @@ if _threads and not (_threads.isascii() and _threads.isdecimal() and 1 <= int(_t
     raise ValueError(f"CNNFAST_NUM_THREADS must be an integer >= 1, got {_threads!r}")
 if os.environ.get("CNNFAST_ISA"):
     set_isa(os.environ["CNNFAST_ISA"])
+_bytes = os.environ.get("CNNFAST_MAX_WORKSPACE", "")
+if _bytes:
+    if not (_bytes.isascii() and _bytes.isdecimal() and int(_bytes) < 2**63):
+        raise ValueError(f"CNNFAST_MAX_WORKSPACE must be a number of bytes >= 0, got {_bytes!r}")
+    set_max_workspace(max(1, int(_bytes)))

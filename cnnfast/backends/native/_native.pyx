@@ -3,6 +3,8 @@
 
 Arguments come normalised from `cnnfast.ops`, which has already raised the errors a user reads.
 """
+import numpy
+
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
@@ -32,7 +34,7 @@ cdef extern from "buffers.h" nogil:
     bint chain_init(chain *, Py_ssize_t count) with gil
     void chain_free(chain *)
     bint chain_bind(chain *, int step, bint writes, object array) with gil
-    int chain_run(chain *, tuple ends) with gil
+    int chain_run(chain *, tuple ends, tuple shapes, type array) with gil
     cnnfast_status plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
 
 DTYPES = {
@@ -44,6 +46,7 @@ DTYPE_NAMES = {code: name for name, code in DTYPES.items()}
 LAYOUTS = {"NHWC": CNNFAST_NHWC, "NCHW": CNNFAST_NCHW}
 PADDING_MODES = {"zeros": CNNFAST_ZEROS, "reflect": CNNFAST_REFLECT, "replicate": CNNFAST_REPLICATE,
                  "circular": CNNFAST_CIRCULAR}
+PRECISIONS = {"default": CNNFAST_DEFAULT, "strict": CNNFAST_STRICT, "fast": CNNFAST_FAST}
 ACTIVATIONS = {None: CNNFAST_NONE, "relu": CNNFAST_RELU, "relu6": CNNFAST_RELU6, "leaky_relu": CNNFAST_LEAKY_RELU,
                "sigmoid": CNNFAST_SIGMOID, "tanh": CNNFAST_TANH, "gelu": CNNFAST_GELU, "silu": CNNFAST_SILU,
                "hardswish": CNNFAST_HARDSWISH, "elu": CNNFAST_ELU, "selu": CNNFAST_SELU,
@@ -55,6 +58,7 @@ POOLS = {"max": CNNFAST_MAX, "min": CNNFAST_MIN, "avg": CNNFAST_AVERAGE, "lp": C
 ERRORS = {CNNFAST_OUT_OF_MEMORY: MemoryError}
 
 _interruption = None
+cdef type ndarray = numpy.ndarray
 
 
 cdef int should_stop() noexcept with gil:
@@ -74,6 +78,13 @@ cdef int ask_python() noexcept nogil:
 cnnfast_set_interrupt(ask_python)
 
 
+cdef refused():
+    cdef cnnfast_refusal last = cnnfast_last_refusal()
+    allowed = last.allowed if last.allowed > 1 else 0  # a user's 0 is told as 1: 0 stands for no limit
+    return (f"max_workspace must be >= {last.needed} bytes for this problem, its packed weights and a run on one thread, "
+            f"got {allowed} (of the plan, set_max_workspace or CNNFAST_MAX_WORKSPACE)")
+
+
 cdef int check(cnnfast_status status) except -1:
     global _interruption
     if status == CNNFAST_OK:
@@ -81,6 +92,8 @@ cdef int check(cnnfast_status status) except -1:
     if status == CNNFAST_INTERRUPTED and _interruption is not None:
         error, _interruption = _interruption, None
         raise error
+    if status == CNNFAST_SMALL_WORKSPACE:
+        raise ValueError(refused())
     raise ERRORS.get(status, ValueError)((<bytes>cnnfast_status_string(status)).decode())
 
 
@@ -185,7 +198,7 @@ cdef class Plan:
         candidates = []
         while cnnfast_plan_candidate(self.plan, len(candidates), &row):
             candidates.append({"algorithm": row.algorithm.decode(), "accepts": bool(row.accepts), "cost": row.cost,
-                               "workspace": row.workspace})
+                               "workspace": row.workspace, "needed": row.needed})
         return {"op": info.op.decode(), "algorithm": info.algorithm.decode(), "isa": info.isa.decode(),
                 "tile": (info.tile_pixels, info.tile_channels), "workspace": info.workspace, "packed": info.packed,
                 "flops": info.flops, "bytes": info.bytes, "candidates": candidates}
@@ -196,15 +209,17 @@ cdef class Chain:
     """Plans that run one after another in one call. Who runs one owns it alone.
 
     steps : (plan, N, x, y) of each; x and y are float32 arrays that every run uses, or which of its own arrays it is
+    shapes : of the arrays that come with a run
     """
     cdef chain chain
     cdef tuple kept
+    cdef tuple shapes
 
-    def __cinit__(self, tuple steps):
+    def __cinit__(self, tuple steps, tuple shapes not None):
         cdef Plan plan
         if not chain_init(&self.chain, len(steps)):
             raise MemoryError("no memory for a network's steps")
-        self.kept = steps
+        self.kept, self.shapes = steps, shapes
         for plan, n, x, y in steps:
             self.chain.steps[self.chain.count].plan = plan.plan
             self.chain.steps[self.chain.count].args.N = n
@@ -217,8 +232,9 @@ cdef class Chain:
         chain_free(&self.chain)
 
     def run(self, tuple ends not None):
-        """Run over the arrays that come with this run, float32 ones; False wrote nothing, for one does not fit."""
-        cdef int status = chain_run(&self.chain, ends)
+        """Run if every array that comes with this run is an exact fit: C-contiguous, aligned, float32, of its shape, what is
+        written writable and apart from the others. Returns whether it ran; False wrote nothing."""
+        cdef int status = chain_run(&self.chain, ends, self.shapes, ndarray)
         if status < 0:
             return False
         check(<cnnfast_status>status)
@@ -253,15 +269,19 @@ cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layout, stride, 
     d.alpha = alpha
     d.max_abs_input = max_abs_input
     d.max_workspace = max_workspace
+    d.precision = CNNFAST_DEFAULT
+    d.once = False
     return d
 
 
 def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1),
                 groups=1, padding_mode="zeros", activation=None, alpha=0.01, algorithm=None, max_abs_input=0,
-                max_workspace=0):
+                max_workspace=0, precision="default", once=False):
     cdef Plan plan = Plan()
     cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups,
                                      padding_mode, activation, alpha, algorithm, max_abs_input, max_workspace, False)
+    d.precision = PRECISIONS[precision]
+    d.once = once
     cdef const void *w = address(weight, dtype)
     cdef const void *b = address(bias, dtype)
     cdef cnnfast_status status
@@ -525,6 +545,15 @@ def get_num_threads():
 
 def set_num_threads(int n):
     check(cnnfast_set_num_threads(n))
+
+
+def get_max_workspace():
+    """Bytes; 0 is no limit."""
+    return cnnfast_get_max_workspace()
+
+
+def set_max_workspace(size_t bytes_):
+    cnnfast_set_max_workspace(bytes_)
 
 
 def version():

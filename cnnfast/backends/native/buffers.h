@@ -181,7 +181,7 @@ static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfas
     return status;
 }
 
-/* A network's steps, and which of their arrays come with each run. */
+/* A network's steps, and which of their arrays, its ends, come with each run. */
 typedef struct {
     cnnfast_step *steps;
     struct chain_hole {
@@ -207,17 +207,17 @@ static void chain_free(chain *c) {
     free(c->workspace);
 }
 
-/* Takes o's buffer if it is what step i reads or writes: C-contiguous, aligned and of that many bytes. Its element type
- * the caller has seen to. */
+/* Takes o's buffer if it is what step i reads or writes: C-contiguous, aligned, float32 and of that many bytes. */
 static int chain_take(chain *c, int i, int writes, PyObject *o, Py_buffer *view) {
     cnnfast_args *args = &c->steps[i].args;
-    if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | (writes ? PyBUF_WRITABLE : 0))) {
+    if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writes ? PyBUF_WRITABLE : 0))) {
         PyErr_Clear();
         return 0;
     }
     int64_t shape[4];
     (writes ? cnnfast_plan_output_shape : cnnfast_plan_input_shape)(c->steps[i].plan, args->N, shape);
-    if (view->len == shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float) && (uintptr_t)view->buf % sizeof(float) == 0) {
+    const int real = view->format && view->format[0] == 'f' && !view->format[1];
+    if (real && view->len == shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float) && (uintptr_t)view->buf % sizeof(float) == 0) {
         if (writes) args->y = view->buf;
         else args->x = view->buf;
         return 1;
@@ -238,15 +238,32 @@ static int chain_bind(chain *c, int i, int writes, PyObject *array) {
     return 1;
 }
 
-/* The steps over these ends, a tuple; -1 where one does not fit, and nothing was written. */
-static int chain_run(chain *c, PyObject *ends) {
-    int taken = 0, status = -1;
-    while (taken < c->holes_count) {
+static int chain_has_shape(const Py_buffer *view, PyObject *shape) {
+    if (PyTuple_GET_SIZE(shape) != view->ndim) return 0;
+    for (int i = 0; i < view->ndim; i++)
+        if (PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, i)) != view->shape[i]) return 0;
+    return 1;
+}
+
+/* Whether hole i's array, which is taken, shares a byte with one taken before, and either is written. */
+static int chain_overlaps(const chain *c, int i) {
+    const struct chain_hole *h = &c->holes[i];
+    for (const struct chain_hole *g = c->holes; g < h; g++)
+        if (g->end != h->end && (g->writes || h->writes) && buffers_overlap(&g->view, &h->view)) return 1;
+    return 0;
+}
+
+/* The steps over these ends, tuples of instances of `array` and of their shapes; -1 where one does not fit, and nothing was
+ * written. */
+static int chain_run(chain *c, PyObject *ends, PyObject *shapes, PyTypeObject *array) {
+    int taken = 0, fits = PyTuple_GET_SIZE(ends) == PyTuple_GET_SIZE(shapes), status = -1;
+    while (fits && taken < c->holes_count) {
         struct chain_hole *h = &c->holes[taken];
-        if (!chain_take(c, h->step, h->writes, PyTuple_GET_ITEM(ends, h->end), &h->view)) break;
-        taken++;
+        PyObject *o = PyTuple_GET_ITEM(ends, h->end);
+        fits = PyObject_TypeCheck(o, array) && chain_take(c, h->step, h->writes, o, &h->view);
+        if (fits) fits = chain_has_shape(&h->view, PyTuple_GET_ITEM(shapes, h->end)) && !chain_overlaps(c, taken++);
     }
-    if (taken == c->holes_count) {
+    if (fits) {
         if (c->threads != cnnfast_get_num_threads()) {
             free(c->workspace);
             c->threads = cnnfast_get_num_threads();

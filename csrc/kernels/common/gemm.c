@@ -80,8 +80,27 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
 }
 
 #ifdef HALF_LANES
-/* tiles_of for so few channels that half a vector holds them; the activation is left to `activate`. */
-INLINE void narrow_tiles_of(int m, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
+/* Elements of the reduction at once where pixels are neighbours in x (one channel, stride 1), and what one meets at the
+ * next element is what the one after it meets at this: a number is read once for so many. */
+#define SLIDING 3
+
+INLINE void slide(int m, int elements, const real *x, const real *w, half *acc) {
+    half weight[SLIDING];
+    __asm__("" : "+r"(x)); /* or the compiler keeps numbers for the next call too, which costs more than reading them */
+#pragma GCC unroll 3
+    for (int c = 0; c < elements; c++) weight[c] = half_load(w + c * TILE_N);
+#pragma GCC unroll 16
+    for (int j = 0; j < m + elements - 1; j++) {
+        half pixel = half_splat(x[j]);
+        __asm__("" : "+v"(pixel)); /* or it is read again at each use */
+#pragma GCC unroll 3
+        for (int c = 0; c < elements; c++)
+            if (j >= c && j - c < m) acc[j - c] = half_fma(pixel, weight[c], acc[j - c]);
+    }
+}
+
+/* tiles_of for so few channels that half a vector holds them; the activation is left to gemm_activate. */
+INLINE void narrow_tiles_of(int m, bool sliding, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
                             const real *residual, real *y) {
     const ptrdiff_t step = g->x_step, y_step = g->y_step;
     for (; tiles > 0; tiles--, x += m * step) {
@@ -90,6 +109,12 @@ INLINE void narrow_tiles_of(int m, const gemm *g, int64_t tiles, int channels, c
 #pragma GCC unroll 14
         for (int i = 0; i < m; i++) acc[i] = half_load(bias);
         for (int64_t t = 0; t < g->taps; t++) {
+            if (sliding) {
+                int64_t c = 0;
+                for (; c + SLIDING <= g->len; c += SLIDING, w += SLIDING * TILE_N) slide(m, SLIDING, x + g->tap[t] + c, w, acc);
+                for (; c < g->len; c++, w += TILE_N) slide(m, 1, x + g->tap[t] + c, w, acc);
+                continue;
+            }
             const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
             addresses(m, g, x + g->tap[t], at);
             for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
@@ -113,18 +138,27 @@ INLINE void narrow_tiles_of(int m, const gemm *g, int64_t tiles, int channels, c
         }
     }
 }
-#define NARROW_PIXELS(m, v) case m: narrow_tiles_of(m, g, tiles, channels, x, w, bias, residual, y); break;
+#define NARROW_PIXELS(m, sliding) case m: narrow_tiles_of(m, sliding, g, tiles, channels, x, w, bias, residual, y); break;
 #endif
 
-/* The activations that are too long to stand in every tile: over what the tiles just stored, still in L1. */
-static void activate(const gemm *g, int64_t pixels, int channels, real *y) {
+/* The activations that are too long to stand in every tile: over what the tiles just stored, still in L1. The loops
+ * differ in the activation alone, which is constant in each. */
+INLINE void activate_run(int activation, real alpha, int64_t n, real *y) {
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) v_store(y + i, v_activation(v_load(y + i), activation, alpha));
+    if (i < n) v_store_n(y + i, v_activation(v_load_n(y + i, (int)(n - i)), activation, alpha), (int)(n - i));
+}
+
+#define ACTIVATE(name) case name: for (; runs > 0; runs--, y += g->y_step) activate_run(name, g->alpha, length, y); break;
+void SYMBOL(gemm_activate)(const gemm *g, int64_t pixels, int channels, real *y) {
     int64_t runs = pixels, length = channels;
     if (g->y_step == channels) runs = 1, length = pixels * channels; /* no gaps: one run, with one incomplete vector */
-    for (int64_t i = 0; i < runs; i++, y += g->y_step)
-        for (int64_t k = 0; k < length; k += LANES) {
-            const int n = (int)(length - k < LANES ? length - k : LANES);
-            v_store_n(y + k, v_activation(v_load_n(y + k, n), g->activation, g->alpha), n);
-        }
+    switch (g->activation) {
+        ACTIVATE(CNNFAST_RELU) ACTIVATE(CNNFAST_RELU6) ACTIVATE(CNNFAST_LEAKY_RELU) ACTIVATE(CNNFAST_SIGMOID) ACTIVATE(CNNFAST_TANH)
+        ACTIVATE(CNNFAST_GELU) ACTIVATE(CNNFAST_SILU) ACTIVATE(CNNFAST_HARDSWISH) ACTIVATE(CNNFAST_ELU) ACTIVATE(CNNFAST_SELU)
+        ACTIVATE(CNNFAST_HARDSIGMOID) ACTIVATE(CNNFAST_GELU_TANH) ACTIVATE(CNNFAST_MISH) ACTIVATE(CNNFAST_SOFTPLUS)
+    case CNNFAST_NONE: break;
+    }
 }
 
 #define PIXELS(m, v) case m: tiles_of(m, v, g, tiles, channels, x, w, bias, residual, y); break;
@@ -141,8 +175,9 @@ void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const
                         const real *residual, real *y) {
 #ifdef HALF_LANES
     if (channels <= HALF_LANES) {
-        switch (m) { EVERY(NARROW_PIXELS, 1) }
-        if (g->activation != CNNFAST_NONE) activate(g, m * tiles, channels, y);
+        if (g->x_step == 1 && g->len >= SLIDING) switch (m) { EVERY(NARROW_PIXELS, true) }
+        else switch (m) { EVERY(NARROW_PIXELS, false) }
+        SYMBOL(gemm_activate)(g, m * tiles, channels, y);
         return;
     }
 #endif
@@ -154,6 +189,6 @@ void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const
         VECTORS(4)
 #endif
     }
-    if (g->activation > CNNFAST_RELU6) activate(g, m * tiles, channels, y);
+    if (gemm_activates_after(g)) SYMBOL(gemm_activate)(g, m * tiles, channels, y);
 }
 #endif

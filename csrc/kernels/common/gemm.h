@@ -6,6 +6,8 @@
 #ifndef CNNFAST_GEMM_H
 #define CNNFAST_GEMM_H
 
+#include <stdbool.h>
+
 #include "cnnfast.h"
 #include "simd.h"
 
@@ -33,6 +35,12 @@ typedef struct {
  * TILE_N. bias holds TILE_N values; residual may be NULL or y. With x_at, tiles is 1. */
 void SYMBOL(gemm_tiles)(const gemm *, int pixels, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
                         const real *residual, real *y);
+
+/* The activation over pixels * channels of y: what gemm_tiles ends with. */
+void SYMBOL(gemm_activate)(const gemm *, int64_t pixels, int channels, real *y);
+
+/* Whether the activation is too long to stand in every tile. */
+INLINE bool gemm_activates_after(const gemm *g) { return g->activation > CNNFAST_RELU6; }
 
 /* gemm_tiles over any number of pixels, cut into tiles of about equal size: first the larger ones, then those of one less.
  * So many at a time that a longer activation finds them in L1. */

@@ -119,7 +119,7 @@ static void run_spanning(const conv2d_problem *p, const gemm *g, const block *at
 }
 
 /* One panel over the block. */
-static void run_panel(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
+static void run_rows(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
                       const tensors *t) {
     const int64_t to = ((at->n * p->g.P + at->p0) * p->g.Q + at->q0) * p->g.K + of->k0;
     const real *residual = t->residual ? (const real *)t->residual + to : NULL;
@@ -132,6 +132,25 @@ static void run_panel(const conv2d_problem *p, const gemm *g, const block *at, c
         const int64_t down = row * p->g.Q * p->g.K;
         gemm_row(g, at->q1 - at->q0, of->channels, x + row * p->g.stride[0] * row_step, of->weight, of->bias,
                  residual ? residual + down : NULL, y + down);
+    }
+}
+
+/* run_rows, but where y has no gaps a long activation comes after some rows together: a short run of it is mostly waiting
+ * for its own chain. */
+static void run_panel(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
+                      const tensors *t) {
+    const int64_t Q = p->g.Q, K = p->g.K, most = max64(1, MOST_TILES * TILE_M / Q);
+    if (!gemm_activates_after(g) || at->q1 - at->q0 < Q || of->channels < K) {
+        run_rows(p, g, at, of, x, row_step, t);
+        return;
+    }
+    gemm bare = *g;
+    bare.activation = CNNFAST_NONE;
+    block some = *at;
+    for (; some.p0 < at->p1; some.p0 = some.p1) {
+        some.p1 = min64(at->p1, some.p0 + most);
+        run_rows(p, &bare, &some, of, x + (some.p0 - at->p0) * p->g.stride[0] * row_step, row_step, t);
+        SYMBOL(gemm_activate)(g, (some.p1 - some.p0) * Q, of->channels, (real *)t->y + (some.n * p->g.P + some.p0) * Q * K);
     }
 }
 

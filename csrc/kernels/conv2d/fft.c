@@ -21,13 +21,14 @@ static const int64_t LEAST_TAPS = 10;
 static bool accepts(const void *problem) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
+    if (p->precision == CNNFAST_STRICT) return false;
     return p->groups == 1 && g->stride[0] == 1 && g->stride[1] == 1 && g->R * g->S >= LEAST_TAPS && fft_choose(p).Th;
 }
 
 static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const fft_tiles t = fft_choose(p);
-    return fft_price(&p->g, &t, N);
+    return fft_price(&p->g, &t, N) + (p->once ? fft_packed_bytes(&p->g, &t) / NOMINAL_PACKING : 0);
 }
 
 static int64_t channel_vectors(const conv2d_problem *p) { return ceil_div(p->g.C, LANES); }
@@ -66,7 +67,7 @@ static buffers lay_out(const conv2d_problem *p, const fft_tiles *t, void *worksp
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const fft_tiles t = fft_choose(p);
-    return (grain){.columns = fft_panels(p), .row_unit = t.Mh, .block_rows = max64(1, fft_at_once(&t, p->g.C) / t.cols),
+    return (grain){.rows_per_image = t.rows, .columns = fft_panels(p), .block_rows = max64(1, fft_at_once(&t, p->g.C) / t.cols),
                    .tile_pixels = TILE_M, .tile_channels = TILE_N, .workspace = lay_out(p, &t, NULL).size};
 }
 

@@ -42,7 +42,12 @@ INLINE double fft_line_work(int64_t n) {
 }
 
 #define NOMINAL_FFT_WORK 32e3   /* per microsecond, over full vectors */
+#define NOMINAL_PACKING 1e3     /* bytes of spectra per microsecond */
 #define NOMINAL_GEMM_TILES 2.0  /* tiles at which the products run at half of the FMA rate */
+
+INLINE double fft_packed_bytes(const window *g, const fft_tiles *t) {
+    return 8 * (double)(t->Th * t->half) * (double)(g->C * nominal_channels(g->K));
+}
 
 INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
     const double tiles = (double)(N * t->rows * t->cols);
@@ -51,11 +56,10 @@ INLINE double fft_price(const window *g, const fft_tiles *t, int64_t N) {
     const double tall = (double)min64(t->Th, g->H); /* rows that are not zero */
     const double lines = tiles * (C * (columns + tall / 2 * rows) + K * (columns + (double)t->Mh / 2 * rows));
     const double at_once = fft_at_once(t, g->C), blocks = ceil_div((int64_t)tiles, (int64_t)at_once), shared = tiles / blocks;
-    const double weights = (double)(t->Th * t->half) * (double)g->C * K * 8;
     const double products = 8 * (double)(t->Th * t->half) * (double)g->C * K * tiles;
     const double rate = NOMINAL_FLOPS * shared / (shared + NOMINAL_GEMM_TILES);
     const double pixels = 4.0 * (double)N * ((double)g->H * g->W * g->C + (double)g->P * g->Q * g->K);
-    return lines / NOMINAL_FFT_WORK + cost_max(products / rate, blocks * weights / NOMINAL_DRAM) + pixels / NOMINAL_DRAM;
+    return lines / NOMINAL_FFT_WORK + cost_max(products / rate, blocks * fft_packed_bytes(g, t) / NOMINAL_DRAM) + pixels / NOMINAL_DRAM;
 }
 
 INLINE fft_tiles fft_tiles_of(const window *g, int64_t Th, int64_t Tw) {
@@ -67,8 +71,7 @@ INLINE fft_tiles fft_tiles_of(const window *g, int64_t Th, int64_t Tw) {
 }
 
 INLINE bool fft_fits(const window *g, const fft_tiles *t) {
-    const double pairs = (double)g->C * (double)nominal_channels(g->K);
-    const double bytes = 8 * (double)(t->Th * t->half) * pairs, given = 4 * (double)(g->R * g->S) * pairs;
+    const double bytes = fft_packed_bytes(g, t), given = 4 * (double)(g->R * g->S) * (double)(g->C * nominal_channels(g->K));
     return bytes <= FFT_PACKED_BYTES && (bytes <= FFT_GROWTH * given || bytes <= FFT_LITTLE_BYTES);
 }
 

@@ -9,6 +9,8 @@ typedef struct {
     int64_t groups;
     cnnfast_padding_mode padding_mode;
     epilogue epilogue;
+    cnnfast_precision precision;
+    bool once; /* the weights are packed for a single run, so that packing is part of its cost */
     /* Elements from one weight to the next along r, s, c and k, as the caller's layout has them. */
     int64_t step_r, step_s, step_c, step_k;
 } conv2d_problem;

@@ -190,6 +190,7 @@ typedef struct {
     const span *rows;
     const ptrdiff_t *cols; /* elements from a row's start to its column i - pad_left, or to the nearest there is */
     int64_t c0, c1, head; /* channels of the first vector */
+    mask left;            /* where the left pixels' lanes lie in a vector of pixels: narrow_row's */
     real *y;
 } work;
 
@@ -198,6 +199,15 @@ INLINE void any_row(cnnfast_pool_kind kind, const work *k, int64_t q0, int64_t q
         const view w = view_of(k->p, k->image, k->rows[0], k->p->cols[q]);
         output(kind, &w, k->c0, k->c1, k->head, k->y + q * k->p->g.C);
     }
+}
+
+static __attribute__((noinline)) void rows_again(cnnfast_pool_kind kind, const work *k, int rows, int64_t q0, int64_t q1) {
+    const int64_t C = k->p->g.C;
+    for (int row = 0; row < rows; row++)
+        for (int64_t q = q0; q < q1; q++) {
+            const view w = view_of(k->p, k->image, k->rows[row], k->p->cols[q]);
+            again(kind, &w, k->c0, k->c1, k->y + (row * k->p->g.Q + q) * C);
+        }
 }
 
 /* Outputs [q0, q1), at least t.tq, of t.tp rows from `row` on; the last tile steps back. A maximum's or minimum's pixels
@@ -215,23 +225,45 @@ INLINE void tiled_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t r
                          k->y + first * y_step + k->c0, y_row, y_step);
         if (watched(kind)) seen = v_watch_both(seen, of);
     }
-    if (!watched(kind) || !v_saw_nan(seen)) return;
-    for (int a = 0; a < t.tp; a++)
-        for (int64_t q = q0; q < q1; q++) {
-            const view w = view_of(k->p, k->image, k->rows[a], k->p->cols[q]);
-            again(kind, &w, k->c0, k->c1, k->y + a * y_row + q * y_step);
-        }
+    if (watched(kind) && v_saw_nan(seen)) rows_again(kind, k, t.tp, q0, q1);
+}
+
+/* Outputs [q0, q1) of a row, whole 2x2 windows of so few channels that a vector holds both columns of a window, or of some:
+ * rows join first, then each left pixel with its right one. */
+INLINE void narrow_row(cnnfast_pool_kind kind, const work *k, int64_t row, int64_t q0, int64_t q1) {
+    const window *g = &k->p->g;
+    const int64_t C = g->C, at_once = LANES / (2 * C), below = g->W * C;
+    const real *x = k->image + (row * 2 - g->pad[0]) * below + k->cols[q0 * 2];
+    const mask left = k->left, right = left + (lane_int)C;
+    nan_watch seen = v_unwatched();
+    for (int64_t q = q0; q < q1; q += at_once, x += at_once * 2 * C) {
+        const int n = (int)(min64(at_once, q1 - q) * C);
+        const vec above = load(x, 2 * n), under = load(x + below, 2 * n);
+        if (watched(kind)) seen = v_watch(seen, above, under);
+        const vec both = join(kind, above, under);
+        store(k->y + q * C, finish(kind, join(kind, v_permute(both, left), v_permute(both, right)), 4), n);
+    }
+    if (watched(kind) && v_saw_nan(seen)) rows_again(kind, k, 1, q0, q1);
+}
+
+static mask left_lanes(int64_t C) {
+    mask left = {0};
+    for (int64_t i = 0, pixel = 0, c = 0; i < LANES; i++) {
+        left[i] = (lane_int)((pixel + c) % LANES);
+        if (++c == C) c = 0, pixel += 2 * C;
+    }
+    return left;
 }
 
 /* Windows that have tiles of their own: of R x R pixels, a stride apart. */
-typedef enum { OTHER_WINDOW, WINDOW_2_BY_2, WINDOW_3_BY_1, WINDOW_3_BY_2 } form;
+typedef enum { OTHER_WINDOW, NARROW_2_BY_2, WINDOW_2_BY_2, WINDOW_3_BY_1, WINDOW_3_BY_2 } form;
 
 static form form_of(const pool2d_problem *p) {
     const window *g = &p->g;
     const int64_t stride = g->stride[0];
     if (g->dilation[0] != 1 || g->dilation[1] != 1 || g->R != g->S || stride != g->stride[1]) return OTHER_WINDOW;
     if (p->whole_end - p->whole_begin < 4) return OTHER_WINDOW; /* the widest tile; none are whole where adaptive */
-    if (g->R == 2 && stride == 2) return WINDOW_2_BY_2;
+    if (g->R == 2 && stride == 2) return 2 * g->C <= LANES ? NARROW_2_BY_2 : WINDOW_2_BY_2;
     if (g->R == 3 && stride <= 2) return stride == 1 ? WINDOW_3_BY_1 : WINDOW_3_BY_2;
     return OTHER_WINDOW;
 }
@@ -242,13 +274,15 @@ static bool whole(const span *rows, const window *g) { return rows->taps == g->R
 INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, bool pair) {
     const pool2d_problem *p = k->p;
     const window *g = &p->g;
-    const bool borders = kind != CNNFAST_AVERAGE; /* a tile may lie on them */
+    const form form = form_of(p);
+    const bool borders = kind != CNNFAST_AVERAGE && form != NARROW_2_BY_2; /* a tile may lie on them */
     const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
     const bool tiled = borders || whole(&k->rows[0], g);
     pair = pair && (borders || whole(&k->rows[1], g));
     int64_t done = 1;
-    switch (tiled ? form_of(p) : OTHER_WINDOW) {
+    switch (tiled ? form : OTHER_WINDOW) {
     case OTHER_WINDOW: any_row(kind, k, 0, g->Q); return 1;
+    case NARROW_2_BY_2: narrow_row(kind, k, row, q0, q1); break;
     case WINDOW_2_BY_2: tiled_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
     case WINDOW_3_BY_1:
         if (pair) tiled_rows(kind, (shape){3, 3, 1, 2, 4}, k, row, q0, q1), done = 2;
@@ -300,12 +334,13 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     int64_t (*rows_of)(const work *, int64_t, bool) =
         p->kind == CNNFAST_MAX ? max_rows : p->kind == CNNFAST_MIN ? min_rows : average_rows;
     const int64_t past = min64(g->C, at.col1 * CHANNELS), head = lanes_to_line(g, t->x);
+    const mask left = left_lanes(g->C);
     for (int64_t c0 = at.col0 * CHANNELS, c1; c0 < past; c0 = c1) {
         c1 = min64(past, c0 + chunk_of(g));
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
             const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
-                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .y = (real *)t->y + row * g->Q * g->C};
+                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .left = left, .y = (real *)t->y + row * g->Q * g->C};
             row += rows_of(&k, h, row + 1 < at.row1 && h + 1 < g->P);
         }
     }

@@ -1,0 +1,89 @@
+"""Winograd's rows: values against the chain in float64, what they refuse, and how far they err."""
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.verification.expected_winograd import transforms
+
+ROWS = {"winograd_f23": (2, 3), "winograd_f43": (4, 3), "winograd_f63": (6, 3), "winograd_f25": (2, 5)}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_matrices_convolve(row: str, rng: np.random.Generator) -> None:
+    bt, g, at = transforms(*ROWS[row])
+    d, taps = rng.standard_normal(bt.shape[1]), rng.standard_normal(g.shape[1])
+    assert np.allclose(at @ ((g @ taps) * (bt @ d)), np.correlate(d, taps, "valid"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("way", ["square", "tall", "wide"])
+@pytest.mark.parametrize("row", ROWS)
+def test_a_delta_copies_the_image(row: str, way: str, rng: np.random.Generator) -> None:
+    """A kernel of one 1 at its centre, for every size from one pixel to three tiles."""
+    r = ROWS[row][1]
+    R, S = {"square": (r, r), "tall": (r, 1), "wide": (1, r)}[way]
+    weight = np.zeros((R, S, 3, 3), np.float32)
+    weight[R // 2, S // 2] = np.eye(3)
+    for size in range(1, 20):
+        x = rng.standard_normal((2, size, 20 - size, 3), dtype=np.float32)
+        y = cnnfast.conv2d(x, weight, padding="same", algorithm=row, precision="fast")
+        assert np.abs(y - x).max() < 2e-5
+
+
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 2), (3, 1), (12, 7)])
+@pytest.mark.parametrize("row", ROWS)
+def test_dilation_is_interleaved_images(row: str, dilation: tuple[int, int], rng: np.random.Generator) -> None:
+    r = ROWS[row][1]
+    x = rng.standard_normal((2, 31, 33, 5))
+    weight, residual = rng.standard_normal((r, r, 5, 9)), rng.standard_normal((2, 31, 33, 9))
+    settings = {"padding": "same", "dilation": dilation, "residual": residual, "activation": "tanh"}
+    y = cnnfast.conv2d(x, weight, algorithm=row, precision="fast", **settings)
+    assert np.abs(y - cnnfast.conv2d(x, weight, algorithm="direct", **settings)).max() < 1e-12
+
+
+@pytest.mark.parametrize("channels", [64, 512])
+@pytest.mark.parametrize(("row", "allowed"), [("winograd_f23", 2.5), ("winograd_f43", 2.5), ("winograd_f25", 2.5),
+                                              ("winograd_f63", 10.0)])  # fmt: skip
+def test_error_beside_direct(row: str, allowed: float, channels: int, rng: np.random.Generator) -> None:
+    """Root mean square, on normal data."""
+    r = ROWS[row][1]
+    x = rng.standard_normal((1, 24, 24, channels), dtype=np.float32)
+    weight = rng.standard_normal((r, r, channels, 8), dtype=np.float32)
+    right = cnnfast.conv2d(x.astype(np.float64), weight.astype(np.float64), algorithm="direct")
+    errors = {
+        each: np.sqrt(np.mean((cnnfast.conv2d(x, weight, algorithm=each, precision="fast") - right) ** 2))
+        for each in (row, "direct")
+    }
+    assert errors[row] <= allowed * errors["direct"]
+
+
+def test_precision_decides_who_may() -> None:
+    weight = np.ones((3, 3, 64, 64), np.float32)
+
+    def rows(precision: str) -> set[str]:
+        candidates = cnnfast.plan_conv2d((1, 56, 56, 64), weight, precision=precision).explain().candidates
+        return {each.algorithm for each in candidates if each.accepts}
+
+    assert rows("fast") - rows("default") == {"winograd_f63"}
+    assert rows("default") - rows("strict") == {"winograd_f23", "winograd_f43"}
+    assert cnnfast.plan_conv2d((1, 56, 56, 64), weight, padding=1).explain().algorithm == "winograd_f43"
+    with pytest.raises(ValueError, match=r'"winograd_f63" does not take this problem'):
+        cnnfast.plan_conv2d((1, 56, 56, 64), weight, algorithm="winograd_f63")
+
+
+def test_packing_counts_in_a_single_call() -> None:
+    """A deep layer on a small map: a call would spend most of its time on the weights' transform, a plan does not."""
+    x, weight = np.ones((1, 7, 7, 512), np.float32), np.ones((3, 3, 512, 512), np.float32)
+    direct = cnnfast.conv2d(x, weight, padding=1, algorithm="direct")
+    assert np.array_equal(cnnfast.conv2d(x, weight, padding=1), direct)
+    assert cnnfast.plan_conv2d(x.shape, weight, padding=1).explain().algorithm.startswith("winograd")
+
+
+def test_nan_stays_within_its_tile() -> None:
+    x = np.zeros((1, 16, 16, 1), np.float32)
+    x[0, 7, 7] = np.nan
+    y = cnnfast.conv2d(x, np.ones((3, 3, 1, 1), np.float32), padding=1, algorithm="winograd_f43")[0, :, :, 0]
+    spread = np.zeros((16, 16), bool)
+    spread[4:12, 4:12] = True  # row 7 is read by the tiles of rows 4..7 and 8..11
+    assert np.isnan(y[6:9, 6:9]).all()
+    assert not np.isnan(y[~spread]).any()
