@@ -17,7 +17,7 @@ _TRANSFORMED = ((3, 3), (5, 5), (3, 1), (1, 5))
 
 
 def conv2d(d: Draw) -> Case:
-    window, mode = _window(d)
+    window, mode = _window(d, large_kernel(d))
     N, (H, W), (R, S) = d.batch(), window.size, window.kernel
     groups, C, K = _channels(d)
     values = d.values(R * S * C // groups)
@@ -118,6 +118,11 @@ def _finished(
     return d.case({**inputs, "bias": bias, "residual": residual}, attributes, lowered)
 
 
+def large_kernel(d: Draw) -> bool:
+    """Whether this case's kernel is of a size that Fourier transforms take."""
+    return d.dtype.kind == "f" and d.turn % 5 == 3
+
+
 def any_activation(d: Draw) -> Any:
     if d.dtype.kind != "f":
         return EXACT[d.among(0, 2)]
@@ -148,13 +153,15 @@ def _multiplied(d: Draw) -> tuple[int, int]:
     return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
 
 
-def _window(d: Draw) -> tuple[Window, str]:
-    """A window and a padding mode that its padding allows."""
+def _window(d: Draw, large: bool = False) -> tuple[Window, str]:
+    """A window and a padding mode that its padding allows; `large`: what Fourier transforms are for."""
     kernel, stride, dilation = d.kernel(), d.axes(6, 3, 1, 0.5), d.axes(8, 1, 1)
     if d.large:
         stride, dilation = (1, 1), (1, 1)
     if d.chance(0.2):  # what Winograd's rows take
         kernel, stride = _TRANSFORMED[d.among(0, len(_TRANSFORMED) - 1)], (1, 1)
+    elif large and not d.large:
+        kernel, stride = (d.among(3, 17), d.among(4, 17)), (1, 1)
     mode = options.PADDING_MODES[d.pick(0.64, 0.12, 0.12, 0.12)]
     padding = _padding(d, kernel)
     least = (1, 1)

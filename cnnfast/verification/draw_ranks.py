@@ -7,7 +7,7 @@ import numpy as np
 from cnnfast.ops import options, shapes
 from cnnfast.ops.checks import Pair
 from cnnfast.verification.case import Case
-from cnnfast.verification.draw_conv import any_activation
+from cnnfast.verification.draw_conv import any_activation, large_kernel
 from cnnfast.verification.sizes import Draw
 
 
@@ -74,6 +74,8 @@ def _window(d: Draw, rank: int, kernels: list[float], pool: bool) -> Window:
         stride = kernel
     if d.large:
         kernel, stride, dilation = (3,) * rank, (1,) * rank, (1,) * rank
+    elif large_kernel(d) and not pool:
+        kernel, stride = ((d.among(10, 17),) if rank == 1 else (d.among(1, 2), d.among(3, 5), 4)), (1,) * rank
     padding, sides = _padding(d, tuple(k // 2 if pool else k - 1 for k in kernel))
     same = padding == "same"
     more = 3000 if d.large and rank == 1 else 12 if d.large else 0

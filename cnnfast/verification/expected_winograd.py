@@ -25,7 +25,7 @@ _HUGE = {"float32": 1e37, "float64": 1e306}
 
 def is_chain(algorithm: str) -> bool:
     """Whether this row, named, sums each output in order, so that all such rows give the same bits."""
-    return algorithm not in _ROWS and algorithm != "auto"
+    return algorithm not in (*_ROWS, "fft", "auto")
 
 
 def transforms(m: int, r: int) -> tuple[Array, Array, Array]:

@@ -17,6 +17,7 @@ from cnnfast.verification import judge
 from cnnfast.verification.case import Array, Case, in_layout, layouts
 from cnnfast.verification.expected import Expected
 from cnnfast.verification.expected_dense import expected_of
+from cnnfast.verification.expected_fft import with_fft
 from cnnfast.verification.expected_winograd import is_chain, with_winograd
 from cnnfast.verification.run import CHOOSES, Call, Output, Problem, make_plan, plannable, run
 
@@ -109,7 +110,8 @@ class Trial:
         fused = isa not in WITHOUT_FMA
         if any(tight >= fused and _same(output, approved) for tight, approved in self._approved):
             return
-        right = with_winograd(self.case, algorithm, self._right)
+        transformed = with_fft if algorithm == "fft" else with_winograd
+        right = transformed(self.case, algorithm, self._right)
         fault = judge.fault(output.y, output.indices, right, fused, self.case.zero_sign)
         if fault:
             self.out_of_bound.append(f"{told}: {fault}")
