@@ -81,6 +81,7 @@ def test_chain_takes_out_as_it_lies(tmp_path: Path) -> None:
     frozen = np.zeros_like(X)
     frozen.flags.writeable = False
     for x, out, words in ((X, frozen, "writable"), (both[0], both[0], "overlap"), (both[0], shifted, "overlap")):
+        plan(X)
         with pytest.raises(ValueError, match=words):
             plan(x, out=out)
     assert not both.any()
