@@ -187,6 +187,7 @@ def test_model_param_count(example: dict[str, Any]) -> None:
     assert model.count_params() == (expected if isinstance(expected, int) else expected["keras_variant"])
 
 
+@pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("example", examples("model_output_shape"))
 def test_sliding_window(example: dict[str, Any]) -> None:
     """Each output cell (i, j) of the network on a large picture is its output on the 14x14 crop at (2i, 2j)."""

@@ -21,6 +21,10 @@ EDGE = 5  # output rows and columns of a piece
 CHANNELS = 40
 DRAWN = 2  # pieces at places drawn at random
 
+GROWTH = {"winograd_f23": 7.12, "winograd_f43": 59.7, "winograd_f63": 509.0, "winograd_f25": 46.3, "fft": 725.0}
+"""Rows that transform tiles: how far their intermediates may exceed a sum's terms. Winograd's: the norm of
+|A^T|(|G| o |B^T|) over both axes, by the taps; the FFT's: sqrt(2 * the pixels of its largest tile), 512 x 512."""
+
 Float64 = NDArray[np.float64]
 
 
@@ -52,8 +56,11 @@ def judge(problem: Problem, arrays: Arrays, outputs: dict[str, NDArray[np.float3
     verdicts = {name: Verdict() for name in outputs}
     for piece in pieces(problem):
         expected, scale = solve(problem, arrays, piece)
-        bound, alarm = tolerances(problem, scale)
+        chain = tolerances(problem, scale)
         for name, y in outputs.items():
+            bound, alarm = chain
+            if name in GROWTH:
+                bound = alarm = _transformed(problem, arrays, scale, GROWTH[name])
             got = y[piece.image : piece.image + 1, piece.rows, piece.columns, piece.channels].astype(np.float64)
             error = np.abs(got - expected)
             error[np.isnan(error)] = np.inf
@@ -99,6 +106,14 @@ def tolerances(problem: Problem, scale: Float64) -> tuple[Float64, Float64]:
     }.get(problem.op, problem.r * problem.s + 1)
     gamma = (terms + 1) * UNIT / (1 - (terms + 1) * UNIT)
     return gamma * scale + (terms + 1) * 2.0**-150, 8 * np.sqrt(terms + 1) * UNIT * scale
+
+
+def _transformed(problem: Problem, arrays: Arrays, scale: Float64, growth: float) -> Float64:
+    """The bound of a row that transforms tiles: the largest numbers of all may meet in any output."""
+    terms = problem.r * problem.s * (problem.c // problem.groups if problem.op == "conv2d" else 1)
+    steps = 2 * terms + 104
+    largest = terms * float(np.abs(arrays["x"]).max()) * float(np.abs(arrays["weight"]).max())
+    return steps * UNIT / (1 - steps * UNIT) * (growth * largest + scale)
 
 
 def worst(error: Float64, allowed: Float64) -> float:

@@ -24,7 +24,7 @@ class Window(NamedTuple):
 
 def conv(d: Draw) -> Case:
     rank = 1 if d.op == "conv1d" else 3
-    w = _window(d, rank, [2, 4, 3, 1, 1.5], pool=False)
+    w = _window(d, rank, [2, 4, 3, 1, 3], pool=False)
     mode = options.PADDING_MODES[d.pick(0.6, 0.15, 0.15, 0.1)]
     limits = [n - 1 if mode == "reflect" else n for n in w.size]
     if mode != "replicate" and any(max(w.sides[i]) > limits[i] for i in range(rank)):

@@ -1,22 +1,24 @@
 """What a convolution by Fourier transforms must give: the oracle's values, within a bound of norms.
 
 A transform errs in norm, not number by number (Higham, section 24.1): each of its passes, of which an axis of 512 has
-three, has at most 8 roundings in a row, rows are joined and split by one more, and so a tile's spectrum errs by 49 u of its norm,
-and so does the way back. Between them stand chains of C products, twice, and their sum. With n the pixels of a tile
-and X, W the spectra, |X*W| <= sqrt(n) |x| max|W| and max|W| <= sum|w|, so that
+three, has at most 8 roundings in a row, rows are joined and split by one more, and so a tile's spectrum errs by 49 u of
+its norm, and so does the way back. Between them stand chains of C products, twice, and their sum. With n the
+pixels of a tile and X, W the spectra, |X*W| <= sqrt(n) |x| max|W| and max|W| <= sum|w|, so that
 
     |y - exact| <= gamma(2*C + 104) * (sqrt(2) * sum over c of |x of a tile|_2 * |w|_1 + |b| + |residual|)
 
-and the same with the norm of the whole image, which needs no tiles. On random data an error above 8*sqrt(2*C + 104)*u of that sum
-is an alarm. conv3d adds one such convolution for each plane of its kernel.
+and the same with the norm of the whole image, which needs no tiles. On random data an error above 8*sqrt(2*C + 104)*u
+of that sum is an alarm. conv3d adds one such convolution for each plane of its kernel.
 """
+
+from typing import Any
 
 import numpy as np
 
 from cnnfast.verification.case import Array, Case
 from cnnfast.verification.expected import PRECISIONS, Expected, absolute, activated, oracle
 
-_PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_PAD_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _UNDERFLOW = 2.0**24
 """Denormal results that a tile's numbers add up, at most: 512 x 512 of them, scaled by 4 each way."""
 

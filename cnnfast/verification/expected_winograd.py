@@ -23,11 +23,6 @@ _HUGE = {"float32": 1e37, "float64": 1e306}
 """Intermediates of about this size may overflow."""
 
 
-def is_chain(algorithm: str) -> bool:
-    """Whether this row, named, sums each output in order, so that all such rows give the same bits."""
-    return algorithm not in (*_ROWS, "fft", "auto")
-
-
 def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
     """(B^T, G, A^T) of F(m, r), by Lagrange interpolation at 0, the points and infinity; (1, 1) is one product."""
     if (m, r) == (1, 1):
@@ -47,9 +42,7 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
 
 
 def with_winograd(case: Case, algorithm: str, right: Expected) -> Expected:
-    """What `right`, a chain's answer, becomes for `algorithm`: itself, if that is a chain too."""
-    if algorithm not in _ROWS or (right.bound is None and case.dtype.kind != "f"):
-        return right
+    """What `right`, a chain's answer, becomes for one of Winograd's rows."""
     x, weight, lowered = _as_conv2d(case)
     m, r = _ROWS[algorithm]
     axes = tuple((m, r) if taps == r else (1, 1) for taps in weight.shape[:2])

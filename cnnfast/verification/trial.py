@@ -17,8 +17,7 @@ from cnnfast.verification import judge
 from cnnfast.verification.case import Array, Case, in_layout, layouts
 from cnnfast.verification.expected import Expected
 from cnnfast.verification.expected_dense import expected_of
-from cnnfast.verification.expected_fft import with_fft
-from cnnfast.verification.expected_winograd import is_chain, with_winograd
+from cnnfast.verification.expected_transforms import expected_by, is_chain
 from cnnfast.verification.run import CHOOSES, Call, Output, Problem, make_plan, plannable, run
 
 WITHOUT_FMA = ("baseline",)
@@ -110,8 +109,7 @@ class Trial:
         fused = isa not in WITHOUT_FMA
         if any(tight >= fused and _same(output, approved) for tight, approved in self._approved):
             return
-        transformed = with_fft if algorithm == "fft" else with_winograd
-        right = transformed(self.case, algorithm, self._right)
+        right = expected_by(algorithm, self.case, self._right)
         fault = judge.fault(output.y, output.indices, right, fused, self.case.zero_sign)
         if fault:
             self.out_of_bound.append(f"{told}: {fault}")

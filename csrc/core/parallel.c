@@ -81,7 +81,9 @@ static int64_t now(void) {
 }
 
 bool parallel_stopped(parallel_watch *watch, int thread) {
-    if (thread == 0 && should_stop) {
+    if (thread == 0 && !watch->begun) {
+        watch->begun = true;
+    } else if (thread == 0 && should_stop) {
         int64_t t = now();
         if (!watch->next_check) watch->next_check = t + CHECK_EVERY;
         if (t >= watch->next_check) {

@@ -15,6 +15,7 @@
 /* One a run of a plan, however many regions that takes: starts as {0}. */
 typedef struct {
     _Atomic bool stop;
+    bool begun; /* the caller's thread only: a run of one piece never asks for the time */
     int64_t next_check; /* nanoseconds, the caller's thread only */
 } parallel_watch;
 

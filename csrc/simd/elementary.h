@@ -6,12 +6,12 @@
  *   v_normal_tail(a)                a*Phi(-a) for a >= 0, Phi the normal distribution
  *
  * Same bits on every ISA with FMA: a sum with a product in it is always v_fma(a, b, c). Where c is a product too, or
- * where a product is also used elsewhere, it is exact (by a power of two, or n*LN2_HIGH), so that fused or not it is the
- * same, or v_keep has it rounded. Only v_square_rest uses the FMA's single rounding, and knows to do without: the baseline
- * ISA has the same error bounds (tests/c/simd/test_activation.c).
+ * where a product is also used elsewhere, it is exact (by a power of two, or n*LN2_HIGH), so that fused or not it is
+ * the same, or v_keep has it rounded. Only v_square_rest uses the FMA's single rounding, and knows to do without: the
+ * baseline ISA has the same error bounds (tests/c/simd/test_activation.c).
  *
- * Polynomials: minimax by Remez exchange in 60-digit arithmetic, then rounded (float32's gauss_c and mills_c one by one,
- * those that follow fitted again); the errors given include that rounding.
+ * Polynomials: minimax by Remez exchange in 60-digit arithmetic, then rounded; float32's gauss_c and mills_c by
+ * Lawson's least squares, rounded one by one, the rest fitted again. The errors given include the rounding.
  */
 #ifndef CNNFAST_ELEMENTARY_H
 #define CNNFAST_ELEMENTARY_H
@@ -147,7 +147,7 @@ INLINE exp_parts v_exp_sum(vec x, vec low) {
 }
 
 /* a*a - s, s being a*a rounded; exact where there is FMA. Else a is split in halves, whose products are exact but for
- * float64's low*low (Dekker, A floating-point technique for extending the available precision, Numer. Math. 18, 1971). */
+ * float64's low*low (Dekker, A floating-point technique for extending the available precision, Num. Math. 18, 1971). */
 INLINE vec v_square_rest(vec a, vec s) {
 #if defined(__FMA__)
     return v_fma(a, a, -s);
@@ -168,8 +168,8 @@ INLINE vec v_square_rest(vec a, vec s) {
  *
  * e^(-a^2/2) = 2^n*e^(-u/2), u = a^2 + 2n*ln 2, as v_exp reduces. a^2 needs more digits than the element has, for e^x
  * turns its absolute error into a relative one: `low` has them. It also makes good what rounding added to the divisor,
- * e^(-low/2) being the factor 1 + that/divisor, of which a few bits suffice. n goes to the exponent last: M's factor
- * 1/EXP_UNSCALE keeps that a normal number's, and where the mantissa is 0 or a denormal n is 0. */
+ * e^(-low/2) being the factor 1 + that/divisor, of which a few bits suffice (without it gelu errs by 4.4 ulp). n goes
+ * to the exponent last: M's factor 1/EXP_UNSCALE keeps that a normal number's, and where the mantissa is 0, n is 0. */
 INLINE vec v_normal_tail(vec a) {
     vec divisor = a + MILLS_C;
     vec ratio = V_HORNER_TIMES((a - MILLS_K) / (a + MILLS_K), mills_c, 1 / EXP_UNSCALE) / divisor;

@@ -128,6 +128,7 @@ OUTPUT = np.zeros((48, 34, 30), np.float32)
 PLACES = np.arange(36 * 32).reshape(36, 32) * 4
 
 
+@pytest.mark.usefixtures("strict")  # a function's choice depends on the batch
 @pytest.mark.parametrize("name", CHUNKED)
 def test_a_batch_that_is_staged_in_parts(name: str) -> None:
     """NCHW and integers go through some megabytes of workspace, so many images at a time."""

@@ -1,4 +1,4 @@
-"""conv2d's row "fft": closed forms, the oracle, and when it is taken. Random problems on every ISA are verify's business."""
+"""conv2d's row "fft": closed forms, the oracle, and when it is taken. Random problems are verify's business."""
 
 from typing import Any
 
@@ -47,7 +47,8 @@ def test_a_kernel_as_large_as_the_image_is_a_dense_layer(size: tuple[int, int], 
 
 
 CASES: list[dict[str, Any]] = [
-    {}, {"padding": "same"}, {"padding": ((0, 7), (3, 1))}, {"dilation": (2, 3)}, {"padding": 5, "padding_mode": "reflect"},
+    {}, {"padding": "same"}, {"padding": ((0, 7), (3, 1))}, {"dilation": (2, 3)},
+    {"padding": 5, "padding_mode": "reflect"},
     {"padding": ((9, 2), (4, 11)), "padding_mode": "replicate"}, {"padding": 6, "padding_mode": "circular"},
     {"padding": 30}, {"activation": "relu"}, {"layout": "NCHW", "activation": ("leaky_relu", 0.2)},
 ]  # fmt: skip
@@ -77,7 +78,9 @@ def test_very_large_kernels(R: int, S: int, rng: Any) -> None:
     right = reference.conv2d(narrow[0], weight, padding=narrow[1])
     y = cnnfast.conv2d(narrow[0], weight, padding=narrow[1], algorithm="fft")
     assert close(y, right, x, weight, 1e-6)
-    assert close(plan(x)[:, :, -1], cnnfast.conv2d(x, weight, padding=sides, algorithm="direct")[:, :, -1], x, weight, 1e-6)
+    assert close(
+        plan(x)[:, :, -1], cnnfast.conv2d(x, weight, padding=sides, algorithm="direct")[:, :, -1], x, weight, 1e-6
+    )
 
 
 def test_the_same_bits_alone_in_a_batch_and_on_any_number_of_threads(rng: Any) -> None:
@@ -110,7 +113,7 @@ def test_nan_spreads_in_its_image_alone(rng: Any) -> None:
         (56, 64, 64, 33, {}, True), (56, 64, 64, 13, {}, True), (28, 16, 16, 9, {}, True), (256, 1, 1, 31, {}, True),
         (56, 64, 64, 3, {}, False), (56, 64, 64, 1, {}, False), (56, 64, 64, 13, {"stride": 2}, False),
         (56, 64, 64, 13, {"groups": 2}, False), (14, 6, 16, 5, {}, False), (28, 1, 6, 5, {}, False),
-        (56, 64, 64, 13, {"max_workspace": 2**20}, False),
+        (56, 64, 64, 13, {"max_workspace": 2**23}, False),
     ],
 )  # fmt: skip
 def test_when_it_is_taken(size: int, C: int, K: int, R: int, keywords: dict[str, Any], taken: bool) -> None:

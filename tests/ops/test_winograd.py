@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import cnnfast
+from cnnfast.bench.oracle import GROWTH
 from cnnfast.verification.expected_winograd import transforms
 
 ROWS = {"winograd_f23": (2, 3), "winograd_f43": (4, 3), "winograd_f63": (6, 3), "winograd_f25": (2, 5)}
@@ -14,6 +15,13 @@ def test_the_matrices_convolve(row: str, rng: np.random.Generator) -> None:
     bt, g, at = transforms(*ROWS[row])
     d, taps = rng.standard_normal(bt.shape[1]), rng.standard_normal(g.shape[1])
     assert np.allclose(at @ ((g @ taps) * (bt @ d)), np.correlate(d, taps, "valid"), rtol=1e-12)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_benchmark_knows_how_far_intermediates_grow(row: str) -> None:
+    bt, g, at = map(np.abs, transforms(*ROWS[row]))
+    one_axis = (at @ (g.sum(axis=1) * bt.sum(axis=1))).max() / g.shape[1]
+    assert one_axis**2 <= GROWTH[row] <= 1.01 * one_axis**2
 
 
 @pytest.mark.parametrize("way", ["square", "tall", "wide"])

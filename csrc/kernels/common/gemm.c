@@ -100,8 +100,8 @@ INLINE void slide(int m, int elements, const real *x, const real *w, half *acc) 
 }
 
 /* tiles_of for so few channels that half a vector holds them; the activation is left to gemm_activate. */
-INLINE void narrow_tiles_of(int m, bool sliding, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
-                            const real *residual, real *y) {
+INLINE void narrow_tiles_of(int m, bool sliding, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed,
+                            const real *bias, const real *residual, real *y) {
     const ptrdiff_t step = g->x_step, y_step = g->y_step;
     for (; tiles > 0; tiles--, x += m * step) {
         half acc[TILE_M];
@@ -138,7 +138,7 @@ INLINE void narrow_tiles_of(int m, bool sliding, const gemm *g, int64_t tiles, i
         }
     }
 }
-#define NARROW_PIXELS(m, sliding) case m: narrow_tiles_of(m, sliding, g, tiles, channels, x, w, bias, residual, y); break;
+#define NARROW_PIXELS(m, s) case m: narrow_tiles_of(m, s, g, tiles, channels, x, w, bias, residual, y); break;
 #endif
 
 /* The activations that are too long to stand in every tile: over what the tiles just stored, still in L1. The loops
@@ -154,9 +154,10 @@ void SYMBOL(gemm_activate)(const gemm *g, int64_t pixels, int channels, real *y)
     int64_t runs = pixels, length = channels;
     if (g->y_step == channels) runs = 1, length = pixels * channels; /* no gaps: one run, with one incomplete vector */
     switch (g->activation) {
-        ACTIVATE(CNNFAST_RELU) ACTIVATE(CNNFAST_RELU6) ACTIVATE(CNNFAST_LEAKY_RELU) ACTIVATE(CNNFAST_SIGMOID) ACTIVATE(CNNFAST_TANH)
-        ACTIVATE(CNNFAST_GELU) ACTIVATE(CNNFAST_SILU) ACTIVATE(CNNFAST_HARDSWISH) ACTIVATE(CNNFAST_ELU) ACTIVATE(CNNFAST_SELU)
-        ACTIVATE(CNNFAST_HARDSIGMOID) ACTIVATE(CNNFAST_GELU_TANH) ACTIVATE(CNNFAST_MISH) ACTIVATE(CNNFAST_SOFTPLUS)
+        ACTIVATE(CNNFAST_RELU) ACTIVATE(CNNFAST_RELU6) ACTIVATE(CNNFAST_LEAKY_RELU) ACTIVATE(CNNFAST_SIGMOID)
+        ACTIVATE(CNNFAST_TANH) ACTIVATE(CNNFAST_GELU) ACTIVATE(CNNFAST_SILU) ACTIVATE(CNNFAST_HARDSWISH)
+        ACTIVATE(CNNFAST_ELU) ACTIVATE(CNNFAST_SELU) ACTIVATE(CNNFAST_HARDSIGMOID) ACTIVATE(CNNFAST_GELU_TANH)
+        ACTIVATE(CNNFAST_MISH) ACTIVATE(CNNFAST_SOFTPLUS)
     case CNNFAST_NONE: break;
     }
 }

@@ -8,6 +8,8 @@
 
 /* Half of a 1 MB L2; a panel of weights streams through the other. */
 static const int64_t BAND_BYTES = 512 * 1024;
+/* Of outputs that wait in L1 for a long activation. */
+static const int64_t ACTIVATE_BYTES = 8 * 1024;
 /* A call on one core stays well under 100 ms on any ISA. */
 static const double CALL_MACS = 3e8;
 
@@ -120,7 +122,7 @@ static void run_spanning(const conv2d_problem *p, const gemm *g, const block *at
 
 /* One panel over the block. */
 static void run_rows(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
-                      const tensors *t) {
+                     const tensors *t) {
     const int64_t to = ((at->n * p->g.P + at->p0) * p->g.Q + at->q0) * p->g.K + of->k0;
     const real *residual = t->residual ? (const real *)t->residual + to : NULL;
     real *y = (real *)t->y + to;
@@ -139,7 +141,7 @@ static void run_rows(const conv2d_problem *p, const gemm *g, const block *at, co
  * for its own chain. */
 static void run_panel(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
                       const tensors *t) {
-    const int64_t Q = p->g.Q, K = p->g.K, most = max64(1, MOST_TILES * TILE_M / Q);
+    const int64_t Q = p->g.Q, K = p->g.K, most = max64(1, ACTIVATE_BYTES / (Q * K * (int64_t)sizeof(real)));
     if (!gemm_activates_after(g) || at->q1 - at->q0 < Q || of->channels < K) {
         run_rows(p, g, at, of, x, row_step, t);
         return;

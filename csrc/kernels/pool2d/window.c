@@ -274,13 +274,13 @@ static bool whole(const span *rows, const window *g) { return rows->taps == g->R
 INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, bool pair) {
     const pool2d_problem *p = k->p;
     const window *g = &p->g;
-    const form form = form_of(p);
-    const bool borders = kind != CNNFAST_AVERAGE && form != NARROW_2_BY_2; /* a tile may lie on them */
+    const form which = form_of(p);
+    const bool borders = kind != CNNFAST_AVERAGE && which != NARROW_2_BY_2; /* a tile may lie on them */
     const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
     const bool tiled = borders || whole(&k->rows[0], g);
     pair = pair && (borders || whole(&k->rows[1], g));
     int64_t done = 1;
-    switch (tiled ? form : OTHER_WINDOW) {
+    switch (tiled ? which : OTHER_WINDOW) {
     case OTHER_WINDOW: any_row(kind, k, 0, g->Q); return 1;
     case NARROW_2_BY_2: narrow_row(kind, k, row, q0, q1); break;
     case WINDOW_2_BY_2: tiled_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
@@ -340,7 +340,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
             const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
-                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .left = left, .y = (real *)t->y + row * g->Q * g->C};
+                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .left = left,
+                            .y = (real *)t->y + row * g->Q * g->C};
             row += rows_of(&k, h, row + 1 < at.row1 && h + 1 < g->P);
         }
     }
