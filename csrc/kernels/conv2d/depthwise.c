@@ -1,16 +1,14 @@
 /* Depthwise: vectors run over channels, and a tile of 2 x 7 or 2 x 4 outputs shares each input vector it loads.
  *
- * A table of pointers, one a pixel of the padded image (Dukhan 2019, "The Indirect Convolution Algorithm"), makes
- * borders, padding modes and dilation one case: a padding pixel points at zeros. Away from the borders the 3x3 tiles
- * step from pixel to pixel without it. Where pixels' channels cannot be read as they lie, some channels at a time are
+ * A table of pixels makes borders, padding modes and dilation one case. Away from the borders the 3x3 tiles step from
+ * pixel to pixel without it. Where pixels' channels cannot be read as they lie, some channels at a time are
  * copied: each repeated where there is a channel multiplier, or closer together where their addresses would collide.
  */
 #include "depthwise.h"
-#include "pixels.h"
 
-#include "common/band.h"
 #include "common/cost.h"
 #include "common/epilogue.h"
+#include "pixels.h"
 
 #if CNNFAST_REAL
 
@@ -260,7 +258,8 @@ static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)g->R * g->S * g->K);
-    return cost_max(2 * conv2d_macs(p, N) / (NOMINAL_FLOPS * 0.6 * lane_efficiency(g->K)), bytes / NOMINAL_DRAM);
+    const double rate = is_fixed3x3(g) && multiplier(p) == 1 ? 0.6 : 0.3;
+    return cost_max(2 * conv2d_macs(p, N) / (NOMINAL_FLOPS * rate * lane_efficiency(g->K)), bytes / NOMINAL_DRAM);
 }
 
 static grain grain_of(const void *problem) {

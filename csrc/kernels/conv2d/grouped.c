@@ -36,16 +36,19 @@ typedef struct {
 INLINE void feed(lane_source source, int taps, int stride, int rows, int tq, int i, const real **x, const vec *loaded, int64_t j,
                  const real *picked, const real *w, int64_t channels, vec acc[ROWS][TILE_Q]) {
     vec v[ROWS];
+    picks from = {0};
+    if (source == PICKED) from = v_picks_load(picked + j * LANES);
 #pragma GCC unroll 2
     for (int a = 0; a < rows; a++)
         v[a] = source == STRAIGHT ? loaded[a]
                : source == SPREAD ? v_splat(x[a][j])
-                                  : v_keep(v_pick(loaded[a], v_picks_load(picked + j * LANES)));
+                                  : v_keep(v_pick(loaded[a], from));
 #pragma GCC unroll 3
     for (int t = 0; t < taps; t++) {
         const int b = (i - t) / stride;
         if (i < t || (i - t) % stride || b >= tq) continue;
-        const vec weight = v_load(w + (t * channels + j) * LANES);
+        vec weight = v_load(w + (t * channels + j) * LANES);
+        if (rows > 1 && source != SPREAD) weight = v_keep(weight); /* or it is read once a row */
 #pragma GCC unroll 2
         for (int a = 0; a < rows; a++) acc[a][b] = v_fma(v[a], weight, acc[a][b]);
     }
@@ -61,12 +64,15 @@ INLINE void walk(lane_source source, int Cg, int taps, int stride, int rows, int
     const real *picked = k->lanes->picks;
 #pragma GCC unroll 16
     for (int i = 0; i < columns; i++) {
+        const pixel *at = pixels;
+        __asm__("" : "+r"(pixels)); /* one address that moves: all of them would not fit the registers */
+        pixels += step;
         if (i % every >= taps) continue; /* no output reads it */
         const real *x[ROWS];
         vec loaded[ROWS];
 #pragma GCC unroll 2
         for (int a = 0; a < rows; a++) {
-            x[a] = pixels[a * k->stream_step + i * step] + c0;
+            x[a] = at[a * k->stream_step] + c0;
             if (source != SPREAD) loaded[a] = v_keep(inputs == LANES ? v_load(x[a]) : v_load_n(x[a], inputs));
         }
         if (Cg != 1) __asm__("" : "+r"(w), "+r"(picked)); /* or every column's weights are to wait in registers */
@@ -206,34 +212,24 @@ static void skip_padding(const conv2d_problem *p, const strip *at, work *k) {
     if (g->S - s1 >= LEAST_SKIP) k->s1 = max64(k->s0, s1);
 }
 
-/* Columns [col0, col1) of one strip of outputs, none twice where y is its own residual. */
-static void run_strip(const conv2d_problem *p, const lanes *l, const real *packed, const tile *at, strip of, const work *shared,
-                      const pixel *table, const real *residual, real *y) {
+/* One column of `rows` rows of outputs: those of one phase of the dilation lie `step` apart and share their inputs. No output
+ * twice where y is its own residual. */
+static void run_rows(const conv2d_problem *p, const column *c, tile_run *run, strip of, const work *shared, const pixel *table,
+                     const real *residual, real *y) {
     const window *g = &p->g;
     work k = *shared;
-    tile_run *run = tile_for(l);
-    skip_padding(p, &of, &k);
-    k.at = table + of.q * g->stride[1];
-    for (int64_t col = at->col0; col < at->col1; col++) {
-        const column c = lanes_column(p, l, packed, col);
-        k.lanes = &c;
-        k.y = y + of.q * g->K + c.k0;
-        k.residual = residual ? residual + of.q * g->K + c.k0 : NULL;
-        run(of.rows, of.count, &k);
-    }
-}
-
-/* `rows` rows of outputs: those of one phase of the dilation lie `step` apart and share their inputs. */
-static void run_rows(const conv2d_problem *p, const lanes *l, const real *packed, const tile *at, strip of, const work *shared,
-                     const pixel *table, const real *residual, real *y) {
-    const int64_t Q = p->g.Q;
+    k.lanes = c;
     for (int64_t phase = 0; phase < of.step; phase++) {
-        const int64_t outputs = ceil_div(Q - phase, of.step);
+        const int64_t outputs = ceil_div(g->Q - phase, of.step);
         for (int64_t i = 0; i < outputs; i += of.count) {
             of.count = i + TILE_Q <= outputs ? TILE_Q : 1;
-            if (of.count == 1 && outputs >= TILE_Q && outputs - i > 1 && (!residual || residual != y)) i = outputs - TILE_Q, of.count = TILE_Q;
+            if (of.count == 1 && outputs - i > 1 && outputs >= TILE_Q && residual != y) i = outputs - TILE_Q, of.count = TILE_Q;
             of.q = phase + i * of.step;
-            run_strip(p, l, packed, at, of, shared, table, residual, y);
+            skip_padding(p, &of, &k);
+            k.at = table + of.q * g->stride[1];
+            k.y = y + of.q * g->K + c->k0;
+            k.residual = residual ? residual + of.q * g->K + c->k0 : NULL;
+            run(of.rows, of.count, &k);
         }
     }
 }
@@ -262,8 +258,11 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     for (of.row = p0; of.row < p1; of.row += of.rows) {
         of.rows = (int)min64(ROWS, p1 - of.row);
         const int64_t to = (n * g->P + of.row) * g->Q * g->K;
-        run_rows(p, &l, packed, at, of, &shared, table + (of.row - p0) * g->stride[0] * width,
-                 t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
+        for (int64_t i = at->col0; i < at->col1; i++) {
+            const column c = lanes_column(p, &l, packed, i);
+            run_rows(p, &c, tile_for(&l), of, &shared, table + (of.row - p0) * g->stride[0] * width,
+                     t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
+        }
     }
 }
 
@@ -276,7 +275,7 @@ static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     const int64_t Cg = g->C / p->groups, Kg = g->K / p->groups, together = max64(1, NOMINAL_LANES / max64(Cg, Kg));
-    const double rate = NOMINAL_FLOPS * 0.8 * lane_efficiency(together * Kg);
+    const double rate = NOMINAL_FLOPS * (Cg == 1 ? 0.55 : 0.7) * lane_efficiency(together * Kg);
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)g->R * g->S * Cg * g->K);
     return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM);
 }
