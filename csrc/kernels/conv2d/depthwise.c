@@ -258,7 +258,7 @@ static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)g->R * g->S * g->K);
-    const double rate = is_fixed3x3(g) && multiplier(p) == 1 ? 0.6 : 0.3;
+    const double rate = multiplier(p) > 1 ? 0.1 : is_fixed3x3(g) ? 0.6 : 0.3;
     return cost_max(2 * conv2d_macs(p, N) / (NOMINAL_FLOPS * rate * lane_efficiency(g->K)), bytes / NOMINAL_DRAM);
 }
 
