@@ -11,6 +11,7 @@
  *   v_saw_nan(w)           whether a NaN may have been among what w saw; true wherever one was
  *   v_sqrt(v)              the square root, correctly rounded
  *   v_stream(p, v)         a store that passes by the caches, p a multiple of VEC_BYTES; for what is not read again soon
+ *   v_pick(v, p)           lane i is v's lane p_i, p as v_picks_write wrote it
  *   v_stream_end()         after the last v_stream of a call: other threads may read what it wrote
  */
 INLINE vec v_load_n(const real *p, int n) {
@@ -46,8 +47,10 @@ INLINE vec v_sqrt(vec v) {
         v[i] = sizeof(real) == sizeof(float) ? (real)__builtin_sqrtf((float)v[i]) : (real)__builtin_sqrt((double)v[i]);
     return v;
 }
+typedef uint8_t pick_unit;
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <tmmintrin.h>
+INLINE vec v_pick(vec v, picks p) { return (vec)_mm_shuffle_epi8((__m128i)v, (__m128i)p); }
 #if defined(CNNFAST_TYPE_f32)
 INLINE void v_stream(real *p, vec v) { _mm_stream_ps(p, (__m128)v); }
 #else
@@ -55,6 +58,8 @@ INLINE void v_stream(real *p, vec v) { _mm_stream_pd(p, (__m128d)v); }
 #endif
 INLINE void v_stream_end(void) { _mm_sfence(); }
 #else
+#include <arm_neon.h>
+INLINE vec v_pick(vec v, picks p) { return (vec)vqtbl1q_u8((uint8x16_t)v, (uint8x16_t)p); }
 INLINE void v_stream(real *p, vec v) { v_store(p, v); }
 INLINE void v_stream_end(void) {}
 #endif

@@ -67,6 +67,9 @@ typedef lane_int mask __attribute__((vector_size(VEC_BYTES)));
 /* The same register as it lies in memory: any address a `real` may have. */
 typedef real vec_in_memory __attribute__((vector_size(VEC_BYTES), aligned(sizeof(real)), may_alias));
 
+/* A choice of lanes, for v_pick. */
+typedef lane_int picks __attribute__((vector_size(VEC_BYTES)));
+
 INLINE vec v_load(const real *p) { return *(const vec_in_memory *)p; }
 INLINE void v_store(real *p, vec v) { *(vec_in_memory *)p = v; }
 INLINE vec v_splat(real s) { return s - (vec){0}; } /* s - (+0) is s, for -0 and NaN too */
@@ -108,6 +111,17 @@ INLINE real s_fma(real a, real b, real c) {
 #include "x86_avx2.h"
 #else
 #include "portable.h"
+#endif
+
+#if CNNFAST_REAL
+INLINE picks v_picks_load(const real *p) { return (picks)v_load(p); }
+/* The picks that take lane from[i] to lane i, as VEC_BYTES of memory: an ISA's shuffle counts in units of its own. */
+INLINE void v_picks_write(real *to, const int *from) {
+    enum { PARTS = (int)(sizeof(real) / sizeof(pick_unit)) };
+    pick_unit unit[LANES * PARTS];
+    for (int i = 0; i < LANES * PARTS; i++) unit[i] = (pick_unit)(from[i / PARTS] * PARTS + i % PARTS);
+    memcpy(to, unit, sizeof unit);
+}
 #endif
 
 #endif

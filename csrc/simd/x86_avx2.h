@@ -32,6 +32,8 @@ INLINE int v_saw_nan(nan_watch w) { return !_mm256_testz_si256((__m256i)w, (__m2
 INLINE vec v_sqrt(vec v) { return (vec)X86(sqrt)(v); }
 INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
 INLINE void v_stream_end(void) { _mm_sfence(); }
+typedef int32_t pick_unit;
+INLINE vec v_pick(vec v, picks p) { return (vec)_mm256_permutevar8x32_ps((__m256)v, (__m256i)p); }
 #else
 #include "portable.h"
 #endif

@@ -33,6 +33,8 @@ INLINE int v_saw_nan(nan_watch w) { return w != 0xffff; }
 INLINE vec v_sqrt(vec v) { return (vec)X86(sqrt)(v); }
 INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
 INLINE void v_stream_end(void) { _mm_sfence(); }
+typedef lane_int pick_unit;
+INLINE vec v_pick(vec v, picks p) { return (vec)X86(permutexvar)((__m512i)p, v); }
 
 /* Half a vector, where no more lanes are wanted: most AVX-512 cores run twice as many of these. */
 #define HALF_LANES (LANES / 2)

@@ -1,19 +1,16 @@
 /* Depthwise: vectors run over channels, and a tile of 2 x 7 or 2 x 4 outputs shares each input vector it loads.
  *
- * A table of pointers, one a pixel of the padded image (Dukhan 2019, "The Indirect Convolution Algorithm"), makes
- * borders, padding modes and dilation one case: a padding pixel points at zeros. Away from the borders the 3x3 tiles
- * step from pixel to pixel without it. Where pixels' channels cannot be read as they lie, some channels at a time are
+ * A table of pixels makes borders, padding modes and dilation one case. Away from the borders the 3x3 tiles step from
+ * pixel to pixel without it. Where pixels' channels cannot be read as they lie, some channels at a time are
  * copied: each repeated where there is a channel multiplier, or closer together where their addresses would collide.
  */
 #include "depthwise.h"
 
-#include "common/band.h"
 #include "common/cost.h"
 #include "common/epilogue.h"
+#include "pixels.h"
 
 #if CNNFAST_REAL
-
-typedef const real *pixel;
 
 static const int64_t ROW_BYTES = 256 * 1024;
 /* Outputs that share their inputs: 14 with 9 weights and an input fit 32 registers, 8 fit 16 beside one weight each.
@@ -24,14 +21,9 @@ enum { CHANNELS = 512 / (int)sizeof(real) };
 
 static int64_t padded_K(const conv2d_problem *p) { return ceil_div(p->g.K, LANES) * LANES; }
 static int64_t multiplier(const conv2d_problem *p) { return p->g.K / p->g.C; }
-static int64_t padded_W(const conv2d_problem *p) { return p->g.W + p->g.pad[2] + p->g.pad[3]; }
 /* Pixels that lie a multiple of 1 KB apart share so few sets of L1 that those under a tile evict each other. */
 static bool is_copied(const conv2d_problem *p) {
     return multiplier(p) > 1 || p->g.C * (int64_t)sizeof(real) % 1024 == 0;
-}
-/* Rows of the padded image under `rows` rows of the output. */
-static int64_t rows_under(const conv2d_problem *p, int64_t rows) {
-    return (rows - 1) * p->g.stride[0] + (p->g.R - 1) * p->g.dilation[0] + 1;
 }
 
 /* Packed: [K] biases, then [R*S][K] weights, each K filled up to whole vectors. */
@@ -51,14 +43,11 @@ void SYMBOL(depthwise_pack)(const conv2d_problem *p, const real *weight, const r
 }
 
 static size_t zeros_bytes(const conv2d_problem *p) { return size_align(size_mul((size_t)padded_K(p), sizeof(real))); }
-static size_t table_bytes(const conv2d_problem *p, int64_t rows) {
-    return size_align(size_mul(size_mul((size_t)rows_under(p, rows), (size_t)padded_W(p)), sizeof(pixel)));
-}
 
 size_t SYMBOL(depthwise_workspace)(const conv2d_problem *p, int64_t rows) {
     size_t copy = 0;
-    if (is_copied(p)) copy = size_mul(size_mul((size_t)rows_under(p, rows), (size_t)p->g.W), CHANNELS * sizeof(real));
-    return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), copy);
+    if (is_copied(p)) copy = size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)p->g.W), CHANNELS * sizeof(real));
+    return size_add(size_add(zeros_bytes(p), pixels_bytes(p, rows)), copy);
 }
 
 /* What the tiles of one call share. */
@@ -194,23 +183,13 @@ static void copy_rows(const conv2d_problem *p, const real *image, int64_t h0, in
 static void fill_table(const conv2d_problem *p, const depthwise_rows *at, int64_t k0, int64_t k1, const real *zeros, pixel *table,
                        real *copy) {
     const window *g = &p->g;
-    const int64_t h0 = at->p0 * g->stride[0] - g->pad[0], rows = rows_under(p, at->p1 - at->p0), width = padded_W(p);
+    const int64_t h0 = at->p0 * g->stride[0] - g->pad[0], rows = pixels_rows(p, at->p1 - at->p0), width = pixels_width(p);
     const int64_t step = copy ? k1 - k0 : g->C;
     if (copy) copy_rows(p, at->image, h0, rows, k0, k1, copy);
     for (int64_t i = 0; i < rows; i++, table += width) {
         int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
         const real *row = copy ? copy + i * g->W * step - k0 : at->image + h * g->W * step;
-        for (int64_t j = 0; j < width; j++) table[j] = zeros;
-        if (h < 0) continue;
-        for (int64_t j = 0; j < g->pad[2]; j++) {
-            int64_t w = pad_index(j - g->pad[2], g->W, p->padding_mode);
-            if (w >= 0) table[j] = row + w * step;
-        }
-        for (int64_t w = 0; w < g->W; w++) table[g->pad[2] + w] = row + w * step;
-        for (int64_t j = g->pad[2] + g->W; j < width; j++) {
-            int64_t w = pad_index(j - g->pad[2], g->W, p->padding_mode);
-            if (w >= 0) table[j] = row + w * step;
-        }
+        pixels_fill_row(p, h < 0 ? NULL : row, step, zeros, table);
     }
 }
 
@@ -219,7 +198,7 @@ static void run_row(const conv2d_problem *p, const depthwise_rows *at, const sha
                     int64_t tp) {
     const window *g = &p->g;
     const bool is3x3 = is_fixed3x3(g);
-    const int64_t h0 = row * g->stride[0] - g->pad[0], h1 = h0 + rows_under(p, tp);
+    const int64_t h0 = row * g->stride[0] - g->pad[0], h1 = h0 + pixels_rows(p, tp);
     const int64_t wide = is3x3 && g->stride[1] == 2 ? STRIDED_Q : TILE_Q;
     for (int64_t q = 0, tq; q < g->Q; q += tq) {
         tq = q + wide <= g->Q ? wide : 1;
@@ -249,8 +228,8 @@ void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const de
     const window *g = &p->g;
     real *zeros = workspace;
     pixel *table = (pixel *)((char *)workspace + zeros_bytes(p));
-    real *copy = is_copied(p) ? (real *)((char *)table + table_bytes(p, at->p1 - at->p0)) : NULL;
-    shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .table_step = padded_W(p), .R = g->R, .S = g->S,
+    real *copy = is_copied(p) ? (real *)((char *)table + pixels_bytes(p, at->p1 - at->p0)) : NULL;
+    shared d = {.bias = packed, .weight = packed + padded_K(p), .w_step = padded_K(p), .table_step = pixels_width(p), .R = g->R, .S = g->S,
                 .stride = {g->stride[0], g->stride[1]}, .dilation = {g->dilation[0], g->dilation[1]},
                 .y_row = g->Q * at->y_step, .y_step = at->y_step, .epilogue = &p->epilogue};
     memset(zeros, 0, (size_t)padded_K(p) * sizeof *zeros);
@@ -279,15 +258,16 @@ static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)g->R * g->S * g->K);
-    return cost_max(2 * conv2d_macs(p, N) / (NOMINAL_FLOPS * 0.6 * lane_efficiency(g->K)), bytes / NOMINAL_DRAM);
+    const double rate = multiplier(p) > 1 ? 0.1 : is_fixed3x3(g) ? 0.6 : 0.3;
+    return cost_max(2 * conv2d_macs(p, N) / (NOMINAL_FLOPS * rate * lane_efficiency(g->K)), bytes / NOMINAL_DRAM);
 }
 
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     /* Below 100 ms, and with a table and a copy of the rows below them that stay in L2. */
     const int64_t by_time = (int64_t)(1e8 * (double)p->g.P / conv2d_macs(p, 1));
-    const int64_t row_bytes = padded_W(p) * (int64_t)sizeof(pixel) + (is_copied(p) ? p->g.W * CHANNELS * (int64_t)sizeof(real) : 0);
-    const int64_t by_size = (ROW_BYTES / row_bytes - rows_under(p, 1)) / p->g.stride[0] + 1;
+    const int64_t row_bytes = pixels_width(p) * (int64_t)sizeof(pixel) + (is_copied(p) ? p->g.W * CHANNELS * (int64_t)sizeof(real) : 0);
+    const int64_t by_size = (ROW_BYTES / row_bytes - pixels_rows(p, 1)) / p->g.stride[0] + 1;
     const int64_t rows = max64(1, min64(64, min64(by_time, by_size)));
     bool is3x3 = is_fixed3x3(&p->g);
     return (grain){.columns = ceil_div(p->g.K, LANES), .block_rows = rows, .tile_pixels = is3x3 ? TILE_P * TILE_Q : TILE_Q,

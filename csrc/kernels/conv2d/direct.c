@@ -53,13 +53,17 @@ static bool accepts(const void *problem) {
     return true;
 }
 
+/* A group's channels of a pixel, copied by a call: microseconds. */
+static const double PIXEL_COPY = 0.004;
+
 static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     int64_t run = conv2d_pointwise(p) ? N * g->P * g->Q : g->Q;
     double rate = NOMINAL_FLOPS * tile_efficiency(run) * lane_efficiency(g->K / p->groups);
     double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)panel_depth(p) * g->K);
-    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM);
+    const double copies = p->groups > 1 && conv2d_padded(p) ? PIXEL_COPY * (double)N * g->H * g->W * p->groups : 0;
+    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM) + copies;
 }
 
 static size_t taps_bytes(const conv2d_problem *p) {

@@ -1,0 +1,37 @@
+/* A table of pointers, one a pixel of the padded image (Dukhan 2019, "The Indirect Convolution Algorithm"): borders,
+ * padding modes and dilation become one case. A padding pixel points at zeros. */
+#ifndef CNNFAST_CONV2D_PIXELS_H
+#define CNNFAST_CONV2D_PIXELS_H
+
+#include "common/band.h"
+#include "conv2d/problem.h"
+
+typedef const real *pixel;
+
+INLINE int64_t pixels_width(const conv2d_problem *p) { return p->g.W + p->g.pad[2] + p->g.pad[3]; }
+/* Rows of the padded image under `rows` rows of the output. */
+INLINE int64_t pixels_rows(const conv2d_problem *p, int64_t rows) {
+    return (rows - 1) * p->g.stride[0] + (p->g.R - 1) * p->g.dilation[0] + 1;
+}
+INLINE size_t pixels_bytes(const conv2d_problem *p, int64_t rows) {
+    return size_align(size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)pixels_width(p)), sizeof(pixel)));
+}
+
+/* One row of the table. The image's pixels lie `step` apart from `row` on; NULL is a row of padding. */
+INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t step, const real *zeros, pixel *table) {
+    const window *g = &p->g;
+    const int64_t width = pixels_width(p), left = g->pad[2];
+    for (int64_t j = 0; j < width; j++) table[j] = zeros;
+    if (!row) return;
+    for (int64_t j = 0; j < left; j++) {
+        const int64_t w = pad_index(j - left, g->W, p->padding_mode);
+        if (w >= 0) table[j] = row + w * step;
+    }
+    for (int64_t w = 0; w < g->W; w++) table[left + w] = row + w * step;
+    for (int64_t j = left + g->W; j < width; j++) {
+        const int64_t w = pad_index(j - left, g->W, p->padding_mode);
+        if (w >= 0) table[j] = row + w * step;
+    }
+}
+
+#endif
