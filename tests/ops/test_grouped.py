@@ -65,10 +65,10 @@ def test_windows(rng: np.random.Generator, mode: str, Cg: int, Kg: int) -> None:
 def test_skipped_padding_keeps_every_bit(rng: np.random.Generator) -> None:
     """Zeros' signs, where products vanish, and the NaN that an infinite weight makes of a zero."""
     for groups, Cg, Kg in ((20, 1, 1), (5, 1, 4), (6, 4, 4), (3, 9, 9)):
-        x = -np.abs(rng.standard_normal((1, 5, 6, groups * Cg))).astype(np.float32) * np.float32(1e-30)
-        x[rng.random(x.shape) < 0.4] = -0.0
+        x = np.abs(rng.standard_normal((1, 5, 6, groups * Cg))).astype(np.float32) * np.float32(1e-30)
+        x[rng.random(x.shape) < 0.4] = 0
         weight = (rng.standard_normal((9, 11, Cg, groups * Kg)) * 1e-30).astype(np.float32)
-        weight[..., ::2] = np.abs(weight[..., ::2])
+        weight[..., ::3], weight[..., 1::3] = np.abs(weight[..., ::3]), -np.abs(weight[..., 1::3])
         weight[1, 2, :, 3] = np.inf
         bias = np.full(groups * Kg, -0.0, np.float32)
         how: dict[str, Any] = {"groups": groups, "padding": ((7, 7), (9, 8))}
