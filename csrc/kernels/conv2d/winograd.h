@@ -293,10 +293,11 @@ static double winograd_cost(const conv2d_problem *p, int64_t N, int m_h, int m_w
     const tile_grid t = grid_of(p, m_h, m_w);
     const double tiles = (double)N * (double)t.image, Cg = (double)(g->C / p->groups), Kg = (double)(g->K / p->groups);
     const double rate = NOMINAL_FLOPS * tile_efficiency(N * t.image) * lane_efficiency(g->K / p->groups);
-    const double gemms = 2 * tiles * values * Cg * (double)g->K / rate;
+    /* A GEMM's loads of zeros and stores take the time of four steps of its reduction. */
+    const double gemms = 2 * tiles * values * (Cg + 4) * (double)g->K / rate;
     /* Measured: a vector costs about twice its additions. */
     const double vectors = (double)p->groups * ((double)ceil_div((int64_t)Cg, NOMINAL_LANES) + (double)ceil_div((int64_t)Kg, NOMINAL_LANES));
-    const double transforms = tiles * values * 6 * vectors * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
+    const double transforms = tiles * values * 7 * vectors * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
     const double weights = 4.0 * values * Cg * (double)g->K;
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
     return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + (p->once ? weights / 4 * PACKING : 0);
