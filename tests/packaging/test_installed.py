@@ -25,9 +25,10 @@ def test_no_sources_are_installed() -> None:
 
 
 def test_it_is_small() -> None:
+    """Installed; the wheel is less than half of it."""
     files = [path for path in INSTALLED.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     size = sum(path.stat().st_size for path in files)
-    assert size < 5e6, f"{size} bytes"
+    assert size < 9e6, f"{size} bytes"
 
 
 def test_the_c_example_runs(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ static bool accepts(const void *problem) {
 static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
-    const int64_t Cg = g->C / p->groups, Kg = g->K / p->groups, together = max64(1, NOMINAL_LANES / max64(Cg, Kg));
+    const int64_t Cg = g->C / p->groups, Kg = g->K / p->groups, together = max64(1, min64(p->groups, NOMINAL_LANES / max64(Cg, Kg)));
     /* A depthwise window whose columns share nothing, or that is small over pixels 1 KB apart, waits for its loads. */
     const bool waits = Cg == 1 && Kg == 1 && (g->S == 1 || (g->C % 256 == 0 && g->R * g->S <= 9));
     const double rate = NOMINAL_FLOPS * (waits ? 0.25 : Cg == 1 ? 0.55 : 0.7) * lane_efficiency(together * Kg);
