@@ -11,7 +11,7 @@ static const cnnfast_conv2d SMALL = {.dtype = CNNFAST_FLOAT32, .N = 1, .H = 5, .
                                      .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}};
 /* Enough work for some threads, and for a workspace of each. */
 static const cnnfast_conv2d LARGE = {.dtype = CNNFAST_FLOAT32, .layout = CNNFAST_NCHW, .N = 4, .H = 28, .W = 28, .C = 32, .K = 64, .R = 3,
-                                     .S = 3, .groups = 1, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}};
+                                     .S = 3, .groups = 1, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}, .precision = CNNFAST_STRICT};
 enum { LARGE_X = 4 * 28 * 28 * 32, LARGE_Y = 4 * 28 * 28 * 64, LARGE_WEIGHTS = 9 * 32 * 64 };
 
 static float weights[LARGE_WEIGHTS], image[LARGE_X], right[LARGE_Y], output[LARGE_Y];
