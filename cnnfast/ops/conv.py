@@ -158,7 +158,7 @@ def depthwise_conv2d(
     """
     asked = conv_options(
         "depthwise_conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout,
-        padding_mode=padding_mode, activation=activation, algorithm=algorithm, precision=precision,
+        padding_mode=padding_mode, activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
     images = arrays.as_input("x", x, SIGNATURES["depthwise_conv2d"].dtypes, asked.layout)
     plan = _depthwise(images.shape, images.dtype, weight, bias, asked, arrays.max_abs(images))

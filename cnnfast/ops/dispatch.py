@@ -50,8 +50,8 @@ def native_plan(
     if algorithm == tuning.TUNE:
         limits = [size for size in (problem.get("max_workspace"), native.get_max_workspace()) if size]
         problem["max_workspace"] = min(limits, default=0)
-        # max_abs_input is of the values in x, not of the problem
-        rest = {name: value for name, value in problem.items() if name != "max_abs_input"}
+        # of the values in x, and of how often the plan runs, not of the problem
+        rest = {name: value for name, value in problem.items() if name not in ("max_abs_input", "once")}
         weights = tuple(None if each is None else each.shape for each in args)
         return tuning.tuned(table, {"x": shape, "weights": weights, "dtype": NAMES[dtype], **rest}, make)
     try:

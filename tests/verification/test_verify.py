@@ -42,15 +42,17 @@ def test_nothing_is_wrong_in_more_float32_cases(op: str) -> None:
 def test_every_group_is_tried(report: Report) -> None:
     """Every op and dtype, on the last row of its table at least; and every row with both floats, on some op."""
     tried = {(group[0].partition("+")[0], *group[1:]) for group in report.counts}
-    tables = {(SIGNATURES[op].table, row, dtype, isa) for op, row, _, dtype, isa in tried}
+    tables = {(SIGNATURES[op].table, *rest) for op, *rest in tried}
     for op, signature in ((op, SIGNATURES[op]) for op in OPS):
         rows = dispatch.algorithms(op) if op in CHOOSES else ()
         for layout in layouts(op):
             for isa in native.isas():
                 last = rows[-1:] or (named(op),)
                 assert {(op, last[0], layout, dtype.name, isa) for dtype in signature.dtypes} <= tried
-                wanted = {(signature.table, row, dtype.name, isa) for row in rows for dtype in FLOATS}
-                assert wanted <= tables
+                if layout in ("NHWC", "NCHW"):  # lines and volumes are images on the way to the kernels
+                    assert {
+                        (signature.table, row, layout, dtype.name, isa) for row in rows for dtype in FLOATS
+                    } <= tables
 
 
 def named(op: str) -> str:
