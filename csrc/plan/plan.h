@@ -46,7 +46,7 @@ struct cnnfast_plan {
     cnnfast_layout layout;
     int64_t N;              /* the batch it was made for */
     window g;               /* x is H W C, y is P Q K */
-    int64_t rows_per_image; /* tile rows an image has: P, but 1 where a kernel takes whole images */
+    int64_t rows_per_image; /* P, or 1 where a kernel takes whole images; a grain that counts other units goes before it */
     size_t max_workspace; /* workspace_limit's */
     double flops, weight_elements;
     union {
