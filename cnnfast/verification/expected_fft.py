@@ -11,14 +11,12 @@ and the same with the norm of the whole image, which needs no tiles. On random d
 of that sum is an alarm. conv3d adds one such convolution for each plane of its kernel.
 """
 
-from typing import Any
-
 import numpy as np
 
+from cnnfast.backends.reference.conv import PAD_MODES
 from cnnfast.verification.case import Array, Case
 from cnnfast.verification.expected import PRECISIONS, Expected, absolute, activated, oracle
 
-_PAD_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _UNDERFLOW = 2.0**24
 """Denormal results that a tile's numbers add up, at most: 512 x 512 of them, scaled by 4 each way."""
 
@@ -52,7 +50,7 @@ def _image_norms(case: Case, sizes: dict[str, Array | None]) -> Array:
     x = sizes["x"]
     assert x is not None
     sides = case.lowered["padding"] if x.ndim > 3 else (case.lowered["padding"],)
-    padded = np.pad(x, ((0, 0), *sides, (0, 0)), mode=_PAD_MODES[case.lowered["padding_mode"]])
+    padded = np.pad(x, ((0, 0), *sides, (0, 0)), mode=PAD_MODES[case.lowered["padding_mode"]])
     norms: Array = np.sqrt((padded**2).sum(axis=tuple(range(1, x.ndim - 1))))
     return norms
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cnnfast.backends.reference.conv import PAD_MODES
 from cnnfast.verification.case import Array, Case
 from cnnfast.verification.expected import PRECISIONS, Expected, activated, oracle
 
@@ -18,7 +19,6 @@ _POINTS = {2: (1.0,), 4: (2 / 3, 3 / 2), 6: (1 / 2, 1.0, 2.0)}
 """The points beside 0 and infinity, each with both signs, by how many there are."""
 _ROWS = {"winograd_f23": (2, 3), "winograd_f43": (4, 3), "winograd_f63": (6, 3), "winograd_f25": (2, 5)}
 """F(m, r) of the algorithms."""
-_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _HUGE = {"float32": 1e37, "float64": 1e306}
 """Intermediates of about this size may overflow."""
 
@@ -77,7 +77,7 @@ def _as_conv2d(case: Case) -> tuple[Array, Array, dict[str, Any]]:
     if case.op != "conv3d":
         return x, weight, same | steps
     T, R, S, inner, K = weight.shape
-    padded = np.pad(x, ((0, 0), lowered["padding"][0], *[(0, 0)] * 3), mode=_MODES[same["padding_mode"]])
+    padded = np.pad(x, ((0, 0), lowered["padding"][0], *[(0, 0)] * 3), mode=PAD_MODES[same["padding_mode"]])
     gap, stride, groups = lowered["dilation"][0], lowered["stride"][0], same["groups"]
     depth = (padded.shape[1] - gap * (T - 1) - 1) // stride + 1
     taps = np.stack([padded[:, t * gap :][:, : (depth - 1) * stride + 1 : stride] for t in range(T)], axis=-2)
@@ -90,7 +90,7 @@ def _propagated(
     x: Array, weight: Array, lowered: dict[str, Any], axes: tuple[tuple[int, int], tuple[int, int]], dtype: str
 ) -> tuple[Array, Array]:
     """(E, where something not finite, or too large, may have spread) of every output, (N, P, Q, K)."""
-    x = np.pad(x, ((0, 0), *lowered["padding"], (0, 0)), mode=_MODES[lowered["padding_mode"]])
+    x = np.pad(x, ((0, 0), *lowered["padding"], (0, 0)), mode=PAD_MODES[lowered["padding_mode"]])
     (bt_h, g_h, at_h), (bt_w, g_w, at_w) = (tuple(map(np.abs, transforms(*axis))) for axis in axes)
     N, H, W, _ = x.shape
     R, S, inner, K = weight.shape

@@ -7,7 +7,8 @@ import numpy as np
 from .activations import NO_ACTIVATION, Activation, activate
 from .layout import Array, Pair, Sides, exact, from_nhwc, to_hwio, to_nhwc
 
-_PAD_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+PAD_MODES: dict[str, Any] = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+"""NumPy's names of the padding modes."""
 
 
 def conv2d(
@@ -104,7 +105,7 @@ def conv_transpose2d(
 
 
 def _pad(x: Array, padding: Sides, mode: str) -> Array:
-    return np.pad(x, ((0, 0), *padding, (0, 0)), mode=_PAD_MODES[mode])
+    return np.pad(x, ((0, 0), *padding, (0, 0)), mode=PAD_MODES[mode])
 
 
 def _output_size(x: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Pair:

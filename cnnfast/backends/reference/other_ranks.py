@@ -10,7 +10,6 @@ from .activations import NO_ACTIVATION, Activation, activate
 from .layout import Array, Pair, exact
 
 Triple = tuple[int, int, int]
-_PAD_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 _IMAGES = {"NLC": "NHWC", "NCL": "NCHW"}
 
 
@@ -64,7 +63,7 @@ def conv3d(
     x, weight = _last(x, layout), exact(weight)
     if layout == "NCDHW":
         weight = np.transpose(weight, (2, 3, 4, 1, 0))
-    x = np.pad(x, ((0, 0), *padding, (0, 0)), mode=_PAD_MODES[padding_mode])  # type: ignore[call-overload]
+    x = np.pad(x, ((0, 0), *padding, (0, 0)), mode=conv.PAD_MODES[padding_mode])
     kernel, inner, K = weight.shape[:3], weight.shape[3], weight.shape[4]
     size = [(x.shape[1 + i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(3)]
     y = np.zeros((x.shape[0], *size, K))
