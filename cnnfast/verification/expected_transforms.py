@@ -5,11 +5,11 @@ from collections.abc import Callable
 from cnnfast.verification.case import Case
 from cnnfast.verification.expected import Expected
 from cnnfast.verification.expected_fft import with_fft
-from cnnfast.verification.expected_winograd import with_winograd
+from cnnfast.verification.expected_winograd import ROWS, with_winograd
 
 _TRANSFORMED: dict[str, Callable[[Case, str, Expected], Expected]] = {
     "fft": with_fft,
-    **dict.fromkeys(("winograd_f23", "winograd_f43", "winograd_f63", "winograd_f25"), with_winograd),
+    **dict.fromkeys(ROWS, with_winograd),
 }
 
 

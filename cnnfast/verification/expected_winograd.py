@@ -15,21 +15,27 @@ from cnnfast.backends.reference.conv import PAD_MODES
 from cnnfast.verification.case import Array, Case
 from cnnfast.verification.expected import PRECISIONS, Expected, activated, oracle
 
-_POINTS = {2: (1.0,), 4: (2 / 3, 3 / 2), 6: (1 / 2, 1.0, 2.0)}
-"""The points beside 0 and infinity, each with both signs, by how many there are."""
-_ROWS = {"winograd_f23": (2, 3), "winograd_f43": (4, 3), "winograd_f63": (6, 3), "winograd_f25": (2, 5)}
+ROWS = {
+    "winograd_f23": (2, 3),
+    "winograd_f43": (4, 3),
+    "winograd_f63": (6, 3),
+    "winograd_f25": (2, 5),
+    "winograd_f35": (3, 5),
+}
 """F(m, r) of the algorithms."""
+_POINTS = {4: (1.0,), 6: (2 / 3, 3 / 2), 7: (5 / 16, 7 / 8, 7 / 4), 8: (1 / 2, 1.0, 2.0)}
+"""By products of an axis, m + r - 1: the points beside infinity and, where the products are even, 0; each with both signs."""
 _HUGE = {"float32": 1e37, "float64": 1e306}
 """Intermediates of about this size may overflow."""
 
 
 def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
-    """(B^T, G, A^T) of F(m, r), by Lagrange interpolation at 0, the points and infinity; (1, 1) is one product."""
+    """(B^T, G, A^T) of F(m, r), by Lagrange interpolation at the points and infinity; (1, 1) is one product."""
     if (m, r) == (1, 1):
         return np.eye(1), np.eye(1), np.eye(1)
-    count = {2: {3: 2, 5: 4}, 4: {3: 4}, 6: {3: 6}}[m][r]
-    points = np.array([0.0, *(sign * p for p in _POINTS[count] for sign in (1, -1))])
     alpha = m + r - 1
+    pairs = [sign * p for p in _POINTS[alpha] for sign in (1, -1)]
+    points = np.array(pairs if alpha % 2 else [0.0, *pairs])
     bt, g, at = np.zeros((alpha, alpha)), np.zeros((alpha, r)), np.zeros((m, alpha))
     for i, point in enumerate(points):
         others = np.delete(points, i)
@@ -44,7 +50,7 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
 def with_winograd(case: Case, algorithm: str, right: Expected) -> Expected:
     """What `right`, a chain's answer, becomes for one of Winograd's rows."""
     x, weight, lowered = _as_conv2d(case)
-    m, r = _ROWS[algorithm]
+    m, r = ROWS[algorithm]
     axes = tuple((m, r) if taps == r else (1, 1) for taps in weight.shape[:2])
     with np.errstate(all="ignore"):
         size, spread = _propagated(x, weight, lowered, (axes[0], axes[1]), case.dtype.name)

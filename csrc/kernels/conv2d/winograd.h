@@ -114,10 +114,10 @@ INLINE void input_vector(tiling of, const real *const *pixel, int64_t c, int lan
             }
             input_part(of.h, part, column, to);
 #pragma GCC unroll 8
-            for (int i = part_begin(part); i < part_end(of.h, part); i++) half[i][j] = to[i];
+            for (int i = part_begin(of.h, part); i < part_end(of.h, part); i++) half[i][j] = to[i];
         }
 #pragma GCC unroll 8
-        for (int i = part_begin(part); i < part_end(of.h, part); i++) {
+        for (int i = part_begin(of.h, part); i < part_end(of.h, part); i++) {
             vec to[MOST_PRODUCTS];
             input_transform(of.w, half[i], to);
 #pragma GCC unroll 8
