@@ -24,7 +24,7 @@ ROWS = {
 }
 """F(m, r) of the algorithms."""
 _POINTS = {4: (1.0,), 6: (2 / 3, 3 / 2), 7: (5 / 16, 7 / 8, 7 / 4), 8: (1 / 2, 1.0, 2.0)}
-"""By products of an axis, m + r - 1: the points beside infinity and, where the products are even, 0; each with both signs."""
+"""The points beside infinity by products of an axis, m + r - 1, each with both signs; and 0 if those are even."""
 _HUGE = {"float32": 1e37, "float64": 1e306}
 """Intermediates of about this size may overflow."""
 
