@@ -5,11 +5,10 @@ cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layout, stride, 
     d.dtype = DTYPES[dtype]
     d.layout = LAYOUTS[layout]
     d.algorithm = name_of(plan, algorithm)
+    d.N, d.H, d.W, d.C = nhwc(x_shape, layout)
     if layout == "NHWC":
-        d.N, d.H, d.W, d.C = x_shape
         d.R, d.S, inner, outer = weight.shape
     else:
-        d.N, d.C, d.H, d.W = x_shape
         outer, inner, d.R, d.S = weight.shape
     d.groups = groups
     d.K = inner * groups if transposed else outer
@@ -64,12 +63,13 @@ def plan_separable_conv2d(x_shape, depthwise_weight, depthwise_bias, pointwise_w
                           max_workspace=0):
     cdef Plan plan = Plan()
     cdef cnnfast_separable_conv2d d
-    nhwc = layout == "NHWC"
     d.depthwise = describe(plan, x_shape, depthwise_weight, dtype, layout, stride, padding, dilation,
-                           x_shape[3 if nhwc else 1], padding_mode, depthwise_activation, depthwise_alpha, algorithm, 0,
+                           nhwc(x_shape, layout)[3], padding_mode, depthwise_activation, depthwise_alpha, algorithm, 0,
                            max_workspace, False)
-    d.depthwise.K = pointwise_weight.shape[2 if nhwc else 1]
-    d.K = pointwise_weight.shape[3 if nhwc else 0]
+    if layout == "NHWC":
+        _, _, d.depthwise.K, d.K = pointwise_weight.shape
+    else:
+        d.K, d.depthwise.K, _, _ = pointwise_weight.shape
     d.activation = ACTIVATIONS[activation]
     d.alpha = alpha
     cdef const void *dw = address(depthwise_weight, dtype)

@@ -20,6 +20,14 @@ cdef quad(values, int64_t *to):
     to[0], to[1], to[2], to[3] = values
 
 
+cdef tuple nhwc(shape, layout):
+    """A shape of either layout as (N, H, W, C)."""
+    if layout == "NHWC":
+        return tuple(shape)
+    n, c, h, w = shape
+    return (n, h, w, c)
+
+
 cdef const char *name_of(Plan plan, algorithm) except? NULL:
     plan.algorithm = None if algorithm is None else algorithm.encode()
     return NULL if algorithm is None else <const char *>(<bytes>plan.algorithm)

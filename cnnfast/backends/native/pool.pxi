@@ -7,10 +7,7 @@ def plan_pool2d(x_shape, *, dtype, layout="NHWC", kind="max", kernel_size=(1, 1)
     d.layout = LAYOUTS[layout]
     d.algorithm = name_of(plan, algorithm)
     d.kind = POOLS[kind]
-    if layout == "NHWC":
-        d.N, d.H, d.W, d.C = x_shape
-    else:
-        d.N, d.C, d.H, d.W = x_shape
+    d.N, d.H, d.W, d.C = nhwc(x_shape, layout)
     d.R, d.S = kernel_size
     pair(stride, d.stride)
     pair(dilation, d.dilation)
@@ -35,10 +32,7 @@ def plan_max_unpool2d(x_shape, output_size, *, dtype, layout="NHWC", max_workspa
     cdef cnnfast_max_unpool2d d
     d.dtype = DTYPES[dtype]
     d.layout = LAYOUTS[layout]
-    if layout == "NHWC":
-        d.N, d.H, d.W, d.C = x_shape
-    else:
-        d.N, d.C, d.H, d.W = x_shape
+    d.N, d.H, d.W, d.C = nhwc(x_shape, layout)
     d.P, d.Q = output_size
     d.max_workspace = max_workspace
     cdef cnnfast_status status
