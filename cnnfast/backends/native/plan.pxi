@@ -79,7 +79,7 @@ cdef class Plan:
         candidates = []
         while cnnfast_plan_candidate(self.plan, len(candidates), &row):
             candidates.append({"algorithm": row.algorithm.decode(), "accepts": bool(row.accepts), "cost": row.cost,
-                               "workspace": row.workspace, "needed": row.needed})
+                               "workspace": row.workspace, "needed": row.needed, "flops": row.flops})
         return {"op": info.op.decode(), "algorithm": info.algorithm.decode(), "isa": info.isa.decode(),
                 "tile": (info.tile_pixels, info.tile_channels), "workspace": info.workspace, "packed": info.packed,
                 "flops": info.flops, "bytes": info.bytes, "candidates": candidates}
