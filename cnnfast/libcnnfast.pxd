@@ -178,6 +178,7 @@ cdef extern from "cnnfast.h" nogil:
         int accepts
         double cost
         size_t workspace, needed
+        double flops
 
     ctypedef struct cnnfast_refusal:
         size_t needed, allowed

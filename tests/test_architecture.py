@@ -94,9 +94,9 @@ def test_layers_and_models_read_in_one_sitting(path: Path) -> None:
 
 
 def test_backends_do_not_know_each_other() -> None:
-    for path in sources(PYTHON / "backends", ".py", ".pyx"):
-        if path.suffix == ".pyx":
-            names = re.findall(r"^\s*(?:from|import)\s+(cnnfast\S*)", path.read_text(), re.MULTILINE)
+    for path in sources(PYTHON / "backends", ".py", ".pyx", ".pxi"):
+        if path.suffix != ".py":
+            names = re.findall(r"^\s*(?:from|c?import)\s+(cnnfast\S*)", path.read_text(), re.MULTILINE)
         else:
             names = [name for name in imported(path) if name.startswith("cnnfast")]
         backend = path.relative_to(PYTHON).parts[1]

@@ -8,13 +8,15 @@ from typing import Any
 @dataclass(frozen=True)
 class Candidate:
     """One row of the op's table. `cost` is microseconds on a nominal core, so it is the same on every machine;
-    `needed_size` the least `max_workspace` that allows the row."""
+    `needed_size` the least `max_workspace` that allows the row; `flops` those of its products, of which Winograd and the
+    FFT have fewer than the definition."""
 
     algorithm: str
     accepts: bool
     cost: float
     workspace_size: int
     needed_size: int
+    flops: float
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Explanation:
 def explanation(op: str, info: Mapping[str, Any]) -> Explanation:
     """The Explanation of a native plan's info()."""
     rows = tuple(
-        Candidate(row["algorithm"], bool(row["accepts"]), row["cost"], row["workspace"], row["needed"])
+        Candidate(row["algorithm"], bool(row["accepts"]), row["cost"], row["workspace"], row["needed"], row["flops"])
         for row in info["candidates"]
     )
     return Explanation(

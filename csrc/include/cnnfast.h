@@ -265,6 +265,7 @@ typedef struct {
     double cost;      /* microseconds on a nominal core: the same on every machine, so only ratios mean anything */
     size_t workspace; /* bytes, one thread */
     size_t needed;    /* the least max_workspace that allows it */
+    double flops;     /* of its products for the plan's N images: Winograd and fft have fewer than cnnfast_info's */
 } cnnfast_candidate;
 CNNFAST_API int cnnfast_plan_candidate(const cnnfast_plan *, int row, cnnfast_candidate *);
 

@@ -225,6 +225,8 @@ int cnnfast_plan_candidate(const cnnfast_plan *plan, int index, cnnfast_candidat
         to->cost = k->cost(&plan->problem, max64(1, plan->N));
         to->workspace = row_workspace(plan, k);
         to->needed = row_needs(plan, k);
+        const double products = k->grain(&plan->problem).flops;
+        to->flops = products ? products * (double)plan->N : plan->flops;
     }
     return 1;
 }

@@ -46,6 +46,18 @@ def test_a_kernel_as_large_as_the_image_is_a_dense_layer(size: tuple[int, int], 
     assert close(y[:, 0, 0], np.einsum("nhwc,hwck->nk", x, weight), x, weight, 1e-15)
 
 
+def test_it_says_how_little_it_multiplies() -> None:
+    """Four real products for each frequency of half a spectrum, for tiles of some length that cover the output."""
+    plan = cnnfast.plan_conv2d((2, 56, 56, 24), np.ones((13, 13, 24, 40), np.float32), padding=6)
+    explained = plan.explain()
+    (told,) = (row.flops for row in explained.candidates if row.algorithm == "fft")
+    lengths = range(14, 513, 2)
+    tiles = {length: -(-56 // (length - 12)) for length in lengths}
+    possible = {4 * 2 * t * (s // 2 + 1) * tiles[t] * tiles[s] * 2 * 24 * 40 for t in lengths for s in lengths}
+    assert told in possible
+    assert told < explained.flops / 8
+
+
 CASES: list[dict[str, Any]] = [
     {}, {"padding": "same"}, {"padding": ((0, 7), (3, 1))}, {"dilation": (2, 3)},
     {"padding": 5, "padding_mode": "reflect"},

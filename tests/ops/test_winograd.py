@@ -1,5 +1,7 @@
 """Winograd's rows: values against the chain in float64, what they refuse, and how far they err."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,20 @@ def test_precision_decides_who_may() -> None:
     assert cnnfast.plan_conv2d((1, 56, 56, 64), weight, padding=1).explain().algorithm == "winograd_f43"
     with pytest.raises(ValueError, match=r'"winograd_f63" does not take this problem'):
         cnnfast.plan_conv2d((1, 56, 56, 64), weight, algorithm="winograd_f63")
+
+
+@pytest.mark.parametrize(
+    ("row", "size", "tile"),
+    [("winograd_f43", (3, 3), (4, 4)), ("winograd_f23", (3, 3), (2, 2)), ("winograd_f63", (3, 3), (6, 6)),
+     ("winograd_f25", (5, 5), (2, 2)), ("winograd_f43", (3, 1), (4, 1)), ("winograd_f43", (1, 3), (1, 4))],
+)  # fmt: skip
+def test_it_says_how_little_it_multiplies(row: str, size: tuple[int, int], tile: tuple[int, int]) -> None:
+    """(m + r - 1)^2 products for each tile, whole ones even where they hang over the edge, and in every image."""
+    plan = cnnfast.plan_conv2d((3, 17, 14, 10), np.ones((*size, 5, 6), np.float32), groups=2, precision="fast")
+    told = {each.algorithm: each.flops for each in plan.explain().candidates if each.accepts}
+    (p, q), products = plan.output_shape()[1:3], math.prod(m + r - 1 for m, r in zip(tile, size, strict=True))
+    assert told[row] == 3 * 2 * math.ceil(p / tile[0]) * math.ceil(q / tile[1]) * products * 5 * 6
+    assert told["direct"] == plan.explain().flops == 3 * 2 * p * q * math.prod(size) * 5 * 6
 
 
 def test_packing_counts_in_a_single_call() -> None:

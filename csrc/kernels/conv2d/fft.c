@@ -70,7 +70,8 @@ static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const fft_tiles t = fft_choose(p);
     return (grain){.rows_per_image = t.rows, .columns = fft_panels(p), .block_rows = max64(1, fft_at_once(&t, p->g.C) / t.cols),
-                   .tile_pixels = TILE_M, .tile_channels = TILE_N, .workspace = lay_out(p, &t, NULL).size};
+                   .tile_pixels = TILE_M, .tile_channels = TILE_N, .workspace = lay_out(p, &t, NULL).size,
+                   .flops = 8.0 * (double)(t.Th * t.half) * (double)(p->g.C * p->g.K) * (double)(t.rows * t.cols)};
 }
 
 static size_t packed_size(const void *problem) {

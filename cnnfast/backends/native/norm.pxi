@@ -1,0 +1,37 @@
+def run_batch_norm(x, y, mean, var, weight, bias, int64_t outer, int64_t C, int64_t inner, double eps, activation=None,
+                   double alpha=0):
+    """x is (outer, C, inner) in memory, the vectors (C,)."""
+    cdef flat_buffers buffers
+    cdef cnnfast_batch_norm d
+    cdef cnnfast_status status
+    d.outer, d.C, d.inner, d.eps = outer, C, inner, eps
+    d.activation = ACTIVATIONS[activation]
+    d.alpha = alpha
+    if not (flat_take_pair(&buffers, x, y) and flat_take(&buffers, mean, False) and flat_take(&buffers, var, False)
+            and flat_take(&buffers, weight, False) and flat_take(&buffers, bias, False)):
+        return False
+    d.dtype = buffers.dtype
+    with nogil:
+        status = cnnfast_batch_norm_run(&d, buffers.data[0], buffers.data[2], buffers.data[3], buffers.data[4],
+                                        buffers.data[5], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True
+
+
+def run_local_response_norm(x, y, int64_t outer, int64_t C, int64_t inner, int64_t size, double alpha, double beta,
+                            double k):
+    """x is (outer, C, inner) in memory."""
+    cdef flat_buffers buffers
+    cdef cnnfast_local_response_norm d
+    cdef cnnfast_status status
+    d.outer, d.C, d.inner, d.size = outer, C, inner, size
+    d.alpha, d.beta, d.k = alpha, beta, k
+    if not flat_take_pair(&buffers, x, y):
+        return False
+    d.dtype = buffers.dtype
+    with nogil:
+        status = cnnfast_local_response_norm_run(&d, buffers.data[0], buffers.data[1])
+    flat_release(&buffers)
+    check(status)
+    return True

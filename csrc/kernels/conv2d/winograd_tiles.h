@@ -1,0 +1,89 @@
+/* How Winograd's rows cut an output into tiles and those into blocks, and what that costs. */
+#ifndef CNNFAST_WINOGRAD_TILES_H
+#define CNNFAST_WINOGRAD_TILES_H
+
+#include "common/cost.h"
+#include "common/gemm.h"
+#include "conv2d/problem.h"
+#include "winograd_transform.h"
+
+typedef struct {
+    axis h, w;
+} tiling;
+
+INLINE int tile_values(tiling of) { return products(of.h) * products(of.w); }
+
+/* A problem's tiles, in the order they are counted: image, phase, row, column. */
+typedef struct {
+    int64_t down, across; /* tiles of a phase */
+    int64_t image;        /* tiles of an image */
+} tile_grid;
+
+INLINE tile_grid grid_of(const conv2d_problem *p, int m_h, int m_w) {
+    const window *g = &p->g;
+    tile_grid t = {.down = ceil_div(ceil_div(g->P, g->dilation[0]), m_h), .across = ceil_div(ceil_div(g->Q, g->dilation[1]), m_w)};
+    t.image = t.down * t.across * min64(g->dilation[0], g->P) * min64(g->dilation[1], g->Q);
+    return t;
+}
+
+/* Where a tile's outputs begin: dilation lies between one and the next. */
+typedef struct {
+    int64_t n, p, q;
+} origin;
+
+INLINE origin origin_of(const conv2d_problem *p, const tile_grid *t, int m_h, int m_w, int64_t tile) {
+    const int64_t in_phase = tile % (t->down * t->across), phase = tile % t->image / (t->down * t->across);
+    const int64_t phases = min64(p->g.dilation[1], p->g.Q);
+    return (origin){.n = tile / t->image,
+                    .p = phase / phases + in_phase / t->across * m_h * p->g.dilation[0],
+                    .q = phase % phases + in_phase % t->across * m_w * p->g.dilation[1]};
+}
+
+/* How the workspace lies: zeros, V, M. Counts are elements. */
+typedef struct {
+    int64_t zeros, pixel, product, tile; /* pixel: from one tile of V[f] to the next; product: from V[f] to V[f + 1] */
+    int64_t block;                       /* tiles */
+} blocking;
+
+static const int64_t LINE = CACHE_LINE / (int64_t)sizeof(real);
+/* V shares a 1 MB L2 with the panel of weights that streams through it; but weights that stream from farther away are worth
+ * two tiles of the micro-kernel, even where V itself then comes from L3. */
+static const int64_t V_BYTES = 512 * 1024;
+static const int64_t LEAST_BLOCK = 2 * NOMINAL_TILE_PIXELS, MOST_BLOCK = 4 * NOMINAL_TILE_PIXELS;
+
+INLINE blocking blocking_of(const conv2d_problem *p, int values) {
+    const int64_t Cg = ceil_div(p->g.C / p->groups, LINE) * LINE, size = (int64_t)sizeof(real);
+    blocking b = {.zeros = max64(Cg, TILE_N), .pixel = Cg, .tile = values * TILE_N + LINE};
+    if (b.pixel * size % 2048 == 0) b.pixel += LINE; /* or a tile's pixels share a few sets of L1 */
+    const int64_t fit = V_BYTES / (values * b.pixel * size) / TILE_M * TILE_M;
+    b.block = min64(MOST_BLOCK, max64(fit, LEAST_BLOCK));
+    b.product = b.block * b.pixel;
+    if (b.product / LINE % 2 == 0) b.product += LINE;
+    return b;
+}
+
+INLINE size_t workspace_of(const blocking *b, int values) {
+    const size_t V = size_mul((size_t)values, (size_t)b->product), M = size_mul((size_t)b->block, (size_t)b->tile);
+    return size_mul(size_add((size_t)b->zeros, size_add(V, M)), sizeof(real));
+}
+
+/* Of one transformed weight: the one step that is not cheap beside a single run. */
+static const double PACKING = 0.002;
+
+/* Nominal microseconds: the products, the transforms, and the bytes that come from memory. */
+static double winograd_cost(const conv2d_problem *p, int64_t N, int m_h, int m_w, int values) {
+    const window *g = &p->g;
+    const tile_grid t = grid_of(p, m_h, m_w);
+    const double tiles = (double)N * (double)t.image, Cg = (double)(g->C / p->groups), Kg = (double)(g->K / p->groups);
+    const double rate = NOMINAL_FLOPS * tile_efficiency(N * t.image) * lane_efficiency(g->K / p->groups);
+    /* A GEMM's loads of zeros and stores take the time of four steps of its reduction. */
+    const double gemms = 2 * tiles * values * (Cg + 4) * (double)g->K / rate;
+    /* Measured: a vector costs about twice its additions. */
+    const double vectors = (double)p->groups * ((double)ceil_div((int64_t)Cg, NOMINAL_LANES) + (double)ceil_div((int64_t)Kg, NOMINAL_LANES));
+    const double transforms = tiles * values * 7 * vectors * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
+    const double weights = 4.0 * values * Cg * (double)g->K;
+    const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
+    return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + (p->once ? weights / 4 * PACKING : 0);
+}
+
+#endif
