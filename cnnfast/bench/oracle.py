@@ -21,7 +21,14 @@ EDGE = 5  # output rows and columns of a piece
 CHANNELS = 40
 DRAWN = 2  # pieces at places drawn at random
 
-GROWTH = {"winograd_f23": 7.12, "winograd_f43": 59.7, "winograd_f63": 509.0, "winograd_f25": 46.3, "fft": 725.0}
+GROWTH = {
+    "winograd_f23": 7.12,
+    "winograd_f43": 59.7,
+    "winograd_f63": 509.0,
+    "winograd_f25": 46.3,
+    "winograd_stem": 7.12,
+    "fft": 725.0,
+}
 """Rows that transform tiles: how far their intermediates may exceed a sum's terms. Winograd's: the norm of
 |A^T|(|G| o |B^T|) over both axes, by the taps; the FFT's: sqrt(2 * the pixels of its largest tile), 512 x 512."""
 

@@ -9,7 +9,7 @@ from cnnfast.verification.expected_winograd import with_winograd
 
 _TRANSFORMED: dict[str, Callable[[Case, str, Expected], Expected]] = {
     "fft": with_fft,
-    **dict.fromkeys(("winograd_f23", "winograd_f43", "winograd_f63", "winograd_f25"), with_winograd),
+    **dict.fromkeys(("winograd_f23", "winograd_f43", "winograd_f63", "winograd_f25", "winograd_stem"), with_winograd),
 }
 
 

@@ -17,7 +17,13 @@ from cnnfast.verification.expected import PRECISIONS, Expected, activated, oracl
 
 _POINTS = {2: (1.0,), 4: (2 / 3, 3 / 2), 6: (1 / 2, 1.0, 2.0)}
 """The points beside 0 and infinity, each with both signs, by how many there are."""
-_ROWS = {"winograd_f23": (2, 3), "winograd_f43": (4, 3), "winograd_f63": (6, 3), "winograd_f25": (2, 5)}
+_ROWS = {
+    "winograd_f23": (2, 3),
+    "winograd_f43": (4, 3),
+    "winograd_f63": (6, 3),
+    "winograd_f25": (2, 5),
+    "winograd_stem": (2, 3),
+}
 """F(m, r) of the algorithms."""
 _HUGE = {"float32": 1e37, "float64": 1e306}
 """Intermediates of about this size may overflow."""
