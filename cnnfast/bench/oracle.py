@@ -27,6 +27,7 @@ GROWTH = {
     "winograd_f63": 509.0,
     "winograd_f25": 46.3,
     "winograd_f35": 129.0,
+    "winograd_stem": 7.12,
     "fft": 725.0,
 }
 """Rows that transform tiles: how far their intermediates may exceed a sum's terms. Winograd's: the norm of

@@ -40,6 +40,7 @@ typedef struct {
     const void *x, *residual; /* residual may be NULL, or y itself */
     void *y;
     int64_t *indices;
+    bool stream; /* y is larger than the last level of cache: stored past it, it leaves other data there */
 } tensors;
 
 /* How a kernel wants its work cut. */

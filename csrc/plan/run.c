@@ -1,5 +1,6 @@
 /* Running a plan: bring the input to the kernels' form where it is not, cut the output into equal shares, one a thread,
  * and bring the output back. */
+#include "cache.h"
 #include "plan.h"
 
 #include <math.h>
@@ -195,6 +196,7 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
     const char *residual = args->residual ? (const char *)args->residual + (size_t)first * y_image : NULL;
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
     tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .residual = residual, .indices = s->indices ? (void *)index : indices};
+    t.stream = !s->y && (size_t)n * y_image > cache_last_level();
 
     if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, order}, threads, watch);
     if (s->y && residual) { /* the kernels read it where they then write */

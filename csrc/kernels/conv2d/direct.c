@@ -8,6 +8,8 @@
 
 /* Half of a 1 MB L2; a panel of weights streams through the other. */
 static const int64_t BAND_BYTES = 512 * 1024;
+/* Of outputs, which the panels write in turn, so that a line meets its neighbours before it leaves L2. */
+static const int64_t OUTPUT_BYTES = 256 * 1024;
 /* Of outputs that wait in L1 for a long activation. */
 static const int64_t ACTIVATE_BYTES = 8 * 1024;
 /* A call on one core stays well under 100 ms on any ISA. */
@@ -45,6 +47,8 @@ static cut cut_band(const conv2d_problem *p) {
     }
     double row_macs = conv2d_macs(p, 1) / (double)g->P;
     b.rows = max64(1, min64(b.rows, (int64_t)(CALL_MACS / row_macs)));
+    if (panels_bytes(p) <= OUTPUT_BYTES) /* weights that stay close may pass more often */
+        b.rows = max64(1, min64(b.rows, OUTPUT_BYTES / (g->Q * g->K * (int64_t)sizeof(real))));
     return b;
 }
 
