@@ -28,6 +28,7 @@ GROWTH = {
     "winograd_f25": 46.3,
     "winograd_f35": 129.0,
     "winograd_stem": 7.12,
+    "winograd_grouped": 59.7,
     "fft": 725.0,
 }
 """Rows that transform tiles: how far their intermediates may exceed a sum's terms. Winograd's: the norm of

@@ -22,6 +22,7 @@ ROWS = {
     "winograd_f25": (2, 5),
     "winograd_f35": (3, 5),
     "winograd_stem": (2, 3),
+    "winograd_grouped": (4, 3),
 }
 """F(m, r) of the algorithms."""
 _POINTS = {4: (1.0,), 6: (2 / 3, 3 / 2), 7: (5 / 16, 7 / 8, 7 / 4), 8: (1 / 2, 1.0, 2.0)}

@@ -9,7 +9,7 @@ import cnnfast
 from cnnfast.bench.oracle import GROWTH
 from cnnfast.verification.expected_winograd import ROWS, transforms
 
-ANY_SHAPE = [row for row in ROWS if row != "winograd_stem"]
+ANY_SHAPE = [row for row in ROWS if row not in ("winograd_stem", "winograd_grouped")]
 """Those of any number of channels, dilation, and 1-D kernels."""
 
 
@@ -112,3 +112,25 @@ def test_nan_stays_within_its_tile() -> None:
     spread[4:12, 4:12] = True  # row 7 is read by the tiles of rows 4..7 and 8..11
     assert np.isnan(y[6:9, 6:9]).all()
     assert not np.isnan(y[~spread]).any()
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(2, 2), (3, 5), (4, 4), (5, 3), (8, 8), (2, 1), (7, 4), (12, 12), (9, 16)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_groups_in_a_vector(inner: int, outer: int, dtype: type, rng: np.random.Generator) -> None:
+    """Several groups a vector, or one that takes several; 1 to 9 tiles an image, so that they fill a run of tiles or not."""
+    groups = 7
+    weight = rng.standard_normal((3, 3, inner, groups * outer)).astype(dtype)
+    for size in (3, 8, 11):
+        x = rng.standard_normal((2, size, size, groups * inner)).astype(dtype)
+        settings = {"padding": 1, "groups": groups, "activation": "relu"}
+        y = cnnfast.conv2d(x, weight, algorithm="winograd_grouped", **settings)
+        right = cnnfast.conv2d(x.astype(np.float64), weight.astype(np.float64), algorithm="direct", **settings)
+        assert np.abs(y - right).max() < (1e-4 if dtype is np.float32 else 1e-12)
+
+
+def test_a_group_keeps_its_nan() -> None:
+    x, weight = np.ones((1, 8, 8, 16), np.float32), np.ones((3, 3, 4, 16), np.float32)
+    x[0, 4, 4, 5] = np.nan
+    y = cnnfast.conv2d(x, weight, padding=1, groups=4, algorithm="winograd_grouped")
+    assert np.isnan(y[0, 4, 4, 4:8]).all()
+    assert not np.isnan(y[..., :4]).any() and not np.isnan(y[..., 8:]).any()

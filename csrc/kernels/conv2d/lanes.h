@@ -40,11 +40,17 @@ INLINE size_t lanes_column_size(const conv2d_problem *p, const lanes *l) {
     return size_mul(size_add(rest, weights), (size_t)LANES);
 }
 
-INLINE column lanes_column(const conv2d_problem *p, const lanes *l, const real *packed, int64_t at) {
+/* Its channels alone. */
+INLINE column lanes_channels(const conv2d_problem *p, const lanes *l, int64_t at) {
     const int64_t group = at / l->vectors * l->groups, part = at % l->vectors * LANES;
     const int64_t groups = min64(l->groups, p->groups - group);
     column c = {.k0 = group * l->Kg + part, .c0 = group * l->Cg, .outputs = (int)min64(groups * l->Kg - part, LANES)};
     c.inputs = (int)min64(LANES, p->g.C - c.c0);
+    return c;
+}
+
+INLINE column lanes_column(const conv2d_problem *p, const lanes *l, const real *packed, int64_t at) {
+    column c = lanes_channels(p, l, at);
     c.bias = packed + at * (int64_t)lanes_column_size(p, l);
     c.picks = c.bias + LANES;
     c.padding = c.picks + (l->source == PICKED ? l->Cg * LANES : 0);
@@ -62,6 +68,15 @@ INLINE void lanes_pack_padding(int64_t taps, const real *w, real *to) {
     }
 }
 
+/* The picks of each of a group's channels. */
+INLINE void lanes_pack_picks(const lanes *l, int outputs, real *to) {
+    for (int64_t j = 0; j < l->Cg; j++) {
+        int from[LANES] = {0};
+        for (int i = 0; i < outputs; i++) from[i] = (int)(i / l->Kg * l->Cg + j);
+        v_picks_write(to + j * LANES, from);
+    }
+}
+
 INLINE void lanes_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
     const lanes l = lanes_of(p);
     const int64_t taps = p->g.S * l.Cg;
@@ -70,11 +85,7 @@ INLINE void lanes_pack(const conv2d_problem *p, const real *weight, const real *
         real *to = packed + at * (int64_t)lanes_column_size(p, &l), *w = packed + (c.weight - packed);
         memset(to, 0, lanes_column_size(p, &l) * sizeof *to);
         if (bias) memcpy(to, bias + c.k0, (size_t)c.outputs * sizeof *to);
-        for (int64_t j = 0; l.source == PICKED && j < l.Cg; j++) {
-            int from[LANES] = {0};
-            for (int i = 0; i < c.outputs; i++) from[i] = (int)(i / l.Kg * l.Cg + j);
-            v_picks_write(to + (1 + j) * LANES, from);
-        }
+        if (l.source == PICKED) lanes_pack_picks(&l, c.outputs, to + LANES);
         for (int64_t r = 0; r < p->g.R; r++) {
             for (int64_t s = 0; s < p->g.S; s++)
                 for (int64_t j = 0; j < l.Cg; j++) {

@@ -18,7 +18,7 @@
 INLINE void run_panel(tiling of, const conv2d_problem *p, const tile_grid *t, const blocking *b, const panel *at, int64_t first,
                       int64_t tiles, const real *zeros, const real *V, real *M, const tensors *io) {
     const window *g = &p->g;
-    const int64_t Cg = g->C / p->groups, dh = g->dilation[0], dw = g->dilation[1];
+    const int64_t Cg = g->C / p->groups;
     static const ptrdiff_t tap[1] = {0};
     const gemm m = {.tap = tap, .taps = 1, .len = Cg, .x_step = b->pixel, .y_step = b->tile};
     const int whole = (int)ceil_div(at->channels, LANES) * LANES; /* M has room for all lanes of the last vector */
@@ -27,10 +27,7 @@ INLINE void run_panel(tiling of, const conv2d_problem *p, const tile_grid *t, co
     for (int64_t i = 0; i < tiles; i++, M += b->tile) {
         const origin o = origin_of(p, t, of.h.m, of.w.m, first + i);
         const int64_t to = ((o.n * g->P + o.p) * g->Q + o.q) * g->K + at->k0;
-        const outputs y = {.rows = (int)max64(0, min64(of.h.m, ceil_div(g->P - o.p, dh))),
-                           .cols = (int)max64(0, min64(of.w.m, ceil_div(g->Q - o.q, dw))),
-                           .down = dh * g->Q * g->K, .across = dw * g->K,
-                           .residual = io->residual ? (const real *)io->residual + to : NULL, .y = (real *)io->y + to};
+        const outputs y = outputs_at(of, p, o, to, io);
         output_tile(of, p, at, M, &y);
     }
 }

@@ -71,8 +71,19 @@ typedef struct {
     real *y;
 } outputs;
 
-/* One vector of output channels: A^T M A + bias + residual, and the activations that are one instruction. */
-INLINE void output_vector(tiling of, const real *M, vec bias, cnnfast_activation activation, const outputs *to, int64_t k, int lanes) {
+/* Of the tile at `o`; `to`: where its first one lies in y. */
+INLINE outputs outputs_at(tiling of, const conv2d_problem *p, origin o, int64_t to, const tensors *io) {
+    const window *g = &p->g;
+    const int64_t dh = g->dilation[0], dw = g->dilation[1];
+    return (outputs){.rows = (int)max64(0, min64(of.h.m, ceil_div(g->P - o.p, dh))),
+                     .cols = (int)max64(0, min64(of.w.m, ceil_div(g->Q - o.q, dw))),
+                     .down = dh * g->Q * g->K, .across = dw * g->K,
+                     .residual = io->residual ? (const real *)io->residual + to : NULL, .y = (real *)io->y + to};
+}
+
+/* One vector of output channels: A^T M A + bias + residual, and the activations that are one instruction. `product`: from
+ * one of M's products to the next. */
+INLINE void output_vector(tiling of, const real *M, int64_t product, vec bias, cnnfast_activation activation, const outputs *to, int64_t k, int lanes) {
 #pragma GCC unroll 4
     for (int begin = 0; begin < of.h.m; begin += OUTPUT_ROWS) {
         const int end = begin + OUTPUT_ROWS < of.h.m ? begin + OUTPUT_ROWS : of.h.m;
@@ -82,7 +93,7 @@ INLINE void output_vector(tiling of, const real *M, vec bias, cnnfast_activation
         for (int j = 0; j < products(of.w); j++) {
             vec column[MOST_PRODUCTS], sum[MOST_PRODUCTS];
 #pragma GCC unroll 8
-            for (int i = 0; i < products(of.h); i++) column[i] = v_load(M + (i * products(of.w) + j) * TILE_N);
+            for (int i = 0; i < products(of.h); i++) column[i] = v_load(M + (i * products(of.w) + j) * product);
             output_part(of.h, begin, end, column, sum);
 #pragma GCC unroll 8
             for (int i = begin; i < end; i++) half[i][j] = sum[i];
@@ -107,15 +118,20 @@ INLINE void output_vector(tiling of, const real *M, vec bias, cnnfast_activation
     }
 }
 
+/* The other activations. */
+INLINE void finish_tile(const conv2d_problem *p, const outputs *to, int channels) {
+    if (p->epilogue.activation <= CNNFAST_RELU6) return;
+    for (int i = 0; i < to->rows; i++)
+        for (int j = 0; j < to->cols; j++) epilogue_run(&p->epilogue, to->y + i * to->down + j * to->across, channels);
+}
+
 INLINE void output_tile(tiling of, const conv2d_problem *p, const panel *at, const real *M, const outputs *to) {
     const epilogue *e = &p->epilogue;
     int k = 0;
     for (; k + LANES <= at->channels; k += LANES)
-        output_vector(of, M + k, v_load(at->bias + k), e->activation, to, k, LANES);
-    if (k < at->channels) output_vector(of, M + k, v_load(at->bias + k), e->activation, to, k, at->channels - k);
-    if (e->activation <= CNNFAST_RELU6) return;
-    for (int i = 0; i < to->rows; i++)
-        for (int j = 0; j < to->cols; j++) epilogue_run(e, to->y + i * to->down + j * to->across, at->channels);
+        output_vector(of, M + k, TILE_N, v_load(at->bias + k), e->activation, to, k, LANES);
+    if (k < at->channels) output_vector(of, M + k, TILE_N, v_load(at->bias + k), e->activation, to, k, at->channels - k);
+    finish_tile(p, to, at->channels);
 }
 
 #endif

@@ -1,0 +1,148 @@
+/* F(4x4, 3x3) of groups of up to 16 channels: vectors run across groups, as in the grouped kernel (lanes.h), and 36 products
+ * stand for 144. A few tiles at a time go through L1: V, products in its place, the way back. */
+#include "lanes.h"
+
+#if CNNFAST_REAL
+#include "winograd_pixels.h"
+#include "winograd_weights.h"
+
+#define F43 ((tiling){{4, 3, 2}, {4, 3, 2}})
+enum { VALUES = 36, MOST_CHANNELS = 16 };
+/* Tiles and products at once: tiles share the loads of weights, and these are sums enough to keep the FMA units busy. */
+enum { TILES = 4, VALUES_AT_ONCE = 2 };
+
+static bool accepts(const void *problem) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    return p->precision != CNNFAST_STRICT && p->groups > 1 && g->C > p->groups && g->C / p->groups <= MOST_CHANNELS &&
+           g->K / p->groups <= MOST_CHANNELS && g->R == 3 && g->S == 3 && g->stride[0] == 1 && g->stride[1] == 1;
+}
+
+/* Measured: a pick costs a quarter of an FMA beside it, a vector's transforms as in the other rows. */
+static double cost(const void *problem, int64_t N) {
+    const conv2d_problem *p = problem;
+    const window *g = &p->g;
+    const int64_t Cg = g->C / p->groups, Kg = g->K / p->groups, together = NOMINAL_LANES / max64(Cg, Kg);
+    const double step = together > 1 ? 1.25 : 1;
+    const double vectors = (double)(N * grid_of(p, 4, 4).image * ceil_div(p->groups, together));
+    const double work = vectors * VALUES * (step * (double)Cg + 14) * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
+    const double weights = VALUES * (double)(Cg * g->K);
+    const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K);
+    return cost_max(work, bytes / NOMINAL_DRAM) + (p->once ? weights * PACKING : 0);
+}
+
+/* The workspace: a pixel of zeros; V[f][tile][width]. */
+static int64_t zeros_of_pixel(const conv2d_problem *p) { return ceil_div(p->g.C, LANES) * LANES; }
+/* Lanes for the inputs of a vector of outputs: as many as its groups have channels, which one vector may not hold. */
+static int64_t width_of(const lanes *l) {
+    return LANES >= MOST_CHANNELS || l->source == PICKED ? LANES : ceil_div(l->Cg, LANES) * LANES;
+}
+static int64_t elements_of_V(const lanes *l) { return VALUES * TILES * width_of(l); }
+
+static grain grain_of(const void *problem) {
+    const conv2d_problem *p = problem;
+    const lanes l = lanes_of(p);
+    const int64_t tiles = grid_of(p, 4, 4).image;
+    return (grain){.rows_per_image = tiles, .columns = lanes_columns(p, &l), .block_rows = 64 * TILES,
+                   .tile_pixels = TILES, .tile_channels = LANES,
+                   .workspace = size_mul((size_t)(zeros_of_pixel(p) + elements_of_V(&l)), sizeof(real)),
+                   .flops = 2.0 * (double)(tiles * VALUES * l.Cg) * (double)p->g.K};
+}
+
+/* Packed, a vector of channels after another: the bias; Cg picks; [36][Cg] weights. */
+static int64_t column_size(const lanes *l) { return (1 + (1 + VALUES) * l->Cg) * LANES; }
+
+static size_t packed_size(const void *problem) {
+    const lanes l = lanes_of(problem);
+    return size_mul(size_mul((size_t)lanes_columns(problem, &l), (size_t)column_size(&l)), sizeof(real));
+}
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    const conv2d_problem *p = problem;
+    const lanes l = lanes_of(p);
+    const filter_matrices G = matrices_of(F43);
+    memset(packed, 0, packed_size(p));
+    for (int64_t i = 0; i < lanes_columns(p, &l); i++) {
+        const column c = lanes_channels(p, &l, i);
+        real *to = (real *)packed + i * column_size(&l), *weights = to + (1 + l.Cg) * LANES;
+        if (bias) memcpy(to, (const real *)bias + c.k0, (size_t)c.outputs * sizeof *to);
+        if (l.source == PICKED) lanes_pack_picks(&l, c.outputs, to + LANES);
+        for (int64_t j = 0; j < l.Cg; j++)
+            for (int k = 0; k < c.outputs; k += FILTERS)
+                transform_filters(F43, &G, p, (const real *)weight + j * p->step_c + (c.k0 + k) * p->step_k,
+                                  (int)min64(FILTERS, c.outputs - k), l.Cg * LANES, weights + j * LANES + k);
+    }
+}
+
+/* V[f][tile] becomes the sum over a group's channels of each times its weights. */
+INLINE void multiply(lane_source source, int64_t channels, int64_t width, const real *picked, const real *weights, real *V) {
+    const int64_t step = TILES * width;
+    for (int f = 0; f < VALUES; f += VALUES_AT_ONCE, V += VALUES_AT_ONCE * step, weights += VALUES_AT_ONCE * channels * LANES) {
+        vec sum[VALUES_AT_ONCE][TILES] = {0};
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < channels; j++) {
+            picks from = {0};
+            if (source == PICKED) from = v_picks_load(picked + j * LANES);
+#pragma GCC unroll 2
+            for (int i = 0; i < VALUES_AT_ONCE; i++) {
+                const vec w = v_keep(v_load(weights + (i * channels + j) * LANES));
+#pragma GCC unroll 4
+                for (int t = 0; t < TILES; t++) {
+                    const real *v = V + i * step + t * width;
+                    sum[i][t] = v_fma(source == PICKED ? v_pick(v_load(v), from) : v_splat(v[j]), w, sum[i][t]);
+                }
+            }
+        }
+#pragma GCC unroll 2
+        for (int i = 0; i < VALUES_AT_ONCE; i++)
+#pragma GCC unroll 4
+            for (int t = 0; t < TILES; t++) v_store(V + i * step + t * width, sum[i][t]);
+    }
+}
+
+/* Tiles `first` and following, for one vector of output channels. */
+static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *t, const column *c,
+                      const real *const pixel[TILES][VALUES], int64_t first, int tiles, const tensors *io, real *V) {
+    const window *g = &p->g;
+    const int64_t width = width_of(l), step = TILES * width;
+    const cnnfast_activation activation = p->epilogue.activation;
+    for (int i = 0; i < tiles; i++)
+        for (int64_t j = 0; j < width; j += LANES) {
+            const int64_t c0 = c->c0 + j, there = min64(LANES, g->C - c0);
+            if (there == LANES) input_vector(F43, pixel[i], c0, LANES, V + i * width + j, step);
+            else if (there > 0) input_vector(F43, pixel[i], c0, (int)there, V + i * width + j, step);
+        }
+    if (l->source == SPREAD) multiply(SPREAD, l->Cg, width, NULL, c->weight, V);
+    else if (l->Cg == 4) multiply(PICKED, 4, LANES, c->picks, c->weight, V);
+    else multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
+    for (int i = 0; i < tiles; i++) {
+        const origin o = origin_of(p, t, 4, 4, first + i);
+        const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * g->K + c->k0, io);
+        if (c->outputs == LANES) output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, LANES);
+        else output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, c->outputs);
+        finish_tile(p, &y, c->outputs);
+    }
+}
+
+static void run(const void *problem, const void *packed, const tensors *io, tile at, void *workspace) {
+    const conv2d_problem *p = problem;
+    const lanes l = lanes_of(p);
+    const tile_grid t = grid_of(p, 4, 4);
+    real *zeros = workspace, *V = zeros + zeros_of_pixel(p);
+    memset(zeros, 0, (size_t)(zeros_of_pixel(p) + elements_of_V(&l)) * sizeof *zeros); /* V's: where fewer tiles are left */
+    for (int64_t first = at.row0; first < at.row1; first += TILES) {
+        const int tiles = (int)min64(TILES, at.row1 - first);
+        const real *pixel[TILES][VALUES];
+        for (int i = 0; i < tiles; i++) find_pixels(F43, p, origin_of(p, &t, 4, 4, first + i), io->x, zeros, pixel[i]);
+        for (int64_t i = at.col0; i < at.col1; i++) {
+            column c = lanes_channels(p, &l, i);
+            c.bias = (const real *)packed + i * column_size(&l);
+            c.picks = c.bias + LANES;
+            c.weight = c.picks + l.Cg * LANES;
+            run_tiles(p, &l, &t, &c, (const real *const(*)[VALUES])pixel, first, tiles, io, V);
+        }
+    }
+}
+
+const kernel SYMBOL(conv2d_winograd_grouped) = {accepts, cost, grain_of, packed_size, pack, run};
+#endif
