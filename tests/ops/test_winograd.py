@@ -114,10 +114,10 @@ def test_nan_stays_within_its_tile() -> None:
     assert not np.isnan(y[~spread]).any()
 
 
-@pytest.mark.parametrize(("inner", "outer"), [(2, 2), (3, 5), (4, 4), (5, 3), (8, 8), (2, 1), (7, 4), (12, 12), (9, 16)])
+@pytest.mark.parametrize(("inner", "outer"), [(2, 2), (3, 5), (4, 4), (5, 3), (8, 8), (2, 1), (12, 12), (9, 16)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_groups_in_a_vector(inner: int, outer: int, dtype: type, rng: np.random.Generator) -> None:
-    """Several groups a vector, or one that takes several; 1 to 9 tiles an image, so that they fill a run of tiles or not."""
+    """Several groups a vector, or one that takes several; 1 to 9 tiles an image: whole runs of four, and fewer."""
     groups = 7
     weight = rng.standard_normal((3, 3, inner, groups * outer)).astype(dtype)
     for size in (3, 8, 11):
@@ -133,4 +133,5 @@ def test_a_group_keeps_its_nan() -> None:
     x[0, 4, 4, 5] = np.nan
     y = cnnfast.conv2d(x, weight, padding=1, groups=4, algorithm="winograd_grouped")
     assert np.isnan(y[0, 4, 4, 4:8]).all()
-    assert not np.isnan(y[..., :4]).any() and not np.isnan(y[..., 8:]).any()
+    assert not np.isnan(y[..., :4]).any()
+    assert not np.isnan(y[..., 8:]).any()
