@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import matplotlib.ticker
 from matplotlib.figure import Figure
 
-from .plot_layers import layers
+from .plot_layers import LONG, layers
 from .plot_roofline import roofline
 from .plot_style import BAD, GOOD, INK, svg
 from .results import Result
@@ -51,6 +51,7 @@ def ratios(results: list[Result]) -> Figure | None:
     axes.set_yticks(range(len(rated)), names)
     axes.set_ylim(len(rated) - 0.4, -0.6)
     axes.axvline(1, color=INK, linewidth=1)
+    axes.tick_params(axis="x", top=len(rated) > LONG, labeltop=len(rated) > LONG)
     axes.set(xscale="log", xlabel="best peer's time / cnnfast's: right of 1 cnnfast is faster")
     axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
     axes.xaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))

@@ -56,7 +56,9 @@ def command(arguments: argparse.Namespace) -> int:
         console.line(f"wrote {path}")
     if missing:
         console.remark(missing)
-    return 130 if outcome.interrupted else 1 if outcome.wrong else 0
+    if outcome.interrupted and not arguments.redraw:
+        return 130
+    return 1 if outcome.wrong else 0
 
 
 def measure(arguments: argparse.Namespace, console: Console) -> Outcome:
