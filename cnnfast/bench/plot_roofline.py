@@ -1,7 +1,7 @@
 """Every layer by its FLOPs a byte, under the machine's roof."""
 
+import math
 from collections.abc import Sequence
-from math import atan2, degrees
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ KINDS = {
     "conv_transpose2d": Look("X", ROWS["phases"]),
 }
 OTHERS = Look("o", ROWS["plain"])
+CLOSE = 1.6  # slopes nearer than this to the one above have their name below them
 LEAST_INTENSITY, MOST_INTENSITY = 0.5, 200.0  # that are shown whatever the layers are
 
 
@@ -60,13 +61,15 @@ def told(result: Result, roof: Roof) -> str:
 def draw_roof(axes: Axes, roof: Roof, across: tuple[float, float], up: tuple[float, float]) -> None:
     """The peak, what F(4x4, 3x3) makes of it, and each level's bandwidth as a slope with its name on it."""
     peak = roof.peak_gflops
-    axes.plot([peak / max(level.copy for level in roof.levels), across[1]], [peak, peak], color=INK, linewidth=1.2)
+    axes.plot([across[0], across[1]], [peak, peak], color=INK, linewidth=1.2)
     notes = {peak: f"FMA peak {peak:.0f} GFLOP/s"}
     if up[1] > 4 * peak:
         axes.axhline(4 * peak, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         notes[4 * peak] = "4 x: F(4x4, 3x3) leaves a quarter of the products"
-    for height, note in notes.items():
-        axes.annotate(note, (across[1], height), xytext=(-4, 3), textcoords="offset points", ha="right")
+    knee = peak / max(level.copy for level in roof.levels)
+    for height, note in notes.items():  # at the left, where bandwidth lets no layer be
+        axes.annotate(note, (knee, height), xytext=(2, 3), textcoords="offset points")
+    above = math.inf
     for level in roof.levels:
         begin = max(across[0], up[0] / level.copy)
         end = min(peak / level.copy, across[1])
@@ -74,7 +77,10 @@ def draw_roof(axes: Axes, roof: Roof, across: tuple[float, float], up: tuple[flo
             continue
         axes.plot([begin, end], [level.copy * begin, level.copy * end], color=INK, linewidth=0.9, alpha=0.6)
         (x0, y0), (x1, y1) = axes.transData.transform([(begin, level.copy * begin), (end, level.copy * end)])
+        apart = level.copy * CLOSE < above
         axes.annotate(
-            f"{level.name} {level.copy:.0f} GB/s", (begin, level.copy * begin), xytext=(5, 8), fontsize=8,
-            textcoords="offset points", rotation=degrees(atan2(y1 - y0, x1 - x0)), rotation_mode="anchor",
+            f"{level.name} {level.copy:.0f} GB/s", (begin, level.copy * begin), fontsize=8, textcoords="offset points",
+            xytext=(5, 8) if apart else (12, 2), va="bottom" if apart else "top",
+            rotation=math.degrees(math.atan2(y1 - y0, x1 - x0)), rotation_mode="anchor",
         )  # fmt: skip
+        above = level.copy

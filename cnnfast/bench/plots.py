@@ -9,7 +9,6 @@ from .plot_layers import LONG, layers
 from .plot_roofline import roofline
 from .plot_style import BAD, GOOD, INK, svg
 from .results import Result
-from .roof import roof_of
 from .runner import Outcome
 
 ROW_INCHES = 0.2
@@ -17,7 +16,7 @@ ROW_INCHES = 0.2
 
 def all_plots(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """(title, SVG) of each plot that has something to show."""
-    roof = roof_of(outcome.limits)
+    roof = outcome.roof
     if roof:
         whole = roofline(outcome.results, roof)
         if whole:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ SAME = ("cnnfast", "isa", "threads", "cpu")  # facts of the machine that figures
 
 
 def read(paths: Sequence[Path], out: Path) -> Outcome:
-    """One outcome of all files. A layer that several have is the last one's; the limits are the first one's.
+    """One outcome of all files. A layer that several have is the last one's; a limit is the greatest.
 
     Raises:
         OSError: a file cannot be read.
@@ -63,6 +64,10 @@ def _add(first: Outcome, other: Outcome, path: Path) -> None:
             raise ValueError(f"redraw must name files of one machine, got {path} with {fact} {theirs}, not {mine}")
     names = {result.problem.name for result in other.results}
     first.results = [each for each in first.results if each.problem.name not in names] + other.results
+    theirs = {replace(each, rate=0.0): each.rate for each in other.limits}
+    first.limits = [
+        replace(each, rate=max(each.rate, theirs.get(replace(each, rate=0.0), 0.0))) for each in first.limits
+    ]
     first.left_out += other.left_out
     first.peers |= other.peers
     first.neighbours = max((each for each in (first.neighbours, other.neighbours) if each is not None), default=None)

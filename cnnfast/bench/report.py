@@ -11,7 +11,6 @@ from . import tables
 from .choice import choice_of
 from .reading import FORMAT
 from .results import summarise
-from .roof import roof_of
 from .runner import Outcome
 
 
@@ -32,7 +31,7 @@ def write(outcome: Outcome, folder: Path) -> tuple[list[Path], str]:
 def as_json(outcome: Outcome) -> dict[str, Any]:
     """Everything the run found: `reading.read` draws it again. Times are seconds, rates GFLOP/s and GB/s, shares and
     ratios plain numbers."""
-    options, roof = outcome.options, roof_of(outcome.limits)
+    options, roof = outcome.options, outcome.roof
     asked = {"quick": options.quick, "only": options.only, "peers": options.peers, "seconds": options.budget}
     whole: dict[str, Any] = finite({
         "format": FORMAT,

@@ -110,7 +110,7 @@ class Result:
         read = problem.bytes - problem.written_bytes
         if run and work != 1:
             read += run.facts["packed"] - problem.weight_bytes
-        return roof.just_now(self.peak_gflops, self.copy_gbs).seconds(work * problem.flops, read, problem.written_bytes)
+        return roof.seconds(work * problem.flops, read, problem.written_bytes)
 
     @property
     def wrong(self) -> list[Timed]:
