@@ -84,6 +84,12 @@ def algorithms(problem: Problem) -> tuple[str, ...]:
     return dispatch.algorithms(problem.op)
 
 
+def work(why: Explanation) -> float:
+    """What the chosen row multiplies of what the definition does."""
+    own = next(row.flops for row in why.candidates if row.algorithm == why.algorithm)
+    return own / why.flops if why.flops else 1.0
+
+
 def rows_that_accept(why: Explanation) -> list[str]:
     """The rows of the table that take the problem."""
     return [row.algorithm for row in why.candidates if row.accepts]

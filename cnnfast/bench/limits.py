@@ -14,13 +14,17 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 @dataclass(frozen=True)
 class Limit:
-    """One figure: GFLOP/s, or GB/s with bytes read and bytes written both counted."""
+    """One figure: GFLOP/s, or GB/s with bytes read and bytes written both counted.
+
+    `holds` is how many bytes find room in the level, with so many threads; 0 is any number.
+    """
 
     kind: str
     level: str
     bytes_per_thread: int
     threads: int
     rate: float
+    holds: int = 0
 
 
 def cache_sizes() -> dict[str, int]:
@@ -51,6 +55,12 @@ def working_sets(threads: int) -> dict[str, int]:
     return {level: apart(size) for level, size in sets.items()}
 
 
+def room(threads: int) -> dict[str, int]:
+    """Bytes that each level has room for: L1 and L2 are each core's own, L3 is shared; memory has 0, for any number."""
+    caches = cache_sizes()
+    return {"L1": threads * caches["L1"], "L2": threads * caches["L2"], "L3": caches["L3"], "memory": 0}
+
+
 def apart(size: int) -> int:
     """About `size`, such that a copy's halves lie 2 KiB off a multiple of 4 KiB: else loads seem to wait for stores."""
     return size // 8192 * 8192 + 4096
@@ -66,4 +76,4 @@ def measure(worker: Worker, threads: int, seconds: float) -> Iterator[Limit]:
         for kind in ("read", "copy"):
             for level, size in working_sets(count).items():
                 rate = worker.ask("probe", kind=kind, bytes=size, seconds=each, threads=count)["rate"]
-                yield Limit(kind, level, size, count, rate)
+                yield Limit(kind, level, size, count, rate, room(count)[level])

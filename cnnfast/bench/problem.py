@@ -119,10 +119,18 @@ class Problem:
         return self.flops // 2 or prod(self.y_shape) * self.r * self.s
 
     @property
+    def weight_bytes(self) -> int:
+        """Weights and biases in float32, as the caller has them."""
+        return 4 * sum(prod(shape) for shape in self.weight_shapes.values())
+
+    @property
+    def written_bytes(self) -> int:
+        return 4 * prod(self.y_shape)
+
+    @property
     def bytes(self) -> int:
         """Bytes that must move at least once in float32: input, weights, output."""
-        weights = sum(prod(shape) for shape in self.weight_shapes.values())
-        return 4 * (prod(self.x_shape) + weights + prod(self.y_shape))
+        return 4 * prod(self.x_shape) + self.weight_bytes + self.written_bytes
 
     @property
     def bandwidth_bound(self) -> bool:

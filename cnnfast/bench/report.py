@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from . import tables
+from .choice import choice_of
+from .reading import FORMAT
 from .results import summarise
 from .runner import Outcome
-
-FORMAT = 1  # of the JSON file
 
 
 def write(outcome: Outcome, folder: Path) -> tuple[list[Path], str]:
@@ -29,8 +29,9 @@ def write(outcome: Outcome, folder: Path) -> tuple[list[Path], str]:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Everything the run found. Times are seconds, rates GFLOP/s and GB/s, shares and ratios plain numbers."""
-    options = outcome.options
+    """Everything the run found: `reading.read` draws it again. Times are seconds, rates GFLOP/s and GB/s, shares and
+    ratios plain numbers."""
+    options, roof = outcome.options, outcome.roof
     asked = {"quick": options.quick, "only": options.only, "peers": options.peers, "seconds": options.budget}
     whole: dict[str, Any] = finite({
         "format": FORMAT,
@@ -39,8 +40,9 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "peers": outcome.peers,
         "limits": [asdict(limit) for limit in outcome.limits],
         "photograph": asdict(outcome.photograph),
-        "layers": [result.as_json() for result in outcome.results],
+        "layers": [result.as_json(roof) for result in outcome.results],
         "summary": [asdict(each) for each in summarise(outcome.results)],
+        "choice": choice_of(outcome.results).as_json(),
         "left_out": [problem.name for problem in outcome.left_out],
         "wrong": outcome.wrong,
         "busy_neighbours": outcome.neighbours,
@@ -78,7 +80,7 @@ def html(outcome: Outcome) -> str:
         machine=tables.machine_lines(outcome),
         tables=list(tables.all_tables(outcome)),
         closing=tables.closing_lines(outcome),
-        plots=plots.all_plots(outcome),
+        plots=list(plots.all_plots(outcome)),
         pictures=[(name, picture(Path(path))) for name, path in outcome.photograph.files.items()],
         photograph_note=outcome.photograph.note,
     )

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .problem import Problem
+from .problems import parse_line
+from .roof import Roof
 
 LAGS = 1.05  # the choice of algorithm is questioned where another one is faster by this much
 
@@ -32,6 +34,12 @@ class Timed:
     difference: float | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Timed":
+        known = {each.name: data[each.name] for each in fields(cls)}
+        numbers = ("bound_share", "alarm_share", "difference")  # an infinity or NaN of these was written as a word
+        return cls(**known | {name: None if known[name] is None else float(known[name]) for name in numbers})
+
 
 @dataclass
 class Result:
@@ -55,13 +63,21 @@ class Result:
         return self.pick.seconds if self.pick else None
 
     @property
+    def best_row(self) -> Timed | None:
+        timed = [run for run in self.ours if run.seconds is not None]
+        return min(timed, key=lambda run: run.seconds or math.inf, default=None)
+
+    @property
+    def lag(self) -> float | None:
+        """The time of auto's pick over the best row's."""
+        if self.best_row is None or not self.best_row.seconds or not self.seconds:
+            return None
+        return self.seconds / self.best_row.seconds
+
+    @property
     def faster_row(self) -> Timed | None:
         """The row that auto should have picked, if there is one."""
-        timed = [run for run in self.ours if run.seconds is not None]
-        best = min(timed, key=lambda run: run.seconds or math.inf, default=None)
-        if best is None or best.seconds is None or self.seconds is None or self.seconds < LAGS * best.seconds:
-            return None
-        return best
+        return self.best_row if self.lag and self.lag > LAGS else None
 
     @property
     def best_peer(self) -> Timed | None:
@@ -88,22 +104,42 @@ class Result:
             rate, limit = self.gbs(seconds), self.copy_gbs
         return rate / limit if rate and limit else None
 
+    def roof_seconds(self, roof: Roof, run: Timed | None = None) -> float:
+        """The least time the machine's limits allow the definition, or an algorithm of ours that may multiply less."""
+        problem, work = self.problem, run.facts.get("work", 1.0) if run else 1.0
+        read = problem.bytes - problem.written_bytes
+        if run and work != 1:
+            read += run.facts["packed"] - problem.weight_bytes
+        return roof.seconds(work * problem.flops, read, problem.written_bytes)
+
     @property
     def wrong(self) -> list[Timed]:
         return [run for run in self.ours if run.bound_share is not None and run.bound_share > 1]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, roof: Roof | None = None) -> dict[str, Any]:
+        """Every median, and what follows from them; `from_json` reads it."""
         derived = {
             "gflops": self.gflops(self.seconds), "gbs": self.gbs(self.seconds), "of_limit": self.of_limit(self.seconds),
-            "ratio": self.ratio,
+            "ratio": self.ratio, "roof_seconds": self.roof_seconds(roof) if roof else None,
         }  # fmt: skip
+        ours = [asdict(run) | {"roof_seconds": self.roof_seconds(roof, run) if roof else None} for run in self.ours]
         return {
             "network": self.problem.network, "name": self.problem.name, "problem": self.problem.line,
             "flops": self.problem.flops, "bytes": self.problem.bytes, "bandwidth_bound": self.problem.bandwidth_bound,
             **derived, "peak_gflops": self.peak_gflops, "copy_gbs": self.copy_gbs, "rounds": self.rounds,
-            "ours": [asdict(run) for run in self.ours], "peers": [asdict(run) for run in self.peers],
+            "ours": ours, "peers": [asdict(run) for run in self.peers],
             "numpy": asdict(self.numpy) if self.numpy else None,
         }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Result":
+        """What `as_json` gave; what follows from other figures is worked out again."""
+        problem = parse_line(data["problem"], data["network"])
+        if problem is None:
+            raise ValueError(f"problem must be a line of the shape files, got {data['problem']!r}")
+        ours, peers = ([Timed.from_json(each) for each in data[whose]] for whose in ("ours", "peers"))
+        numpy = Timed.from_json(data["numpy"]) if data["numpy"] else None
+        return cls(problem, ours, peers, numpy, data["peak_gflops"], data["copy_gbs"], data["rounds"])
 
 
 @dataclass

@@ -16,6 +16,7 @@ from .neighbours import Neighbours
 from .photograph import Photograph
 from .problem import Problem
 from .results import Result
+from .roof import Roof, roof_of
 from .workers import EngineError, Worker
 
 QUICK_S, DEFAULT_S = 48.0, 280.0  # of measuring, so that with the report it ends within one minute and within five
@@ -63,6 +64,10 @@ class Outcome:
     neighbours: float | None = None
     seconds: float = 0.0
     interrupted: bool = False
+
+    @property
+    def roof(self) -> Roof | None:
+        return roof_of(self.limits, (each.peak_gflops for each in self.results))
 
     @property
     def wrong(self) -> list[str]:

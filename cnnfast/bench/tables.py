@@ -1,8 +1,9 @@
 """What a run found, as lines and tables of text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .choice import Miss, choice_of
 from .results import Result, Timed, summarise
 from .runner import Outcome
 
@@ -72,6 +73,9 @@ def all_tables(outcome: Outcome) -> Iterator[Table]:
     yield layers_table(outcome)
     if len(outcome.results) > 1:
         yield summary_table(outcome)
+    misses = choice_of(outcome.results).misses
+    if misses:
+        yield misses_table(misses)
     if outcome.peers:
         yield peers_table(outcome)
 
@@ -166,6 +170,19 @@ def summary_table(outcome: Outcome) -> Table:
     return "In geometric mean", columns, rows
 
 
+def misses_table(misses: Sequence[Miss]) -> Table:
+    columns = [
+        Column("layer", LEFT), Column("auto's pick", LEFT), Column("ms"), Column("best", LEFT), Column("ms"),
+        Column("auto / best"),
+    ]  # fmt: skip
+    rows = [
+        [miss.layer, miss.pick, milliseconds(miss.seconds), miss.best, milliseconds(miss.best_seconds),
+         number(miss.seconds / miss.best_seconds, 2, "x")]
+        for miss in misses
+    ]  # fmt: skip
+    return "Another algorithm was faster than auto's pick by more than 5%", columns, rows
+
+
 def peers_table(outcome: Outcome) -> Table:
     rows = []
     for name, state in outcome.peers.items():
@@ -184,10 +201,12 @@ def closing_lines(outcome: Outcome) -> list[str]:
         lines.append(
             f"! other processes kept {outcome.neighbours:.1f} processors busy meanwhile: this machine can do better"
         )
-    lagging = [result for result in outcome.results if result.faster_row]
-    if lagging:
-        names = ", ".join(f"{each.problem.name} ({each.faster_row.algorithm})" for each in lagging if each.faster_row)
-        lines.append(f"! another algorithm was faster by more than 5%: {names}")
+    choice = choice_of(outcome.results)
+    if choice.layers:
+        lines.append(
+            f"auto's pick was within 5% of the best algorithm on {choice.within} of {choice.layers} layers "
+            f"({percent(choice.share)})"
+        )
     photo = outcome.photograph
     if photo.note:
         lines.append(f"the photograph was left out: {photo.note}")

@@ -6,8 +6,9 @@ from pathlib import Path
 from cnnfast.bench import report, tables
 from cnnfast.bench.peers import PEERS
 from cnnfast.bench.problem import Problem
+from cnnfast.bench.reading import read
 from cnnfast.bench.results import Result
-from cnnfast.bench.runner import DEFAULT_S, QUICK_S, Options, run
+from cnnfast.bench.runner import DEFAULT_S, QUICK_S, Options, Outcome, run
 from cnnfast.bench.workers import EngineError
 from cnnfast.cli import values
 from cnnfast.cli.console import Console, Progress
@@ -31,23 +32,17 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--peer-python", metavar="PATH", help="an interpreter that has the peers (CNNFAST_PEER_PYTHON)")
     spans = f"to measure in (default {DEFAULT_S:.0f}, quick {QUICK_S:.0f})"
     parser.add_argument("--seconds", type=values.seconds, default=0, help=spans)
+    parser.add_argument(
+        "--redraw", type=Path, nargs="+", metavar="FILE",
+        help="measure nothing: write the report of these bench.json again, several as one",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("cnnfast-bench"), metavar="DIR", help="default cnnfast-bench")
     parser.set_defaults(run=command, parser=parser)
 
 
 def command(arguments: argparse.Namespace) -> int:
     console = Console()
-    options = Options(
-        out=arguments.out, quick=arguments.quick, threads=arguments.threads, only=arguments.only, peers=arguments.peers,
-        peer_python=arguments.peer_python, seconds=arguments.seconds,
-    )  # fmt: skip
-    show = Show(console)
-    try:
-        outcome = run(options, show)
-    except EngineError as error:
-        raise OSError(f"cnnfast does not run in a process of its own: {error}") from error
-    finally:
-        show.close()
+    outcome = read(arguments.redraw, arguments.out) if arguments.redraw else measure(arguments, console)
     written, missing = report.write(outcome, arguments.out)
     for line in tables.machine_lines(outcome):
         console.line(line)
@@ -61,7 +56,23 @@ def command(arguments: argparse.Namespace) -> int:
         console.line(f"wrote {path}")
     if missing:
         console.remark(missing)
-    return 130 if outcome.interrupted else 1 if outcome.wrong else 0
+    if outcome.interrupted and not arguments.redraw:
+        return 130
+    return 1 if outcome.wrong else 0
+
+
+def measure(arguments: argparse.Namespace, console: Console) -> Outcome:
+    options = Options(
+        out=arguments.out, quick=arguments.quick, threads=arguments.threads, only=arguments.only, peers=arguments.peers,
+        peer_python=arguments.peer_python, seconds=arguments.seconds,
+    )  # fmt: skip
+    show = Show(console)
+    try:
+        return run(options, show)
+    except EngineError as error:
+        raise OSError(f"cnnfast does not run in a process of its own: {error}") from error
+    finally:
+        show.close()
 
 
 class Show:

@@ -8,8 +8,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Candidate:
     """One row of the op's table. `cost` is microseconds on a nominal core, so it is the same on every machine;
-    `needed_size` the least `max_workspace` that allows the row; `flops` those of its products, of which Winograd and the
-    FFT have fewer than the definition."""
+    `needed_size` the least `max_workspace` that allows the row; `flops` those of its products, of which Winograd and
+    the FFT have fewer than the definition."""
 
     algorithm: str
     accepts: bool

@@ -52,7 +52,11 @@ def pool() -> Result:
 def outcome(tmp_path: Path, *results: Result) -> Outcome:
     return Outcome(
         Options(tmp_path), dict(MACHINE), peers={"torch": "2.0", "ncnn": "not installed: pip install ncnn"},
-        limits=[Limit("fma", "", 0, 1, 10.0), Limit("fma", "", 0, 2, 20.0), Limit("copy", "L2", 4096, 2, 64.0)],
+        limits=[
+            Limit("fma", "", 0, 1, 10.0), Limit("fma", "", 0, 2, 20.0), Limit("read", "L2", 4096, 2, 90.0, 2**21),
+            Limit("copy", "L2", 4096, 2, 64.0, 2**21), Limit("read", "memory", 8192, 2, 9.0),
+            Limit("copy", "memory", 8192, 2, 6.0),
+        ],
         results=list(results), left_out=[problem_of("rest: conv2d h8 c3 k4 r3")],
         photograph=Photograph(note="no picture today"), seconds=1.0,
     )  # fmt: skip
@@ -142,7 +146,7 @@ def test_html_is_one_page_with_tables_and_plots(tmp_path: Path) -> None:
     written, missing = report.write(outcome(tmp_path, conv(), pool()), tmp_path)
     page = written[1].read_text()
     assert not missing
-    assert page.count("<svg") == 3
+    assert page.count("<svg") == 3  # roofline, the one network, ratios
     assert "conv2d 3x3" in page
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""

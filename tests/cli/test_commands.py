@@ -86,6 +86,7 @@ def test_explain(words: str, capsys: pytest.CaptureFixture[str]) -> None:
         ("bench --only lenet --peers theano", "peers must be none or some of"),
         ("bench --only lenet --peer-python /no/such/python", "peer-python must be a Python interpreter"),
         ("bench --only lenet --out /proc/nowhere", "/proc/nowhere"),
+        ("bench --redraw no-such.json", "no-such.json"),
         ("verify --cases 0", "must be an integer >= 1, got '0'"),
         ("verify --seed -1", "must be an integer >= 0, got '-1'"),
         ("tune --threads 0", "must be an integer >= 1, got '0'"),
@@ -143,6 +144,11 @@ def test_bench_measures_checks_and_reports(tmp_path: Path) -> None:
         assert all(run["bound_share"] <= 1 for run in layer["ours"])
     limits = {(each["kind"], each["level"]) for each in data["limits"]}
     assert limits >= {("fma", ""), ("copy", "L2"), ("read", "memory")}
+    assert data["choice"]["layers"] == len(data["layers"])
+    again = run("bench", "--redraw", str(tmp_path / "new" / "bench.json"), "--out", str(tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    assert (f"{data['choice']['within']} of {len(data['layers'])} layers" in again.stdout) == bool(data["layers"])
+    assert json.loads((tmp_path / "again" / "bench.json").read_text())["layers"] == data["layers"]
 
 
 def test_without_rich_tables_are_plain() -> None:

@@ -24,6 +24,7 @@ class Ours(Engine):
         facts = {
             "algorithm": why.algorithm, "isa": why.isa, "tile": why.tile, "workspace": why.workspace_size,
             "packed": why.packed_size, "rows": engine.rows_that_accept(why),
+            "work": engine.work(why),
         }  # fmt: skip
         return Runnable(run, lambda: y, facts)
 
