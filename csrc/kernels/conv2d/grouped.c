@@ -112,7 +112,7 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     const int64_t width = pixels_width(p), h0 = p0 * g->stride[0] - g->pad[0];
     for (int64_t i = 0; i < pixels_rows(p, p1 - p0); i++) {
         const int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
-        pixels_fill_row(p, h < 0 ? NULL : image + h * g->W * g->C, g->C, zeros, table + i * width);
+        pixels_fill_row(p, h < 0 ? NULL : image + h * g->W * g->C, g->C, zeros, 1, table + i * width);
     }
     const int64_t common = common_divisor(g->stride[1], g->dilation[1]);
     strip of = {.step = g->dilation[1] / common};

@@ -17,21 +17,16 @@ INLINE size_t pixels_bytes(const conv2d_problem *p, int64_t rows) {
     return size_align(size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)pixels_width(p)), sizeof(pixel)));
 }
 
-/* One row of the table. The image's pixels lie `step` apart from `row` on; NULL is a row of padding. */
-INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t step, const real *zeros, pixel *table) {
+/* One row of the table, its columns by phases of `dilation`: 0, d, 2d, ..., then 1, d + 1, ... The image's pixels lie `step`
+ * apart from `row` on; NULL is a row of padding. */
+INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t step, const real *zeros, int64_t dilation, pixel *table) {
     const window *g = &p->g;
     const int64_t width = pixels_width(p), left = g->pad[2];
-    for (int64_t j = 0; j < width; j++) table[j] = zeros;
-    if (!row) return;
-    for (int64_t j = 0; j < left; j++) {
-        const int64_t w = pad_index(j - left, g->W, p->padding_mode);
-        if (w >= 0) table[j] = row + w * step;
-    }
-    for (int64_t w = 0; w < g->W; w++) table[left + w] = row + w * step;
-    for (int64_t j = left + g->W; j < width; j++) {
-        const int64_t w = pad_index(j - left, g->W, p->padding_mode);
-        if (w >= 0) table[j] = row + w * step;
-    }
+    for (int64_t phase = 0; phase < dilation; phase++, table += ceil_div(width, dilation))
+        for (int64_t j = phase, i = 0; j < width; j += dilation, i++) {
+            const int64_t w = row ? pad_index(j - left, g->W, p->padding_mode) : -1;
+            table[i] = w < 0 ? zeros : row + w * step;
+        }
 }
 
 #endif
