@@ -12,8 +12,8 @@
 #include "depthwise_tile.h"
 
 static const int64_t ROW_BYTES = 256 * 1024;
-/* Channels at a time, so that the pixels two neighbouring tiles share are still in L1 for the second. */
-enum { CHANNELS = 1024 / (int)sizeof(real) };
+/* A block of channels, in vectors: of 3x3 tiles, and at most of lines. */
+enum { TILE_VECTORS = 1024 / VEC_BYTES };
 /* What a line of outputs reads, and all its weights, may take of L1. */
 static const int64_t LINE_BYTES = 20 * 1024;
 /* Skipping so many columns of padding pays for the additions that stand for them. */
@@ -27,23 +27,38 @@ static bool is_copied(const conv2d_problem *p) { return multiplier(p) > 1; }
 /* Rows of the window as the tiles see it: those of a single column lie along a line. */
 static int64_t window_rows(const conv2d_problem *p) { return p->g.S > 1 || p->g.R == 1 ? p->g.R : 1; }
 
-/* Packed: [K] biases, [rows][K] sums of padding, then [R*S][K] weights, each K filled up to whole vectors. */
+/* Packed, a vector of channels after the other, in vectors: the bias, a sum of padding for each row of the window, R*S
+ * weights. */
+static int64_t vector_size(const conv2d_problem *p) { return (1 + window_rows(p) + p->g.R * p->g.S) * LANES; }
+
 size_t SYMBOL(depthwise_packed_size)(const conv2d_problem *p) {
-    return size_mul(size_mul((size_t)(1 + window_rows(p) + p->g.R * p->g.S), (size_t)padded_K(p)), sizeof(real));
+    return size_mul(size_mul((size_t)(padded_K(p) / LANES), (size_t)vector_size(p)), sizeof(real));
 }
 
 void SYMBOL(depthwise_pack)(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
-    const int64_t K = p->g.K, step = padded_K(p), rows = window_rows(p), taps = p->g.R * p->g.S / rows;
-    real *padding = packed + step, *w = padding + rows * step;
+    const int64_t rows = window_rows(p), taps = p->g.R * p->g.S / rows;
     memset(packed, 0, SYMBOL(depthwise_packed_size)(p));
-    if (bias) memcpy(packed, bias, (size_t)K * sizeof *packed);
-    for (int64_t r = 0; r < p->g.R; r++)
-        for (int64_t s = 0; s < p->g.S; s++, w += step)
-            for (int64_t k = 0; k < K; k++) w[k] = weight[r * p->step_r + s * p->step_s + k * p->step_k];
-    w = padding + rows * step;
-    for (int64_t r = 0; r < rows; r++)
-        for (int64_t k = 0; k < step; k += LANES)
-            v_store(padding + r * step + k, padding_sum(w + r * taps * step + k, step, taps));
+    for (int64_t k = 0; k < p->g.K; k += LANES, packed += vector_size(p)) {
+        const int64_t lanes = min64(LANES, p->g.K - k);
+        real *w = packed + (1 + rows) * LANES;
+        if (bias) memcpy(packed, bias + k, (size_t)lanes * sizeof *packed);
+        for (int64_t r = 0; r < p->g.R; r++)
+            for (int64_t s = 0; s < p->g.S; s++, w += LANES)
+                for (int64_t i = 0; i < lanes; i++) w[i] = weight[r * p->step_r + s * p->step_s + (k + i) * p->step_k];
+        w = packed + (1 + rows) * LANES;
+        for (int64_t r = 0; r < rows; r++) v_store(packed + (1 + r) * LANES, padding_sum(w + r * taps * LANES, taps));
+    }
+}
+
+/* Channels [k, k + lanes) of what is packed, which begin inside one vector and may end in the next. */
+static void slice_packed(const conv2d_problem *p, const real *packed, int64_t k, int lanes, real *to) {
+    const int skip = (int)(k % LANES), first = lanes < LANES - skip ? lanes : LANES - skip;
+    packed += k / LANES * vector_size(p);
+    for (int64_t i = 0; i < vector_size(p); i += LANES) {
+        for (int j = 0; j < first; j++) to[i + j] = packed[i + skip + j];
+        for (int j = first; j < lanes; j++) to[i + j] = packed[vector_size(p) + i + j - first];
+        for (int j = lanes; j < LANES; j++) to[i + j] = 0;
+    }
 }
 
 /* The table's rows by phases of the dilation, so that a tile's columns are neighbours. */
@@ -57,12 +72,45 @@ static size_t table_bytes(const conv2d_problem *p, int64_t rows) {
     return size_align(size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)table_width(p)), sizeof(pixel)));
 }
 
+static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
+
+/* Outputs of one phase of a dilation lie `step` apart, and their inputs `stride` times the dilation. */
+typedef struct {
+    int64_t stride, step;
+} phases;
+
+static phases phases_of(const window *g, int axis) {
+    const int64_t common = common_divisor(g->stride[axis], g->dilation[axis]);
+    return (phases){g->stride[axis] / common, g->dilation[axis] / common};
+}
+
+static bool is_fixed3x3(const window *g) {
+    const int64_t stride = phases_of(g, 0).stride;
+    return g->R == 3 && g->S == 3 && stride == phases_of(g, 1).stride && stride <= 2;
+}
+
+/* The axis that lines of outputs run along: the one that has taps to share. */
+static int line_axis(const window *g) { return g->S > 1 || g->R == 1; }
+
+/* Vectors at a time, so that inputs which neighbouring tiles share, and a line's weights, are still in L1 for the second. */
+static int64_t block_vectors(const conv2d_problem *p) {
+    const window *g = &p->g;
+    const int axis = line_axis(g);
+    const int64_t R = axis ? g->R : 1, S = axis ? g->S : g->R;
+    const int64_t loads = R * ((LINE_Q - 1) * phases_of(g, axis).stride + 2 * S);
+    return is_fixed3x3(g) ? TILE_VECTORS : max64(1, min64(TILE_VECTORS, LINE_BYTES / (loads * VEC_BYTES)));
+}
+
 static size_t zeros_bytes(const conv2d_problem *p) { return size_align(size_mul((size_t)padded_K(p), sizeof(real))); }
+/* Vectors of a block and one more, where the first is not whole. */
+static size_t slices_bytes(const conv2d_problem *p) {
+    return size_mul(size_mul((size_t)(block_vectors(p) + 1), (size_t)vector_size(p)), sizeof(real));
+}
 
 size_t SYMBOL(depthwise_workspace)(const conv2d_problem *p, int64_t rows) {
     size_t copy = 0;
-    if (is_copied(p)) copy = size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)p->g.W), CHANNELS * sizeof(real));
-    return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), copy);
+    if (is_copied(p)) copy = size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)p->g.W), (size_t)((block_vectors(p) + 1) * VEC_BYTES));
+    return size_add(size_add(size_add(zeros_bytes(p), slices_bytes(p)), table_bytes(p, rows)), copy);
 }
 
 /* Constant arguments make each its own code. */
@@ -86,26 +134,6 @@ static void any_line(int64_t tq, const shared *d, const inside *in, const pixel 
     else if (d->stride == 2) line(2, LINE_Q, d, in, at, residual, y);
     else line(0, LINE_Q, d, in, at, residual, y);
 }
-
-static int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
-
-/* Outputs of one phase of a dilation lie `step` apart, and their inputs `stride` times the dilation. */
-typedef struct {
-    int64_t stride, step;
-} phases;
-
-static phases phases_of(const window *g, int axis) {
-    const int64_t common = common_divisor(g->stride[axis], g->dilation[axis]);
-    return (phases){g->stride[axis] / common, g->dilation[axis] / common};
-}
-
-static bool is_fixed3x3(const window *g) {
-    const int64_t stride = phases_of(g, 0).stride;
-    return g->R == 3 && g->S == 3 && stride == phases_of(g, 1).stride && stride <= 2;
-}
-
-/* The axis that lines of outputs run along: the one that has taps to share. */
-static int line_axis(const window *g) { return g->S > 1 || g->R == 1; }
 
 /* Channels [k0, k1) of rows of x from padded row h0, closely packed; rows outside the image are left alone. */
 static void copy_rows(const conv2d_problem *p, const real *image, int64_t h0, int64_t rows, int64_t k0, int64_t k1, real *to) {
@@ -169,16 +197,6 @@ static void run_columns(const conv2d_problem *p, const depthwise_rows *at, const
     }
 }
 
-static void run_3x3(const conv2d_problem *p, const depthwise_rows *at, const shared *given, const pixel *table, int64_t k0,
-                    int64_t k1) {
-    shared d = *given;
-    for (d.k0 = k0; d.k0 < k1; d.k0 = d.k1) {
-        d.head = d.k0 == k0 ? given->head : (int)min64(LANES, k1 - d.k0);
-        d.k1 = min64(k1, d.k0 + d.head + CHANNELS - LANES);
-        for (int64_t phase = 0; phase < min64(phases_of(&p->g, 1).step, p->g.Q); phase++) run_columns(p, at, &d, table, phase);
-    }
-}
-
 /* Which of `taps` taps, `dilation` apart from pixel `from` on, are inside an axis of n pixels. `last`: of the last output. */
 static void taps_inside(const conv2d_problem *p, int axis, int64_t from, int64_t last, int64_t *t0, int64_t *t1) {
     const window *g = &p->g;
@@ -189,50 +207,43 @@ static void taps_inside(const conv2d_problem *p, int axis, int64_t from, int64_t
     if (from + (taps - 1) * dilation >= n) *t1 = max64(*t0, from >= n ? 0 : ceil_div(n - from, dilation));
 }
 
-/* Outputs of the phase from `first` on, channels [d->k0, d->k1), one line of each row (or column: `axis` says which way a line
- * runs) after the other, so that a row's inputs are still in L1 for the next. */
+/* Outputs of the phase from `first` on, channels [d->k0, d->k1). `axis`: lines run along rows (1) or down columns (0). */
 static void run_phase(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table, int axis,
                       int64_t first) {
     const window *g = &p->g;
     const int across = 1 - axis;
-    const int64_t begin[2] = {at->p0, 0}, size[2] = {at->p1 - at->p0, g->Q};
-    const int64_t y_of[2] = {g->Q * at->y_step, at->y_step}, step = phases_of(g, axis).step, pad[2] = {g->pad[0], g->pad[2]};
+    const int64_t begin[2] = {at->p0, 0}, size[2] = {at->p1 - at->p0, g->Q}, pad[2] = {g->pad[0], g->pad[2]};
+    const int64_t y_of[2] = {g->Q * at->y_step, at->y_step}, step = phases_of(g, axis).step;
     const int64_t outputs = ceil_div(size[axis] - first, step);
-    for (int64_t i = 0, tq; i < outputs; i += tq) {
-        i = next_tile(i, outputs, LINE_Q, at->residual != at->y, &tq);
-        const int64_t q = first + i * step, w0 = (begin[axis] + q) * g->stride[axis] - pad[axis];
-        inside in;
-        taps_inside(p, axis, w0, w0 + (tq - 1) * step * g->stride[axis], &in.s0, &in.s1);
-        if (in.s0 < LEAST_SKIP) in.s0 = 0;
-        if (d->S - in.s1 < LEAST_SKIP) in.s1 = d->S;
-        for (int64_t o = 0; o < size[across]; o++) {
-            const int64_t h0 = (begin[across] + o) * g->stride[across] - pad[across];
-            const int64_t to = o * y_of[across] + q * y_of[axis];
-            taps_inside(p, across, h0, h0, &in.r0, &in.r1);
-            const int64_t row = axis ? o : q, column = axis ? q : o;
-            const pixel *from = table + row * g->stride[0] * table_width(p) + table_column(p, column * g->stride[1]);
-            any_line(tq, d, &in, from, at->residual ? at->residual + to : NULL, at->y + to);
-            if (p->epilogue.activation > CNNFAST_RELU6) activate(p, d, tq, d->y_step, at->y + to);
+    /* One line beside the other, where they read the same rows, so that those are still in L1; or one after the other. */
+    const int64_t beside = d->R > 1 ? size[across] : 1;
+    for (int64_t from = 0; from < size[across]; from += beside)
+        for (int64_t i = 0, tq; i < outputs; i += tq) {
+            i = next_tile(i, outputs, LINE_Q, at->residual != at->y, &tq);
+            const int64_t q = first + i * step, w0 = (begin[axis] + q) * g->stride[axis] - pad[axis];
+            inside in;
+            taps_inside(p, axis, w0, w0 + (tq - 1) * step * g->stride[axis], &in.s0, &in.s1);
+            if (in.s0 < LEAST_SKIP) in.s0 = 0;
+            if (d->S - in.s1 < LEAST_SKIP) in.s1 = d->S;
+            for (int64_t o = from; o < from + beside; o++) {
+                const int64_t h0 = (begin[across] + o) * g->stride[across] - pad[across];
+                const int64_t row = axis ? o : q, column = axis ? q : o, to = o * y_of[across] + q * y_of[axis];
+                taps_inside(p, across, h0, h0, &in.r0, &in.r1);
+                any_line(tq, d, &in, table + row * g->stride[0] * table_width(p) + table_column(p, column * g->stride[1]),
+                         at->residual ? at->residual + to : NULL, at->y + to);
+                if (p->epilogue.activation > CNNFAST_RELU6) activate(p, d, tq, d->y_step, at->y + to);
+            }
         }
-    }
 }
 
-/* Channels whose weights, and inputs under a line, stay in L1. */
-static int64_t line_channels(const shared *d) {
-    const int64_t loads = d->R * ((LINE_Q - 1) * d->stride + 2 * d->S);
-    return max64(1, LINE_BYTES / (loads * VEC_BYTES)) * LANES;
-}
-
-static void run_lines(const conv2d_problem *p, const depthwise_rows *at, const shared *given, const pixel *table, int64_t k0,
-                      int64_t k1) {
-    const int axis = line_axis(&p->g);
+/* One block of channels. */
+static void run_block(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table) {
+    const bool is3x3 = is_fixed3x3(&p->g);
+    const int axis = is3x3 ? 1 : line_axis(&p->g);
     const int64_t step = phases_of(&p->g, axis).step, outputs = axis ? p->g.Q : at->p1 - at->p0;
-    shared d = *given;
-    for (d.k0 = k0; d.k0 < k1; d.k0 = d.k1) {
-        d.head = d.k0 == k0 ? given->head : (int)min64(LANES, k1 - d.k0);
-        d.k1 = min64(k1, d.k0 + d.head + line_channels(&d) - LANES);
-        for (int64_t first = 0; first < min64(step, outputs); first++) run_phase(p, at, &d, table, axis, first);
-    }
+    for (int64_t first = 0; first < min64(step, outputs); first++)
+        if (is3x3) run_columns(p, at, d, table, first);
+        else run_phase(p, at, d, table, axis, first);
 }
 
 /* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which doubles their loads. */
@@ -242,31 +253,41 @@ static int lanes_to_line(const conv2d_problem *p, const real *x, int64_t channel
 }
 
 /* Taps and steps along the rows of tiles. */
-static shared describe(const conv2d_problem *p, const real *packed, int64_t y_step) {
+static shared describe(const conv2d_problem *p, int64_t y_step) {
     const window *g = &p->g;
-    const bool is3x3 = is_fixed3x3(g);
-    const int axis = is3x3 ? 1 : line_axis(g), across = 1 - axis;
+    const int axis = is_fixed3x3(g) ? 1 : line_axis(g), across = 1 - axis;
     const int64_t pixel_of[2] = {g->dilation[0] * table_width(p), 1}, y_of[2] = {g->Q * y_step, y_step};
-    shared d = {.bias = packed, .padding = packed + padded_K(p), .w_step = padded_K(p), .R = axis ? g->R : 1,
-                .S = axis ? g->S : g->R, .stride = phases_of(g, axis).stride, .unit = pixel_of[axis],
-                .row = pixel_of[across], .y_step = y_of[axis] * phases_of(g, axis).step,
-                .y_row = y_of[across] * phases_of(g, across).step, .epilogue = &p->epilogue};
-    d.weight = d.padding + window_rows(p) * padded_K(p);
-    return d;
+    return (shared){.packed_step = vector_size(p), .unit = pixel_of[axis], .row = pixel_of[across],
+                    .y_step = y_of[axis] * phases_of(g, axis).step, .y_row = y_of[across] * phases_of(g, across).step,
+                    .R = axis ? g->R : 1, .S = axis ? g->S : g->R, .stride = phases_of(g, axis).stride, .epilogue = &p->epilogue};
+}
+
+/* Where the block of channels from k0 on ends: whole vectors after the first, and no part of one left alone. */
+static int64_t block_end(const conv2d_problem *p, int64_t k0, int head, int64_t k1) {
+    const int64_t end = k0 + head + (block_vectors(p) - 1) * LANES;
+    return end + LANES > k1 ? k1 : end;
 }
 
 void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
-    const window *g = &p->g;
-    real *zeros = workspace;
-    pixel *table = (pixel *)((char *)workspace + zeros_bytes(p));
+    real *zeros = workspace, *slices = (real *)((char *)zeros + zeros_bytes(p));
+    pixel *table = (pixel *)((char *)slices + slices_bytes(p));
     real *copy = is_copied(p) ? (real *)((char *)table + table_bytes(p, at->p1 - at->p0)) : NULL;
-    shared d = describe(p, packed, at->y_step);
-    memset(zeros, 0, (size_t)padded_K(p) * sizeof *zeros);
-    for (int64_t k0 = at->k0, k1; k0 < at->k1; k0 = k1) {
-        k1 = copy ? min64(at->k1, k0 + CHANNELS) : at->k1;
-        fill_table(p, at, k0, k1, zeros, table, copy);
-        d.head = copy ? (int)min64(LANES, k1 - k0) : lanes_to_line(p, at->image + k0, k1 - k0);
-        (is_fixed3x3(g) ? run_3x3 : run_lines)(p, at, &d, table, k0, k1);
+    shared d = describe(p, at->y_step);
+    memset(zeros, 0, zeros_bytes(p));
+    for (d.k0 = at->k0; d.k0 < at->k1; d.k0 = d.k1) {
+        d.head = (int)min64(LANES, at->k1 - d.k0);
+        if (!copy && d.k0 == at->k0) d.head = lanes_to_line(p, at->image + d.k0, at->k1 - d.k0);
+        d.k1 = block_end(p, d.k0, d.head, at->k1);
+        if (copy || d.k0 == at->k0) fill_table(p, at, d.k0, d.k1, zeros, table, copy);
+        d.packed = packed + d.k0 / LANES * vector_size(p);
+        if (d.k0 % LANES || (d.head < LANES && d.k0 + d.head < d.k1)) {
+            d.packed = slices;
+            real *to = slices;
+            int n = d.head;
+            for (int64_t k = d.k0; k < d.k1; k += n, n = (int)min64(LANES, d.k1 - k), to += vector_size(p))
+                slice_packed(p, packed, k, n, to);
+        }
+        run_block(p, at, &d, table);
     }
 }
 
@@ -287,7 +308,7 @@ static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     /* Below 100 ms, and with a table and a copy of the rows below them that stay in L2. */
     const int64_t by_time = (int64_t)(1e8 * (double)p->g.P / conv2d_macs(p, 1));
-    const int64_t row_bytes = table_width(p) * (int64_t)sizeof(pixel) + (is_copied(p) ? p->g.W * CHANNELS * (int64_t)sizeof(real) : 0);
+    const int64_t row_bytes = table_width(p) * (int64_t)sizeof(pixel) + (is_copied(p) ? p->g.W * (block_vectors(p) + 1) * VEC_BYTES : 0);
     const int64_t by_size = (ROW_BYTES / row_bytes - pixels_rows(p, 1)) / p->g.stride[0] + 1;
     const int64_t rows = max64(1, min64(64, min64(by_time, by_size)));
     bool is3x3 = is_fixed3x3(&p->g);

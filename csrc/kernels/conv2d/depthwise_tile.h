@@ -18,8 +18,8 @@ enum { LINE_Q = 7, LINE_TAPS = TILE_M == 14 || TILE_V == 4 ? 9 : 7 };
 /* What the tiles of one call share. Taps and steps are told along the tile's rows: see depthwise.c for windows whose lines
  * run down the columns. */
 typedef struct {
-    const real *bias, *padding, *weight;
-    int64_t w_step;       /* from tap to tap */
+    const real *packed;   /* of the first vector: its bias, R sums of padding, R * S weights, each a vector */
+    int64_t packed_step;  /* to the next vector's */
     int64_t unit, row;    /* pointers of the table to the next input of a row and to the next row of inputs */
     int64_t y_step, y_row; /* elements to the next output of a row and to the next row of outputs */
     int64_t R, S, stride; /* stride in units */
@@ -43,15 +43,15 @@ INLINE void finish(const shared *d, const real *residual, real *y, vec v, int n)
 }
 
 /* A tile of tp x tq outputs of a 3x3 window, all but `n` constant. */
-INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y,
-                         int64_t k, int n) {
+INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixel *at, const real *packed,
+                         const real *residual, real *y, int64_t k, int n) {
     enum { R = 3, S = 3 };
     const bool whole = n == LANES;
     vec acc[TILE_P][TILE_Q], w[R * S];
     const pixel *row = at;
 #pragma GCC unroll 9
-    for (int t = 0; t < R * S; t++) w[t] = v_load(d->weight + t * d->w_step + k);
-    vec bias = v_load(d->bias + k);
+    for (int t = 0; t < R * S; t++) w[t] = v_load(packed + (1 + R + t) * LANES);
+    const vec bias = v_load(packed);
 #pragma GCC unroll 2
     for (int a = 0; a < tp; a++)
 #pragma GCC unroll 7
@@ -80,10 +80,11 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
 }
 
 INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y) {
+    const real *packed = d->packed;
     int n = d->head;
-    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k))
-        if (n == LANES) fixed_vector(stride, tp, tq, d, at, residual, y, k, LANES);
-        else fixed_vector(stride, tp, tq, d, at, residual, y, k, n);
+    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), packed += d->packed_step)
+        if (n == LANES) fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, LANES);
+        else fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, n);
 }
 
 /* `taps` taps of a row for tq outputs, all constant: each input is loaded once. `stride` 0: the call's, for one tap. */
@@ -92,7 +93,7 @@ INLINE void slide(int taps, int stride, int tq, const shared *d, const pixel *at
     const int64_t step = stride ? d->unit : d->unit * d->stride;
     const int every = stride ? stride : 1;
 #pragma GCC unroll 9
-    for (int t = 0; t < taps; t++, w += d->w_step) weight[t] = v_load(w);
+    for (int t = 0; t < taps; t++) weight[t] = v_load(w + t * LANES);
 #pragma GCC unroll 21
     for (int j = 0; j < (tq - 1) * every + taps; j++, at += step) {
         __asm__("" : "+r"(at)); /* one address that moves: all of them would not fit the registers */
@@ -108,9 +109,9 @@ INLINE void slide(int taps, int stride, int tq, const shared *d, const pixel *at
 }
 
 /* What `count` taps of padding add to a chain: x + 0*w1 + 0*w2 + ... is x + z, z folded from -0, for x + -0 is x. */
-INLINE vec padding_sum(const real *w, int64_t step, int64_t count) {
+INLINE vec padding_sum(const real *w, int64_t count) {
     vec sum = v_splat(-(real)0);
-    for (int64_t i = 0; i < count; i++) sum = v_fma(v_splat(0), v_load(w + i * step), sum);
+    for (int64_t i = 0; i < count; i++) sum = v_fma(v_splat(0), v_load(w + i * LANES), sum);
     return sum;
 }
 
@@ -119,21 +120,21 @@ INLINE void add_to_all(int tq, vec v, vec acc[LINE_Q]) {
     for (int b = 0; b < tq; b++) acc[b] += v;
 }
 
-INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y,
-                        int64_t k, int n) {
-    const real *w = d->weight + k;
+INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *packed,
+                        const real *residual, real *y, int64_t k, int n) {
+    const real *padding = packed + LANES, *w = padding + d->R * LANES;
     vec acc[LINE_Q];
-    const vec bias = v_load(d->bias + k);
+    const vec bias = v_load(packed);
 #pragma GCC unroll 7
     for (int b = 0; b < tq; b++) acc[b] = bias;
-    for (int64_t r = 0; r < d->R; r++, at += d->row, w += d->S * d->w_step) {
+    for (int64_t r = 0; r < d->R; r++, at += d->row, w += d->S * LANES) {
         if (r < in->r0 || r >= in->r1) {
-            add_to_all(tq, v_load(d->padding + r * d->w_step + k), acc);
+            add_to_all(tq, v_load(padding + r * LANES), acc);
             continue;
         }
-        if (in->s0) add_to_all(tq, padding_sum(w, d->w_step, in->s0), acc);
+        if (in->s0) add_to_all(tq, padding_sum(w, in->s0), acc);
         int64_t s = in->s0;
-#define SLIDE(taps) slide(taps, stride, tq, d, at + s * d->unit, w + s * d->w_step, k, n, acc), s += taps
+#define SLIDE(taps) slide(taps, stride, tq, d, at + s * d->unit, w + s * LANES, k, n, acc), s += taps
         if (stride && tq > 1) {
             if (LINE_TAPS >= 9)
                 while (s + 9 <= in->s1) SLIDE(9);
@@ -142,8 +143,8 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
             if (s + 3 <= in->s1) SLIDE(3);
         }
 #undef SLIDE
-        for (; s < in->s1; s++) slide(1, 0, tq, d, at + s * d->unit, w + s * d->w_step, k, n, acc);
-        if (s < d->S) add_to_all(tq, padding_sum(w + s * d->w_step, d->w_step, d->S - s), acc);
+        for (; s < in->s1; s++) slide(1, 0, tq, d, at + s * d->unit, w + s * LANES, k, n, acc);
+        if (s < d->S) add_to_all(tq, padding_sum(w + s * LANES, d->S - s), acc);
     }
 #pragma GCC unroll 7
     for (int b = 0; b < tq; b++) {
@@ -153,10 +154,11 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
 }
 
 INLINE void line(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
+    const real *packed = d->packed;
     int n = d->head;
-    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k))
-        if (n == LANES) line_vector(stride, tq, d, in, at, residual, y, k, LANES);
-        else line_vector(stride, tq, d, in, at, residual, y, k, n);
+    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), packed += d->packed_step)
+        if (n == LANES) line_vector(stride, tq, d, in, at, packed, residual, y, k, LANES);
+        else line_vector(stride, tq, d, in, at, packed, residual, y, k, n);
 }
 
 #endif
