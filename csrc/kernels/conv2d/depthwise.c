@@ -16,6 +16,11 @@ static const int64_t ROW_BYTES = 256 * 1024;
 enum { TILE_VECTORS = 1024 / VEC_BYTES };
 /* What a line of outputs reads, and all its weights, may take of L1. */
 static const int64_t LINE_BYTES = 20 * 1024;
+/* Of x and y, that wait in L2 together; and of an image of x that is not worth asking for, for it is there. */
+#ifndef BAND
+#define BAND 256
+#endif
+static const int64_t BAND_BYTES = BAND * 1024, AHEAD_BYTES = 512 * 1024;
 /* Skipping so many columns of padding pays for the additions that stand for them. */
 enum { LEAST_SKIP = 4 };
 
@@ -178,11 +183,12 @@ static void activate(const conv2d_problem *p, const shared *d, int64_t count, in
 }
 
 /* Outputs of one phase of a row, 3x3, channels [d->k0, d->k1): a tile after the one above it, which reads half of the same inputs. */
-static void run_columns(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table, int64_t phase) {
+static void run_columns(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int64_t phase) {
     const window *g = &p->g;
     const phases down = phases_of(g, 0), along = phases_of(g, 1);
     const int64_t wide = along.stride == 2 ? STRIDED_Q : TILE_Q, outputs = ceil_div(g->Q - phase, along.step);
     for (int64_t i = 0, tq; i < outputs; i += tq) {
+        fetch_ahead(d);
         i = next_tile(i, outputs, wide, at->residual != at->y, &tq);
         const int64_t q = phase + i * along.step;
         for (int64_t first = at->p0; first < min64(at->p0 + down.step, at->p1); first++)
@@ -208,7 +214,7 @@ static void taps_inside(const conv2d_problem *p, int axis, int64_t from, int64_t
 }
 
 /* Outputs of the phase from `first` on, channels [d->k0, d->k1). `axis`: lines run along rows (1) or down columns (0). */
-static void run_phase(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table, int axis,
+static void run_phase(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int axis,
                       int64_t first) {
     const window *g = &p->g;
     const int across = 1 - axis;
@@ -219,6 +225,7 @@ static void run_phase(const conv2d_problem *p, const depthwise_rows *at, const s
     const int64_t beside = d->R > 1 ? size[across] : 1;
     for (int64_t from = 0; from < size[across]; from += beside)
         for (int64_t i = 0, tq; i < outputs; i += tq) {
+            fetch_ahead(d);
             i = next_tile(i, outputs, LINE_Q, at->residual != at->y, &tq);
             const int64_t q = first + i * step, w0 = (begin[axis] + q) * g->stride[axis] - pad[axis];
             inside in;
@@ -237,7 +244,7 @@ static void run_phase(const conv2d_problem *p, const depthwise_rows *at, const s
 }
 
 /* One block of channels. */
-static void run_block(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table) {
+static void run_block(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table) {
     const bool is3x3 = is_fixed3x3(&p->g);
     const int axis = is3x3 ? 1 : line_axis(&p->g);
     const int64_t step = phases_of(&p->g, axis).step, outputs = axis ? p->g.Q : at->p1 - at->p0;
@@ -268,26 +275,66 @@ static int64_t block_end(const conv2d_problem *p, int64_t k0, int head, int64_t 
     return end + LANES > k1 ? k1 : end;
 }
 
+/* The weights of a block of channels, again where its vectors are not those that were packed. */
+static const real *block_weights(const conv2d_problem *p, const shared *d, const real *packed, real *slices) {
+    if (d->k0 % LANES == 0 && (d->head == LANES || d->k0 + d->head == d->k1)) return packed + d->k0 / LANES * vector_size(p);
+    real *to = slices;
+    int n = d->head;
+    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), to += vector_size(p))
+        slice_packed(p, packed, k, n, to);
+    return slices;
+}
+
+/* Rows of outputs whose inputs wait in L2 for the columns of tiles: whole tiles of all phases. */
+static int64_t band_rows(const conv2d_problem *p) {
+    const window *g = &p->g;
+    const int64_t row = (g->stride[0] * g->W * g->C + g->Q * g->K) * (int64_t)sizeof(real);
+    const int64_t tile = (line_axis(g) ? TILE_P : LINE_Q) * phases_of(g, 0).step;
+    return is_copied(p) ? INT64_MAX : max64(1, BAND_BYTES / row / tile) * tile;
+}
+
+/* What the band after outputs [at->p0, at->p1) reads and they do not. */
+static void plan_ahead(const conv2d_problem *p, const depthwise_rows *at, int64_t rows, shared *d) {
+    const window *g = &p->g;
+    const int64_t h0 = at->p1 * g->stride[0] + (g->R - 1) * g->dilation[0] - g->pad[0], size = g->W * g->C * (int64_t)sizeof(real);
+    const int64_t first = max64(0, min64(g->H, h0)), end = min64(g->H, first + rows * g->stride[0]);
+    d->next = (const char *)at->image + first * size, d->next_end = (const char *)at->image + end * size;
+    if (g->H * size < AHEAD_BYTES) d->next_end = d->next;
+    const int64_t wide = line_axis(g) ? ceil_div(g->Q, LINE_Q) : g->Q, blocks = ceil_div(at->k1 - at->k0, block_vectors(p) * LANES);
+    d->ahead = ceil_div(d->next_end - d->next, wide * blocks);
+}
+
+/* Rows [at->p0, at->p1), few enough to wait in L2 between columns of tiles; `table` begins at the first one's inputs. */
+static void run_band(const conv2d_problem *p, const real *packed, const depthwise_rows *at, shared *d, const pixel *table,
+                     real *slices) {
+    for (d->k0 = at->k0; d->k0 < at->k1; d->k0 = d->k1) {
+        d->head = (int)min64(LANES, at->k1 - d->k0);
+        if (!is_copied(p) && d->k0 == at->k0) d->head = lanes_to_line(p, at->image + d->k0, at->k1 - d->k0);
+        d->k1 = block_end(p, d->k0, d->head, at->k1);
+        d->packed = block_weights(p, d, packed, slices);
+        run_block(p, at, d, table);
+    }
+}
+
 void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
     real *zeros = workspace, *slices = (real *)((char *)zeros + zeros_bytes(p));
     pixel *table = (pixel *)((char *)slices + slices_bytes(p));
     real *copy = is_copied(p) ? (real *)((char *)table + table_bytes(p, at->p1 - at->p0)) : NULL;
+    const int64_t rows = min64(band_rows(p), at->p1 - at->p0), row = p->g.Q * at->y_step;
     shared d = describe(p, at->y_step);
     memset(zeros, 0, zeros_bytes(p));
-    for (d.k0 = at->k0; d.k0 < at->k1; d.k0 = d.k1) {
-        d.head = (int)min64(LANES, at->k1 - d.k0);
-        if (!copy && d.k0 == at->k0) d.head = lanes_to_line(p, at->image + d.k0, at->k1 - d.k0);
-        d.k1 = block_end(p, d.k0, d.head, at->k1);
-        if (copy || d.k0 == at->k0) fill_table(p, at, d.k0, d.k1, zeros, table, copy);
-        d.packed = packed + d.k0 / LANES * vector_size(p);
-        if (d.k0 % LANES || (d.head < LANES && d.k0 + d.head < d.k1)) {
-            d.packed = slices;
-            real *to = slices;
-            int n = d.head;
-            for (int64_t k = d.k0; k < d.k1; k += n, n = (int)min64(LANES, d.k1 - k), to += vector_size(p))
-                slice_packed(p, packed, k, n, to);
+    depthwise_rows part = *at;
+    for (part.k0 = at->k0; part.k0 < at->k1; part.k0 = part.k1) {
+        if (copy) part.k1 = min64(at->k1, part.k0 + block_vectors(p) * LANES);
+        fill_table(p, at, part.k0, part.k1, zeros, table, copy);
+        for (part.p0 = at->p0; part.p0 < at->p1; part.p0 = part.p1) {
+            const int64_t done = part.p0 - at->p0;
+            part.p1 = min64(at->p1, part.p0 + rows);
+            part.y = at->y + done * row;
+            if (at->residual) part.residual = at->residual + done * row;
+            plan_ahead(p, &part, rows, &d);
+            run_band(p, packed, &part, &d, table + done * p->g.stride[0] * table_width(p), slices);
         }
-        run_block(p, at, &d, table);
     }
 }
 

@@ -26,12 +26,19 @@ typedef struct {
     int64_t k0, k1;
     int head; /* channels of the first vector */
     const epilogue *epilogue;
+    const char *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
+    int64_t ahead;               /* bytes */
 } shared;
 
 /* The taps that read some of the image: the others are padding for all of a line. */
 typedef struct {
     int64_t r0, r1, s0, s1;
 } inside;
+
+INLINE void fetch_ahead(shared *d) {
+    const char *end = d->next_end - d->next > d->ahead ? d->next + d->ahead : d->next_end;
+    for (; d->next < end; d->next += CACHE_LINE) __builtin_prefetch(d->next, 0, 2);
+}
 
 INLINE void finish(const shared *d, const real *residual, real *y, vec v, int n) {
     const cnnfast_activation activation = d->epilogue->activation;

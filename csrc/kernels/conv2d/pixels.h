@@ -17,16 +17,24 @@ INLINE size_t pixels_bytes(const conv2d_problem *p, int64_t rows) {
     return size_align(size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)pixels_width(p)), sizeof(pixel)));
 }
 
+/* Where column j of a row of the padded image lies. */
+INLINE pixel pixels_border(const conv2d_problem *p, const real *row, int64_t j, int64_t step, const real *zeros) {
+    const int64_t w = row ? pad_index(j - p->g.pad[2], p->g.W, p->padding_mode) : -1;
+    return w < 0 ? zeros : row + w * step;
+}
+
 /* One row of the table, its columns by phases of `dilation`: 0, d, 2d, ..., then 1, d + 1, ... The image's pixels lie `step`
  * apart from `row` on; NULL is a row of padding. */
 INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t step, const real *zeros, int64_t dilation, pixel *table) {
-    const window *g = &p->g;
-    const int64_t width = pixels_width(p), left = g->pad[2];
-    for (int64_t phase = 0; phase < dilation; phase++, table += ceil_div(width, dilation))
-        for (int64_t j = phase, i = 0; j < width; j += dilation, i++) {
-            const int64_t w = row ? pad_index(j - left, g->W, p->padding_mode) : -1;
-            table[i] = w < 0 ? zeros : row + w * step;
-        }
+    const int64_t width = pixels_width(p), left = p->g.pad[2], right = left + p->g.W;
+    for (int64_t phase = 0; phase < dilation; phase++, table += ceil_div(width, dilation)) {
+        pixel *to = table;
+        int64_t j = phase;
+        for (; j < left; j += dilation) *to++ = pixels_border(p, row, j, step, zeros);
+        if (row)
+            for (; j < right; j += dilation) *to++ = row + (j - left) * step;
+        for (; j < width; j += dilation) *to++ = pixels_border(p, row, j, step, zeros);
+    }
 }
 
 #endif
