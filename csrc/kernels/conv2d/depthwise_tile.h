@@ -13,10 +13,9 @@
  * The maps of most networks are a multiple of 7 wide. At stride 2 fewer, for more columns lie under each. */
 enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4, STRIDED_Q = 4 };
 /* Outputs of a line, and the most weights beside them. */
-enum { LINE_Q = 7, LINE_TAPS = TILE_M == 14 || TILE_V == 4 ? 9 : 7 };
+enum { LINE_Q = 7, LINE_TAPS = TILE_M == 14 || TILE_V == 4 ? 9 : 5 };
 
-/* What the tiles of one call share. Taps and steps are told along the tile's rows: see depthwise.c for windows whose lines
- * run down the columns. */
+/* What the tiles of one block share. Where lines run down columns, R and S, rows and columns change places. */
 typedef struct {
     const real *packed;   /* of the first vector: its bias, R sums of padding, R * S weights, each a vector */
     int64_t packed_step;  /* to the next vector's */
@@ -24,7 +23,8 @@ typedef struct {
     int64_t y_step, y_row; /* elements to the next output of a row and to the next row of outputs */
     int64_t R, S, stride; /* stride in units */
     int64_t k0, k1;
-    int head; /* channels of the first vector */
+    int head;    /* channels of the first vector */
+    bool stream; /* past the caches: whole vectors of y are whole cache lines */
     const epilogue *epilogue;
     const char *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
     int64_t ahead;               /* bytes */
@@ -45,8 +45,9 @@ INLINE void finish(const shared *d, const real *residual, real *y, vec v, int n)
     if (residual) v += v_load_n(residual, n);
     if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
     if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
-    if (n == LANES) v_store(y, v);
-    else v_store_n(y, v, n);
+    if (n < LANES) v_store_n(y, v, n);
+    else if (d->stream) v_stream(y, v);
+    else v_store(y, v);
 }
 
 /* A tile of tp x tq outputs of a 3x3 window, all but `n` constant. */
@@ -143,10 +144,11 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
         int64_t s = in->s0;
 #define SLIDE(taps) slide(taps, stride, tq, d, at + s * d->unit, w + s * LANES, k, n, acc), s += taps
         if (stride && tq > 1) {
-            if (LINE_TAPS >= 9)
+            if (LINE_TAPS >= 9) {
                 while (s + 9 <= in->s1) SLIDE(9);
-            while (s + 7 <= in->s1) SLIDE(7);
-            if (s + 5 <= in->s1) SLIDE(5);
+                if (s + 7 <= in->s1) SLIDE(7);
+            }
+            while (s + 5 <= in->s1) SLIDE(5);
             if (s + 3 <= in->s1) SLIDE(3);
         }
 #undef SLIDE

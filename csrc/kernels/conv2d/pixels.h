@@ -31,8 +31,11 @@ INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t st
         pixel *to = table;
         int64_t j = phase;
         for (; j < left; j += dilation) *to++ = pixels_border(p, row, j, step, zeros);
-        if (row)
-            for (; j < right; j += dilation) *to++ = row + (j - left) * step;
+        if (row && j < right) {
+            const int64_t inside = ceil_div(right - j, dilation);
+            for (int64_t i = 0; i < inside; i++) to[i] = row + (j - left + i * dilation) * step;
+            to += inside, j += inside * dilation;
+        }
         for (; j < width; j += dilation) *to++ = pixels_border(p, row, j, step, zeros);
     }
 }

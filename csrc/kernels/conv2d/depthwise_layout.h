@@ -1,0 +1,93 @@
+/* Depthwise: what lies where. The packed weights, and a table of the padded image's pixels.
+ *
+ * Outputs of one phase of a dilation lie `step` apart: they are an image of dilation 1. Windows of a single column of taps
+ * run along columns, all others along rows. */
+#ifndef CNNFAST_CONV2D_DEPTHWISE_LAYOUT_H
+#define CNNFAST_CONV2D_DEPTHWISE_LAYOUT_H
+
+#include "depthwise.h"
+#include "pixels.h"
+
+INLINE int64_t padded_K(const conv2d_problem *p) { return ceil_div(p->g.K, LANES) * LANES; }
+INLINE int64_t multiplier(const conv2d_problem *p) { return p->g.K / p->g.C; }
+/* Where one channel has several outputs, its pixels are copied with each channel repeated. */
+INLINE bool is_copied(const conv2d_problem *p) { return multiplier(p) > 1; }
+
+/* Rows of the window as the tiles see it: those of a single column lie along a line. */
+INLINE int64_t window_rows(const conv2d_problem *p) { return p->g.S > 1 || p->g.R == 1 ? p->g.R : 1; }
+
+static inline int64_t common_divisor(int64_t a, int64_t b) { return b ? common_divisor(b, a % b) : a; }
+
+/* Outputs of one phase of a dilation lie `step` apart, and their inputs `stride` times the dilation. */
+typedef struct {
+    int64_t stride, step;
+} phases;
+
+INLINE phases phases_of(const window *g, int axis) {
+    const int64_t common = common_divisor(g->stride[axis], g->dilation[axis]);
+    return (phases){g->stride[axis] / common, g->dilation[axis] / common};
+}
+
+INLINE bool is_fixed3x3(const window *g) {
+    const int64_t stride = phases_of(g, 0).stride;
+    return g->R == 3 && g->S == 3 && stride == phases_of(g, 1).stride && stride <= 2;
+}
+
+/* The axis that lines of outputs run along: the one that has taps to share. */
+static int line_axis(const window *g) { return g->S > 1 || g->R == 1; }
+
+/* Packed, a vector of channels after the other, in vectors: the bias, a sum of padding for each row of the window, R*S
+ * weights. */
+INLINE int64_t vector_size(const conv2d_problem *p) { return (1 + window_rows(p) + p->g.R * p->g.S) * LANES; }
+
+/* Channels [k, k + lanes) of what is packed, which begin inside one vector and may end in the next. */
+static inline void slice_packed(const conv2d_problem *p, const real *packed, int64_t k, int lanes, real *to) {
+    const int skip = (int)(k % LANES), first = lanes < LANES - skip ? lanes : LANES - skip;
+    packed += k / LANES * vector_size(p);
+    for (int64_t i = 0; i < vector_size(p); i += LANES) {
+        for (int j = 0; j < first; j++) to[i + j] = packed[i + skip + j];
+        for (int j = first; j < lanes; j++) to[i + j] = packed[vector_size(p) + i + j - first];
+        for (int j = lanes; j < LANES; j++) to[i + j] = 0;
+    }
+}
+
+/* The table's rows by phases of the dilation, so that a tile's columns are neighbours. */
+INLINE int64_t table_columns(const conv2d_problem *p) { return ceil_div(pixels_width(p), p->g.dilation[1]); }
+INLINE int64_t table_width(const conv2d_problem *p) { return table_columns(p) * p->g.dilation[1]; }
+INLINE int64_t table_column(const conv2d_problem *p, int64_t w) {
+    const int64_t d = p->g.dilation[1];
+    return d == 1 ? w : w % d * table_columns(p) + w / d;
+}
+INLINE size_t table_bytes(const conv2d_problem *p, int64_t rows) {
+    return size_align(size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)table_width(p)), sizeof(pixel)));
+}
+
+/* Channels [k0, k1) of rows of x from padded row h0, closely packed; rows outside the image are left alone. */
+static inline void copy_rows(const conv2d_problem *p, const real *image, int64_t h0, int64_t rows, int64_t k0, int64_t k1, real *to) {
+    const window *g = &p->g;
+    const int64_t m = multiplier(p), width = k1 - k0;
+    for (int64_t i = 0; i < rows; i++, to += g->W * width) {
+        const int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
+        for (int64_t w = 0; h >= 0 && w < g->W; w++) {
+            const real *from = image + (h * g->W + w) * g->C;
+            for (int64_t k = k0; k < k1; k++) to[w * width + k - k0] = from[k / m];
+        }
+    }
+}
+
+/* table[i][j]: where pixel (h0 + i, j - pad_left) of the padded image lies; `copy` holds the image's channels [k0, k1), or
+ * is NULL. */
+static inline void fill_table(const conv2d_problem *p, const depthwise_rows *at, int64_t k0, int64_t k1, const real *zeros, pixel *table,
+                       real *copy) {
+    const window *g = &p->g;
+    const int64_t h0 = at->p0 * g->stride[0] - g->pad[0], rows = pixels_rows(p, at->p1 - at->p0), width = table_width(p);
+    const int64_t step = copy ? k1 - k0 : g->C;
+    if (copy) copy_rows(p, at->image, h0, rows, k0, k1, copy);
+    for (int64_t i = 0; i < rows; i++, table += width) {
+        int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
+        const real *row = copy ? copy + i * g->W * step - k0 : at->image + h * g->W * step;
+        pixels_fill_row(p, h < 0 ? NULL : row, step, zeros, g->dilation[1], table);
+    }
+}
+
+#endif
