@@ -46,7 +46,13 @@ def test_windows(rng: np.random.Generator, kernel: tuple[int, int], dtype: type)
     """Dilation 1 to 3 and stride 1 to 3, alone and together, borders narrower and wider than a tile."""
     pad = tuple((r // 2, (r + 1) // 2) for r in kernel)
     for i, mode in enumerate(MODES):
-        for stride, dilation in (((1, 1), (1, 1)), ((1, 1), (2, 2)), ((2, 2), (1, 1)), ((2, 1), (2, 3)), ((3, 2), (1, 2))):
+        for stride, dilation in (
+            ((1, 1), (1, 1)),
+            ((1, 1), (2, 2)),
+            ((2, 2), (1, 1)),
+            ((2, 1), (2, 3)),
+            ((3, 2), (1, 2)),
+        ):
             size = [max(16 + i, (r - 1) * d + 2) for r, d in zip(kernel, dilation, strict=True)]
             check(
                 rng, (2, *size, 19 + 16 * i), kernel, dtype,
@@ -80,4 +86,6 @@ def test_more_than_the_caches_hold(rng: np.random.Generator, kernel: tuple[int, 
     out = np.empty(x.size + 16, np.float32)
     start = -out.ctypes.data % 64 // 4  # whole vectors of it are whole cache lines
     y = plan(x, out=out[start : start + x.size].reshape(x.shape))
-    assert np.array_equal(y, np.clip(reference.depthwise_conv2d(x, weight, padding=pad, dilation=(dilation, dilation)), 0, 6))
+    assert np.array_equal(
+        y, np.clip(reference.depthwise_conv2d(x, weight, padding=pad, dilation=(dilation, dilation)), 0, 6)
+    )

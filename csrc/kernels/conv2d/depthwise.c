@@ -20,22 +20,21 @@ static const int64_t LINE_BYTES = 20 * 1024;
 static const int64_t BAND_BYTES = 256 * 1024;
 
 size_t SYMBOL(depthwise_packed_size)(const conv2d_problem *p) {
-    return size_mul(size_mul((size_t)(padded_K(p) / LANES), (size_t)vector_size(p)), sizeof(real));
+    return size_mul(size_mul((size_t)numbers(p), (size_t)(padded_K(p) + LANES)), sizeof(real));
 }
 
 void SYMBOL(depthwise_pack)(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
-    const int64_t rows = window_rows(p), taps = p->g.R * p->g.S / rows;
+    const int64_t sums = padding_sums(p), taps = sums ? p->g.R * p->g.S / sums : 0;
     memset(packed, 0, SYMBOL(depthwise_packed_size)(p));
-    for (int64_t k = 0; k < p->g.K; k += LANES, packed += vector_size(p)) {
-        const int64_t lanes = min64(LANES, p->g.K - k);
-        real *w = packed + (1 + rows) * LANES;
-        if (bias) memcpy(packed, bias + k, (size_t)lanes * sizeof *packed);
+    for (int64_t k = 0; k < p->g.K; k++) {
+        if (bias) packed[packed_at(p, 0, k)] = bias[k];
         for (int64_t r = 0; r < p->g.R; r++)
-            for (int64_t s = 0; s < p->g.S; s++, w += LANES)
-                for (int64_t i = 0; i < lanes; i++) w[i] = weight[r * p->step_r + s * p->step_s + (k + i) * p->step_k];
-        w = packed + (1 + rows) * LANES;
-        for (int64_t r = 0; r < rows; r++) v_store(packed + (1 + r) * LANES, padding_sum(w + r * taps * LANES, taps));
+            for (int64_t s = 0; s < p->g.S; s++)
+                packed[packed_at(p, 1 + sums + r * p->g.S + s, k)] = weight[r * p->step_r + s * p->step_s + k * p->step_k];
     }
+    for (int64_t k = 0; k < p->g.K && sums; k += LANES)
+        for (int64_t r = 0; r < sums; r++)
+            v_store(packed + packed_at(p, 1 + r, k), padding_sum(packed + packed_at(p, 1 + sums + r * taps, k), taps));
 }
 
 /* Vectors at a time, so that inputs which neighbouring tiles share, and a line's weights, are still in L1 for the second. */
@@ -48,21 +47,16 @@ static int64_t block_vectors(const conv2d_problem *p) {
 }
 
 static size_t zeros_bytes(const conv2d_problem *p) { return size_align(size_mul((size_t)padded_K(p), sizeof(real))); }
-/* Vectors of a block and one more, where the first is not whole. */
-static size_t slices_bytes(const conv2d_problem *p) {
-    return size_mul(size_mul((size_t)(block_vectors(p) + 1), (size_t)vector_size(p)), sizeof(real));
-}
-
 size_t SYMBOL(depthwise_workspace)(const conv2d_problem *p, int64_t rows) {
     size_t copy = 0;
     if (is_copied(p)) copy = size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)p->g.W), (size_t)((block_vectors(p) + 1) * VEC_BYTES));
-    return size_add(size_add(size_add(zeros_bytes(p), slices_bytes(p)), table_bytes(p, rows)), copy);
+    return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), copy);
 }
 
 /* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which doubles their loads. */
 static int lanes_to_line(const conv2d_problem *p, const real *x, int64_t channels) {
     const int past = (int)((uintptr_t)x % VEC_BYTES / sizeof(real));
-    return p->g.K % LANES == 0 && channels >= 4 * LANES ? LANES - past : (int)min64(LANES, channels);
+    return is_fixed3x3(&p->g) && p->g.K % LANES == 0 && channels >= 4 * LANES ? LANES - past : (int)min64(LANES, channels);
 }
 
 /* Taps and steps along the rows of tiles. */
@@ -70,7 +64,7 @@ static shared describe(const conv2d_problem *p, int64_t y_step) {
     const window *g = &p->g;
     const int axis = is_fixed3x3(g) ? 1 : line_axis(g), across = 1 - axis;
     const int64_t pixel_of[2] = {g->dilation[0] * table_width(p), 1}, y_of[2] = {g->Q * y_step, y_step};
-    return (shared){.packed_step = vector_size(p), .unit = pixel_of[axis], .row = pixel_of[across],
+    return (shared){.number_step = number_step(p), .packed_step = numbers(p) * LANES, .unit = pixel_of[axis], .row = pixel_of[across],
                     .y_step = y_of[axis] * phases_of(g, axis).step, .y_row = y_of[across] * phases_of(g, across).step,
                     .R = axis ? g->R : 1, .S = axis ? g->S : g->R, .stride = phases_of(g, axis).stride, .epilogue = &p->epilogue};
 }
@@ -79,16 +73,6 @@ static shared describe(const conv2d_problem *p, int64_t y_step) {
 static int64_t block_end(const conv2d_problem *p, int64_t k0, int head, int64_t k1) {
     const int64_t end = k0 + head + (block_vectors(p) - 1) * LANES;
     return end + LANES > k1 ? k1 : end;
-}
-
-/* The weights of a block of channels, again where its vectors are not those that were packed. */
-static const real *block_weights(const conv2d_problem *p, const shared *d, const real *packed, real *slices) {
-    if (d->k0 % LANES == 0 && (d->head == LANES || d->k0 + d->head == d->k1)) return packed + d->k0 / LANES * vector_size(p);
-    real *to = slices;
-    int n = d->head;
-    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), to += vector_size(p))
-        slice_packed(p, packed, k, n, to);
-    return slices;
 }
 
 /* Rows of outputs whose inputs wait in L2 for the columns of tiles: whole tiles of all phases. */
@@ -111,13 +95,12 @@ static void plan_ahead(const conv2d_problem *p, const depthwise_rows *at, int64_
 }
 
 /* Rows [at->p0, at->p1), few enough to wait in L2 between columns of tiles; `table` begins at the first one's inputs. */
-static void run_band(const conv2d_problem *p, const real *packed, const depthwise_rows *at, shared *d, const pixel *table,
-                     real *slices) {
+static void run_band(const conv2d_problem *p, const real *packed, const depthwise_rows *at, shared *d, const pixel *table) {
     for (d->k0 = at->k0; d->k0 < at->k1; d->k0 = d->k1) {
         d->head = (int)min64(LANES, at->k1 - d->k0);
         if (!is_copied(p) && d->k0 == at->k0) d->head = lanes_to_line(p, at->image + d->k0, at->k1 - d->k0);
         d->k1 = block_end(p, d->k0, d->head, at->k1);
-        d->packed = block_weights(p, d, packed, slices);
+        d->packed = packed + packed_at(p, 0, d->k0);
         /* A vector smaller than a cache line would fill it in parts, far from each other in time. */
         d->stream = at->past_cache && VEC_BYTES == CACHE_LINE && p->epilogue.activation <= CNNFAST_RELU6 &&
                     at->y_step * (int64_t)sizeof(real) % VEC_BYTES == 0 && (uintptr_t)(at->y + d->k0 + d->head) % VEC_BYTES == 0;
@@ -126,8 +109,8 @@ static void run_band(const conv2d_problem *p, const real *packed, const depthwis
 }
 
 void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const depthwise_rows *at, void *workspace) {
-    real *zeros = workspace, *slices = (real *)((char *)zeros + zeros_bytes(p));
-    pixel *table = (pixel *)((char *)slices + slices_bytes(p));
+    real *zeros = workspace;
+    pixel *table = (pixel *)((char *)zeros + zeros_bytes(p));
     real *copy = is_copied(p) ? (real *)((char *)table + table_bytes(p, at->p1 - at->p0)) : NULL;
     const int64_t rows = min64(band_rows(p), at->p1 - at->p0), row = p->g.Q * at->y_step;
     shared d = describe(p, at->y_step);
@@ -142,7 +125,7 @@ void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const de
             part.y = at->y + done * row;
             if (at->residual) part.residual = at->residual + done * row;
             plan_ahead(p, &part, rows, &d);
-            run_band(p, packed, &part, &d, table + done * p->g.stride[0] * table_width(p), slices);
+            run_band(p, packed, &part, &d, table + done * p->g.stride[0] * table_width(p));
         }
     }
     if (at->past_cache) v_stream_end();

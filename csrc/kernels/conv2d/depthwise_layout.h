@@ -36,19 +36,15 @@ INLINE bool is_fixed3x3(const window *g) {
 /* The axis that lines of outputs run along: the one that has taps to share. */
 static int line_axis(const window *g) { return g->S > 1 || g->R == 1; }
 
-/* Packed, a vector of channels after the other, in vectors: the bias, a sum of padding for each row of the window, R*S
- * weights. */
-INLINE int64_t vector_size(const conv2d_problem *p) { return (1 + window_rows(p) + p->g.R * p->g.S) * LANES; }
-
-/* Channels [k, k + lanes) of what is packed, which begin inside one vector and may end in the next. */
-static inline void slice_packed(const conv2d_problem *p, const real *packed, int64_t k, int lanes, real *to) {
-    const int skip = (int)(k % LANES), first = lanes < LANES - skip ? lanes : LANES - skip;
-    packed += k / LANES * vector_size(p);
-    for (int64_t i = 0; i < vector_size(p); i += LANES) {
-        for (int j = 0; j < first; j++) to[i + j] = packed[i + skip + j];
-        for (int j = first; j < lanes; j++) to[i + j] = packed[vector_size(p) + i + j - first];
-        for (int j = lanes; j < LANES; j++) to[i + j] = 0;
-    }
+/* Packed: the bias, a sum of padding for each row of a line's window, and R*S weights. Of a 3x3 window each is K elements, which
+ * tiles may read from any channel on; of others each is a vector, and all of a vector of channels are neighbours, so that
+ * they do not meet the pixels in L1. */
+INLINE int64_t padding_sums(const conv2d_problem *p) { return is_fixed3x3(&p->g) ? 0 : window_rows(p); }
+INLINE int64_t numbers(const conv2d_problem *p) { return 1 + padding_sums(p) + p->g.R * p->g.S; }
+INLINE int64_t number_step(const conv2d_problem *p) { return is_fixed3x3(&p->g) ? padded_K(p) + LANES : LANES; }
+INLINE int64_t packed_at(const conv2d_problem *p, int64_t number, int64_t k) {
+    if (is_fixed3x3(&p->g)) return number * number_step(p) + k;
+    return (k / LANES * numbers(p) + number) * LANES + k % LANES;
 }
 
 /* The table's rows by phases of the dilation, so that a tile's columns are neighbours. */

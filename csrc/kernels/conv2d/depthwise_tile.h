@@ -17,8 +17,9 @@ enum { LINE_Q = 7, LINE_TAPS = TILE_M == 14 || TILE_V == 4 ? 9 : 5 };
 
 /* What the tiles of one block share. Where lines run down columns, R and S, rows and columns change places. */
 typedef struct {
-    const real *packed;   /* of the first vector: its bias, R sums of padding, R * S weights, each a vector */
-    int64_t packed_step;  /* to the next vector's */
+    const real *packed;   /* of channel k0: its bias, and so on (depthwise_layout.h) */
+    int64_t number_step;  /* to the next number of a 3x3 window */
+    int64_t packed_step;  /* to a line's next vector */
     int64_t unit, row;    /* pointers of the table to the next input of a row and to the next row of inputs */
     int64_t y_step, y_row; /* elements to the next output of a row and to the next row of outputs */
     int64_t R, S, stride; /* stride in units */
@@ -58,7 +59,7 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
     vec acc[TILE_P][TILE_Q], w[R * S];
     const pixel *row = at;
 #pragma GCC unroll 9
-    for (int t = 0; t < R * S; t++) w[t] = v_load(packed + (1 + R + t) * LANES);
+    for (int t = 0; t < R * S; t++) w[t] = v_load(packed + (1 + t) * d->number_step);
     const vec bias = v_load(packed);
 #pragma GCC unroll 2
     for (int a = 0; a < tp; a++)
@@ -90,7 +91,7 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
 INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y) {
     const real *packed = d->packed;
     int n = d->head;
-    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), packed += d->packed_step)
+    for (int64_t k = d->k0; k < d->k1; packed += n, k += n, n = (int)min64(LANES, d->k1 - k))
         if (n == LANES) fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, LANES);
         else fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, n);
 }
