@@ -165,7 +165,7 @@ def _window(d: Draw, large: bool = False, kernels: tuple[Pair, ...] = ()) -> tup
     if d.chance(0.2):  # what Winograd's rows take
         kernel, stride = _TRANSFORMED[d.among(0, len(_TRANSFORMED) - 1)], (1, 1)
     elif kernels and d.chance(0.25):
-        kernel = kernels[d.pick(4, 4, 4, 4, 1)]
+        kernel = kernels[d.among(0, len(kernels) - 1)]
     elif large and not d.large:
         kernel, stride = (d.among(3, 17), d.among(4, 17)), (1, 1)
     mode = options.PADDING_MODES[d.pick(0.64, 0.12, 0.12, 0.12)]
