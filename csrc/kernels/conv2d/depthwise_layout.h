@@ -10,8 +10,11 @@
 
 INLINE int64_t padded_K(const conv2d_problem *p) { return ceil_div(p->g.K, LANES) * LANES; }
 INLINE int64_t multiplier(const conv2d_problem *p) { return p->g.K / p->g.C; }
-/* Where one channel has several outputs, its pixels are copied with each channel repeated. */
-INLINE bool is_copied(const conv2d_problem *p) { return multiplier(p) > 1; }
+/* Where one channel has several outputs, its pixels are copied with each channel repeated; where pixels lie a multiple of 4 KB
+ * apart they would all meet in one set of L1, so they are copied closer together. */
+INLINE bool is_copied(const conv2d_problem *p) { return multiplier(p) > 1 || p->g.C * (int64_t)sizeof(real) % 4096 == 0; }
+/* Elements from one pixel of a copy of so many channels to the next: an odd number of vectors, if they fill them. */
+INLINE int64_t copy_step(int64_t channels) { return channels + LANES; }
 
 /* Rows of the window as the tiles see it: those of a single column lie along a line. */
 INLINE int64_t window_rows(const conv2d_problem *p) { return p->g.S > 1 || p->g.R == 1 ? p->g.R : 1; }
@@ -61,12 +64,15 @@ INLINE size_t table_bytes(const conv2d_problem *p, int64_t rows) {
 /* Channels [k0, k1) of rows of x from padded row h0, closely packed; rows outside the image are left alone. */
 static inline void copy_rows(const conv2d_problem *p, const real *image, int64_t h0, int64_t rows, int64_t k0, int64_t k1, real *to) {
     const window *g = &p->g;
-    const int64_t m = multiplier(p), width = k1 - k0;
+    const int64_t m = multiplier(p), width = copy_step(k1 - k0);
     for (int64_t i = 0; i < rows; i++, to += g->W * width) {
         const int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
         for (int64_t w = 0; h >= 0 && w < g->W; w++) {
             const real *from = image + (h * g->W + w) * g->C;
-            for (int64_t k = k0; k < k1; k++) to[w * width + k - k0] = from[k / m];
+            if (m == 1 && (k1 - k0) % LANES == 0) /* short runs: memcpy's call would cost as much */
+                for (int64_t k = k0; k < k1; k += LANES) v_store(to + w * width + k - k0, v_load(from + k));
+            else
+                for (int64_t k = k0; k < k1; k++) to[w * width + k - k0] = from[k / m];
         }
     }
 }
@@ -77,7 +83,7 @@ static inline void fill_table(const conv2d_problem *p, const depthwise_rows *at,
                        real *copy) {
     const window *g = &p->g;
     const int64_t h0 = at->p0 * g->stride[0] - g->pad[0], rows = pixels_rows(p, at->p1 - at->p0), width = table_width(p);
-    const int64_t step = copy ? k1 - k0 : g->C;
+    const int64_t step = copy ? copy_step(k1 - k0) : g->C;
     if (copy) copy_rows(p, at->image, h0, rows, k0, k1, copy);
     for (int64_t i = 0; i < rows; i++, table += width) {
         int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
