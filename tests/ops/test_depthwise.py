@@ -89,3 +89,12 @@ def test_more_than_the_caches_hold(rng: np.random.Generator, kernel: tuple[int, 
     assert np.array_equal(
         y, np.clip(reference.depthwise_conv2d(x, weight, padding=pad, dilation=(dilation, dilation)), 0, 6)
     )
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("channels", [1024, 2048])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 5), (5, 1)])
+def test_pixels_that_would_collide(rng: np.random.Generator, kernel: tuple[int, int], channels: int) -> None:
+    """A multiple of 4 KB apart: copied closer together."""
+    check(rng, (1, 7, 8, channels), kernel, padding=((1, 1), (2, 1)), padding_mode="replicate")
+    check(rng, (1, 7, 8, channels // 2), kernel, np.float64, padding=((1, 1), (2, 1)), stride=(2, 1))
