@@ -14,6 +14,7 @@ from cnnfast.verification.values import Values
 EXACT = (None, "relu", "relu6", ("leaky_relu", 0.5), ("leaky_relu", 0.25))
 """Activations that keep exact sums exact."""
 _TRANSFORMED = ((3, 3), (5, 5), (3, 1), (1, 5))
+_DEPTHWISE = ((5, 5), (7, 7), (1, 9), (9, 1), (31, 31))
 
 
 def conv2d(d: Draw) -> Case:
@@ -26,7 +27,7 @@ def conv2d(d: Draw) -> Case:
 
 
 def depthwise_conv2d(d: Draw) -> Case:
-    window, mode = _window(d)
+    window, mode = _window(d, kernels=_DEPTHWISE)
     N, (H, W), (R, S) = d.batch(), window.size, window.kernel
     C, multiplier = _multiplied(d)
     values = d.values(R * S)
@@ -153,13 +154,18 @@ def _multiplied(d: Draw) -> tuple[int, int]:
     return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
 
 
-def _window(d: Draw, large: bool = False) -> tuple[Window, str]:
-    """A window and a padding mode that its padding allows; `large`: what Fourier transforms are for."""
+def _window(d: Draw, large: bool = False, kernels: tuple[Pair, ...] = ()) -> tuple[Window, str]:
+    """A window and a padding mode that its padding allows; `large`: what Fourier transforms are for.
+
+    `kernels`: sizes that an op's own rows are for.
+    """
     kernel, stride, dilation = d.kernel(), d.axes(6, 3, 1, 0.5), d.axes(8, 1, 1)
     if d.large:
         stride, dilation = (1, 1), (1, 1)
     if d.chance(0.2):  # what Winograd's rows take
         kernel, stride = _TRANSFORMED[d.among(0, len(_TRANSFORMED) - 1)], (1, 1)
+    elif kernels and d.chance(0.25):
+        kernel = kernels[d.among(0, len(kernels) - 1)]
     elif large and not d.large:
         kernel, stride = (d.among(3, 17), d.among(4, 17)), (1, 1)
     mode = options.PADDING_MODES[d.pick(0.64, 0.12, 0.12, 0.12)]

@@ -1,6 +1,7 @@
 /* conv2d, conv_transpose2d and separable_conv2d: from the caller's description to a plan. */
 #include <math.h>
 
+#include "cache.h"
 #include "plan.h"
 
 /* Elements between weights that lie as (outer..., R, S) in NCHW or (R, S, outer...) in NHWC. `c` and `k` tell how many
@@ -24,6 +25,8 @@ static cnnfast_status describe_conv2d(const cnnfast_conv2d *d, conv2d_problem *p
     status = check_tensors(g, d->N, d->dtype, conv_output_dtype(d->dtype), size_mul(weight_count(p), sizeof(int64_t)));
     if (status) return status;
     set_steps(p, d->layout, g->C / p->groups, g->K);
+    const double elements = (double)d->N * ((double)g->H * g->W * g->C + (double)g->P * g->Q * g->K);
+    p->past_cache = elements * (double)dtype_size(d->dtype) > (double)cache_last_level();
     return CNNFAST_OK;
 }
 

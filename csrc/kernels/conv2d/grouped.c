@@ -1,4 +1,4 @@
-/* Groups of few channels, and depthwise windows of every size: vectors run across groups.
+/* Groups of few channels, and a depth multiplier: vectors run across groups.
  *
  * Lane l of a vector belongs to some group, and for that group's j-th channel it wants x[group * Cg + j]: one load of
  * channels as they lie, then a pick of lanes a j. A table of pixels says where each column of the padded image lies.
@@ -25,7 +25,6 @@ static const int64_t TABLE_BYTES = 128 * 1024;
         else if (rows == 1) run_tile(source, Cg, 0, 1, TILE_Q, k); \
         else run_tile(source, Cg, 0, ROWS, TILE_Q, k); \
     }
-TILES(straight, STRAIGHT, 1)
 TILES(picked_1, PICKED, 1)
 TILES(picked_4, PICKED, 4)
 TILES(picked, PICKED, 0)
@@ -34,7 +33,6 @@ TILES(spread, SPREAD, 0)
 typedef void tile_run(int rows, int tq, const work *);
 static tile_run *tile_for(const lanes *l) {
     switch (l->source) {
-    case STRAIGHT: return straight;
     case SPREAD: return spread;
     default: return l->Cg == 1 ? picked_1 : l->Cg == 4 ? picked_4 : picked;
     }
@@ -112,7 +110,7 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     const int64_t width = pixels_width(p), h0 = p0 * g->stride[0] - g->pad[0];
     for (int64_t i = 0; i < pixels_rows(p, p1 - p0); i++) {
         const int64_t h = pad_index(h0 + i, g->H, p->padding_mode);
-        pixels_fill_row(p, h < 0 ? NULL : image + h * g->W * g->C, g->C, zeros, table + i * width);
+        pixels_fill_row(p, h < 0 ? NULL : image + h * g->W * g->C, g->C, zeros, 1, table + i * width);
     }
     const int64_t common = common_divisor(g->stride[1], g->dilation[1]);
     strip of = {.step = g->dilation[1] / common};
@@ -132,16 +130,14 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
 
 static bool accepts(const void *problem) {
     const conv2d_problem *p = problem;
-    return p->groups > 1 || p->g.C == 1;
+    return (p->groups > 1 || p->g.C == 1) && p->g.C + p->g.K > 2 * p->groups; /* one to one is depthwise's */
 }
 
 static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     const int64_t Cg = g->C / p->groups, Kg = g->K / p->groups, together = max64(1, min64(p->groups, NOMINAL_LANES / max64(Cg, Kg)));
-    /* A depthwise window whose columns share nothing, or that is small over pixels 1 KB apart, waits for its loads. */
-    const bool waits = Cg == 1 && Kg == 1 && (g->S == 1 || (g->C % 256 == 0 && g->R * g->S <= 9));
-    const double rate = NOMINAL_FLOPS * (waits ? 0.25 : Cg == 1 ? 0.55 : 0.7) * lane_efficiency(together * Kg);
+    const double rate = NOMINAL_FLOPS * (Cg == 1 ? 0.55 : 0.7) * lane_efficiency(together * Kg);
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)g->R * g->S * Cg * g->K);
     return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM);
 }

@@ -35,9 +35,7 @@ INLINE void feed(lane_source source, int taps, int stride, int rows, int tq, int
     if (source == PICKED) from = v_picks_load(picked + j * LANES);
 #pragma GCC unroll 2
     for (int a = 0; a < rows; a++)
-        v[a] = source == STRAIGHT ? loaded[a]
-               : source == SPREAD ? v_splat(x[a][j])
-                                  : v_keep(v_pick(loaded[a], from));
+        v[a] = source == SPREAD ? v_splat(x[a][j]) : v_keep(v_pick(loaded[a], from));
 #pragma GCC unroll 3
     for (int t = 0; t < taps; t++) {
         const int b = (i - t) / stride;

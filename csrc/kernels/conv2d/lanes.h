@@ -8,9 +8,9 @@
 #include "conv2d/problem.h"
 #include "simd.h"
 
-/* Where a vector's inputs come from: its channels as they lie (one a group), one element for all lanes (one group), or
- * picked out of a vector of channels (several groups). */
-typedef enum { STRAIGHT, SPREAD, PICKED } lane_source;
+/* Where a vector's inputs come from: one element for all lanes (one group), or picked out of a vector of channels (several
+ * groups). */
+typedef enum { SPREAD, PICKED } lane_source;
 
 typedef struct {
     int64_t Cg, Kg, groups; /* channels a group; groups a vector, 1 where a group takes `vectors` */
@@ -22,7 +22,7 @@ INLINE lanes lanes_of(const conv2d_problem *p) {
     lanes l = {.Cg = p->g.C / p->groups, .Kg = p->g.K / p->groups};
     l.groups = max64(1, LANES / max64(l.Cg, l.Kg));
     l.vectors = ceil_div(l.Kg, l.groups * LANES);
-    l.source = l.Cg == 1 && l.Kg == 1 ? STRAIGHT : l.groups == 1 ? SPREAD : PICKED;
+    l.source = l.groups == 1 ? SPREAD : PICKED;
     return l;
 }
 

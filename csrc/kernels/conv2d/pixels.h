@@ -17,20 +17,26 @@ INLINE size_t pixels_bytes(const conv2d_problem *p, int64_t rows) {
     return size_align(size_mul(size_mul((size_t)pixels_rows(p, rows), (size_t)pixels_width(p)), sizeof(pixel)));
 }
 
-/* One row of the table. The image's pixels lie `step` apart from `row` on; NULL is a row of padding. */
-INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t step, const real *zeros, pixel *table) {
-    const window *g = &p->g;
-    const int64_t width = pixels_width(p), left = g->pad[2];
-    for (int64_t j = 0; j < width; j++) table[j] = zeros;
-    if (!row) return;
-    for (int64_t j = 0; j < left; j++) {
-        const int64_t w = pad_index(j - left, g->W, p->padding_mode);
-        if (w >= 0) table[j] = row + w * step;
-    }
-    for (int64_t w = 0; w < g->W; w++) table[left + w] = row + w * step;
-    for (int64_t j = left + g->W; j < width; j++) {
-        const int64_t w = pad_index(j - left, g->W, p->padding_mode);
-        if (w >= 0) table[j] = row + w * step;
+/* Where column j of a row of the padded image lies. */
+INLINE pixel pixels_border(const conv2d_problem *p, const real *row, int64_t j, int64_t step, const real *zeros) {
+    const int64_t w = row ? pad_index(j - p->g.pad[2], p->g.W, p->padding_mode) : -1;
+    return w < 0 ? zeros : row + w * step;
+}
+
+/* One row of the table, its columns by phases of `dilation`: 0, d, 2d, ..., then 1, d + 1, ... The image's pixels lie `step`
+ * apart from `row` on; NULL is a row of padding. */
+INLINE void pixels_fill_row(const conv2d_problem *p, const real *row, int64_t step, const real *zeros, int64_t dilation, pixel *table) {
+    const int64_t width = pixels_width(p), left = p->g.pad[2], right = left + p->g.W;
+    for (int64_t phase = 0; phase < dilation; phase++, table += ceil_div(width, dilation)) {
+        pixel *to = table;
+        int64_t j = phase;
+        for (; j < left; j += dilation) *to++ = pixels_border(p, row, j, step, zeros);
+        if (row && j < right) {
+            const int64_t inside = ceil_div(right - j, dilation);
+            for (int64_t i = 0; i < inside; i++) to[i] = row + (j - left + i * dilation) * step;
+            to += inside, j += inside * dilation;
+        }
+        for (; j < width; j += dilation) *to++ = pixels_border(p, row, j, step, zeros);
     }
 }
 

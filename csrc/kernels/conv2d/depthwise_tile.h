@@ -1,0 +1,174 @@
+/* The depthwise kernels' tiles: one vector of channels of some outputs, in registers over the whole window.
+ *
+ * A tile's outputs lie `step` apart, so that inputs `unit` apart serve all of them: a dilation of d is d * d images that
+ * interleave, each of dilation 1, and costs no code. Two kinds: 3x3 windows share inputs between two rows and up to 7
+ * columns; any other window keeps some weights of one of its rows in registers and slides them along a line of 7 outputs. */
+#ifndef CNNFAST_DEPTHWISE_TILE_H
+#define CNNFAST_DEPTHWISE_TILE_H
+
+#include "common/epilogue.h"
+#include "pixels.h"
+
+/* Outputs of 3x3 tiles: 14 with 9 weights and an input fit 32 registers, 8 fit 16 beside one weight each.
+ * The maps of most networks are a multiple of 7 wide. At stride 2 fewer, for more columns lie under each. */
+enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4, STRIDED_Q = 4 };
+/* Outputs of a line, and the most weights beside them. */
+enum { LINE_Q = 7, LINE_TAPS = TILE_M == 14 || TILE_V == 4 ? 9 : 5 };
+
+/* What the tiles of one block share. Where lines run down columns, R and S, rows and columns change places. */
+typedef struct {
+    const real *packed;   /* of channel k0: its bias, and so on (depthwise_layout.h) */
+    int64_t number_step;  /* to the next number of a 3x3 window */
+    int64_t packed_step;  /* to a line's next vector */
+    int64_t unit, row;    /* pointers of the table to the next input of a row and to the next row of inputs */
+    int64_t y_step, y_row; /* elements to the next output of a row and to the next row of outputs */
+    int64_t R, S, stride; /* stride in units */
+    int64_t k0, k1;
+    int head;    /* channels of the first vector */
+    bool stream; /* past the caches: whole vectors of y are whole cache lines */
+    const epilogue *epilogue;
+    const char *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
+    int64_t ahead;               /* bytes */
+} shared;
+
+/* The taps that read some of the image: the others are padding for all of a line. */
+typedef struct {
+    int64_t r0, r1, s0, s1;
+} inside;
+
+INLINE void fetch_ahead(shared *d) {
+    const char *end = d->next_end - d->next > d->ahead ? d->next + d->ahead : d->next_end;
+    for (; d->next < end; d->next += CACHE_LINE) __builtin_prefetch(d->next, 0, 2);
+}
+
+INLINE void finish(const shared *d, const real *residual, real *y, vec v, int n) {
+    const cnnfast_activation activation = d->epilogue->activation;
+    if (residual) v += v_load_n(residual, n);
+    if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
+    if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
+    if (n < LANES) v_store_n(y, v, n);
+    else if (d->stream) v_stream(y, v);
+    else v_store(y, v);
+}
+
+/* A tile of tp x tq outputs of a 3x3 window, all but `n` constant. */
+INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixel *at, const real *packed,
+                         const real *residual, real *y, int64_t k, int n) {
+    enum { R = 3, S = 3 };
+    const bool whole = n == LANES;
+    vec acc[TILE_P][TILE_Q], w[R * S];
+    const pixel *row = at;
+#pragma GCC unroll 9
+    for (int t = 0; t < R * S; t++) w[t] = v_load(packed + (1 + t) * d->number_step);
+    const vec bias = v_load(packed);
+#pragma GCC unroll 2
+    for (int a = 0; a < tp; a++)
+#pragma GCC unroll 7
+        for (int b = 0; b < tq; b++) acc[a][b] = bias;
+#pragma GCC unroll 9
+    for (int i = 0; i < (tp - 1) * stride + R; i++, row += d->row)
+#pragma GCC unroll 15
+        for (int j = 0; j < (tq - 1) * stride + S; j++) {
+            const real *x = row[j] + k;
+            vec v = v_keep(whole ? v_load(x) : v_load_n(x, n));
+#pragma GCC unroll 2
+            for (int a = 0; a < tp; a++)
+#pragma GCC unroll 7
+                for (int b = 0; b < tq; b++) {
+                    int r = i - a * stride, s = j - b * stride;
+                    if (r >= 0 && r < R && s >= 0 && s < S) acc[a][b] = v_fma(v, w[r * S + s], acc[a][b]);
+                }
+        }
+#pragma GCC unroll 2
+    for (int a = 0; a < tp; a++)
+#pragma GCC unroll 7
+        for (int b = 0; b < tq; b++) {
+            int64_t to = a * d->y_row + b * d->y_step + k;
+            finish(d, residual ? residual + to : NULL, y + to, acc[a][b], n);
+        }
+}
+
+INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y) {
+    const real *packed = d->packed;
+    int n = d->head;
+    for (int64_t k = d->k0; k < d->k1; packed += n, k += n, n = (int)min64(LANES, d->k1 - k))
+        if (n == LANES) fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, LANES);
+        else fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, n);
+}
+
+/* `taps` taps of a row for tq outputs, all constant: each input is loaded once. `stride` 0: the call's, for one tap. */
+INLINE void slide(int taps, int stride, int tq, const shared *d, const pixel *at, const real *w, int64_t k, int n, vec acc[LINE_Q]) {
+    vec weight[9];
+    const int64_t step = stride ? d->unit : d->unit * d->stride;
+    const int every = stride ? stride : 1;
+#pragma GCC unroll 9
+    for (int t = 0; t < taps; t++) weight[t] = v_load(w + t * LANES);
+#pragma GCC unroll 21
+    for (int j = 0; j < (tq - 1) * every + taps; j++, at += step) {
+        __asm__("" : "+r"(at)); /* one address that moves: all of them would not fit the registers */
+        if (j % every >= taps) continue; /* no output reads it */
+        const real *x = at[0] + k;
+        const vec v = v_keep(n == LANES ? v_load(x) : v_load_n(x, n));
+#pragma GCC unroll 9
+        for (int t = 0; t < taps; t++) {
+            const int b = (j - t) / every;
+            if (j >= t && (j - t) % every == 0 && b < tq) acc[b] = v_fma(v, weight[t], acc[b]);
+        }
+    }
+}
+
+/* What `count` taps of padding add to a chain: x + 0*w1 + 0*w2 + ... is x + z, z folded from -0, for x + -0 is x. */
+INLINE vec padding_sum(const real *w, int64_t count) {
+    vec sum = v_splat(-(real)0);
+    for (int64_t i = 0; i < count; i++) sum = v_fma(v_splat(0), v_load(w + i * LANES), sum);
+    return sum;
+}
+
+INLINE void add_to_all(int tq, vec v, vec acc[LINE_Q]) {
+#pragma GCC unroll 7
+    for (int b = 0; b < tq; b++) acc[b] += v;
+}
+
+INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *packed,
+                        const real *residual, real *y, int64_t k, int n) {
+    const real *padding = packed + LANES, *w = padding + d->R * LANES;
+    vec acc[LINE_Q];
+    const vec bias = v_load(packed);
+#pragma GCC unroll 7
+    for (int b = 0; b < tq; b++) acc[b] = bias;
+    for (int64_t r = 0; r < d->R; r++, at += d->row, w += d->S * LANES) {
+        if (r < in->r0 || r >= in->r1) {
+            add_to_all(tq, v_load(padding + r * LANES), acc);
+            continue;
+        }
+        if (in->s0) add_to_all(tq, padding_sum(w, in->s0), acc);
+        int64_t s = in->s0;
+#define SLIDE(taps) slide(taps, stride, tq, d, at + s * d->unit, w + s * LANES, k, n, acc), s += taps
+        if (stride && tq > 1) {
+            if (LINE_TAPS >= 9) {
+                while (s + 9 <= in->s1) SLIDE(9);
+                if (s + 7 <= in->s1) SLIDE(7);
+            }
+            while (s + 5 <= in->s1) SLIDE(5);
+            if (s + 3 <= in->s1) SLIDE(3);
+        }
+#undef SLIDE
+        for (; s < in->s1; s++) slide(1, 0, tq, d, at + s * d->unit, w + s * LANES, k, n, acc);
+        if (s < d->S) add_to_all(tq, padding_sum(w + s * LANES, d->S - s), acc);
+    }
+#pragma GCC unroll 7
+    for (int b = 0; b < tq; b++) {
+        const int64_t to = b * d->y_step + k;
+        finish(d, residual ? residual + to : NULL, y + to, acc[b], n);
+    }
+}
+
+INLINE void line(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
+    const real *packed = d->packed;
+    int n = d->head;
+    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), packed += d->packed_step)
+        if (n == LANES) line_vector(stride, tq, d, in, at, packed, residual, y, k, LANES);
+        else line_vector(stride, tq, d, in, at, packed, residual, y, k, n);
+}
+
+#endif
