@@ -68,6 +68,15 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
             for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(6));
+        if (g->stream) {
+#pragma GCC unroll 14
+            for (int i = 0; i < m; i++, y += y_step) {
+                __asm__("" : "+r"(y));
+#pragma GCC unroll 4
+                for (int j = 0; j < v; j++) v_stream(y + j * LANES, acc[i][j]);
+            }
+            continue;
+        }
 #pragma GCC unroll 14
         for (int i = 0; i < m; i++, y += y_step) {
             __asm__("" : "+r"(y)); /* one address that moves, not fourteen */

@@ -29,6 +29,7 @@ typedef struct {
     const ptrdiff_t *x_at;    /* TILE_SPANS: elements from x to each pixel; NULL: x_step */
     cnnfast_activation activation;
     real alpha;
+    bool stream; /* whole vectors are stored past the caches: see gemm_may_stream */
 } gemm;
 
 /* y[i*y_step + k] = activation(bias[k] + sum x*w + residual), for i < pixels * tiles, pixels <= TILE_M, and k < channels <=
@@ -41,6 +42,12 @@ void SYMBOL(gemm_activate)(const gemm *, int64_t pixels, int channels, real *y);
 
 /* Whether the activation is too long to stand in every tile. */
 INLINE bool gemm_activates_after(const gemm *g) { return g->activation > CNNFAST_RELU6; }
+
+/* Whether tiles may store past the caches to y: vectors lie as v_stream wants them, and nothing reads them again. The caller
+ * ends with v_stream_end. */
+INLINE bool gemm_may_stream(const gemm *g, const real *y, int64_t channels) {
+    return channels % LANES == 0 && g->y_step % LANES == 0 && (uintptr_t)y % VEC_BYTES == 0 && !gemm_activates_after(g);
+}
 
 /* gemm_tiles over any number of pixels, cut into tiles of about equal size: first the larger ones, then those of one less.
  * So many at a time that a longer activation finds them in L1. */

@@ -182,7 +182,8 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
             band_copy(g, p->padding_mode, image, r, buffer, b->step);
             x = buffer, pixel_step = b->step, row_step = (r.w1 - r.w0) * b->step;
         }
-        const gemm m = describe(p, row_step, pixel_step, tap);
+        gemm m = describe(p, row_step, pixel_step, tap);
+        m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
         for (; col < end; col++) {
             const panel of = panel_at(p, packed, col);
             run_panel(p, &m, &at, &of, x, row_step, t);
@@ -213,6 +214,7 @@ static void run_pointwise(const conv2d_problem *p, const cut *b, const real *pac
         if (b->copied) gather(p, t->x, first, pixels, group, buffer, b->step), x = buffer;
         gemm m = describe(p, 0, b->copied ? b->step : g->C, tap);
         m.x_step = b->copied ? b->step : g->C;
+        m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
         for (; col < end; col++) {
             const panel of = panel_at(p, packed, col);
             const int64_t to = first * g->K + of.k0;
@@ -230,6 +232,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     real *buffer = (real *)((char *)workspace + taps_bytes(p));
     if (conv2d_pointwise(p)) {
         run_pointwise(p, &b, packed, t, at, tap, buffer);
+        v_stream_end();
         return;
     }
     for (int64_t row = at.row0; row < at.row1;) {
@@ -241,6 +244,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         }
         row += of.p1 - of.p0;
     }
+    v_stream_end();
 }
 
 const kernel SYMBOL(conv2d_direct) = {accepts, cost, grain_of, packed_size, pack, run};

@@ -114,7 +114,8 @@ INLINE vec activated(const outputs *to, vec v) {
 
 /* M = U V summed over the channels, and A^T M A, column by column of products; C and T are constants. The bias rides on the
  * product that all four outputs take once. */
-INLINE void tile_sums(int C, int T, const real *U, vec bias, const real *V, vec y[][2][2]) {
+INLINE void tile_sums(int C, int T, const real *column, const real *V, vec y[][2][2]) {
+    const real *U = column + LANES;
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         vec sum[AT_ONCE], difference[AT_ONCE];
@@ -129,7 +130,7 @@ INLINE void tile_sums(int C, int T, const real *U, vec bias, const real *V, vec 
                     const vec v = v_splat(V[(i * 4 + j) * PLANE + 2 * t * C + c]);
                     vec *m = i == 1 ? &sum[t] : &difference[t];
                     if (c) *m = v_fma(v, u, *m);
-                    else if (i == 1 && j == 1) *m = v_fma(v, u, bias);
+                    else if (i == 1 && j == 1) *m = v_fma(v, u, v_load(column));
                     else *m = v * u;
                 }
             }
@@ -171,9 +172,9 @@ INLINE void tile_sums(int C, int T, const real *U, vec bias, const real *V, vec 
     }
 
 /* T tiles all of whose outputs exist. */
-INLINE void whole_tiles(int C, int T, const real *U, vec bias, const real *V, const outputs *to, real *at) {
+INLINE void whole_tiles(int C, int T, const real *column, const real *V, const outputs *to, real *at) {
     vec y[AT_ONCE][2][2];
-    tile_sums(C, T, U, bias, V, y);
+    tile_sums(C, T, column, V, y);
 #pragma GCC unroll 2
     for (int a = 0; a < 2; a++)
 #pragma GCC unroll 4
@@ -187,7 +188,7 @@ INLINE void whole_tiles(int C, int T, const real *U, vec bias, const real *V, co
 /* One tile, whatever of it exists. */
 INLINE void part_tile(int C, const real *column, const real *V, const outputs *to, int64_t first) {
     vec y[1][2][2];
-    tile_sums(C, 1, column + LANES, v_load(column), V, y);
+    tile_sums(C, 1, column, V, y);
 #pragma GCC unroll 2
     for (int a = 0; a < 2; a++)
 #pragma GCC unroll 2
@@ -203,11 +204,10 @@ INLINE void part_tile(int C, const real *column, const real *V, const outputs *t
 /* One vector of channels over a group of tiles. */
 INLINE void group_of(int C, const real *column, const real *V, const outputs *to,
                      void (*part)(const real *, const real *, const outputs *, int64_t)) {
-    const vec bias = v_load(column);
     int64_t q = 0;
     if (to->rows == 2 && to->lanes == LANES && !to->residual)
         for (; q + 2 * AT_ONCE <= to->cols; q += 2 * AT_ONCE)
-            whole_tiles(C, AT_ONCE, column + LANES, bias, V + q * C, to, to->y + q * to->across);
+            whole_tiles(C, AT_ONCE, column, V + q * C, to, to->y + q * to->across);
     for (; q < to->cols; q += 2) part(column, V + q * C, to, q);
 }
 

@@ -10,6 +10,10 @@
 #if CNNFAST_REAL
 
 static const int64_t BAND_BYTES = 384 * 1024;
+/* Of outputs, which panels and phases write in turn, so that a line meets its neighbours before it leaves L2; but weights
+ * that do not stay in L2 should pass seldom. */
+static const int64_t OUTPUT_BYTES = 256 * 1024;
+static const size_t WEIGHT_BYTES = 256 * 1024;
 
 /* One axis: tap i belongs to the phase i*dilation mod stride. */
 typedef struct {
@@ -113,6 +117,7 @@ static grain grain_of(const void *problem) {
     int64_t rows = p->g.P, by_time = max64(1, (int64_t)(3e8 * (double)p->g.P / conv_transpose2d_macs(t, 1)));
     while (rows > 1 && band_bytes(p, rows) > (size_t)BAND_BYTES) rows = (rows + 1) / 2;
     rows = min64(rows, by_time);
+    if (packed_size(problem) <= WEIGHT_BYTES) rows = min64(rows, max64(p->g.stride[0], OUTPUT_BYTES / (p->g.Q * p->g.K * (int64_t)sizeof(real))));
     return (grain){.columns = p->groups * panels(p), .block_rows = rows, .tile_pixels = TILE_M, .tile_channels = TILE_N,
                    .workspace = size_add(taps_bytes(p), band_bytes(p, rows))};
 }
@@ -121,6 +126,7 @@ static grain grain_of(const void *problem) {
 typedef struct {
     int64_t h0, w0, row_step, step;
     const real *x;
+    bool stream;
 } band_at;
 
 /* All outputs of row `row` in the column phase of output q0, for one panel. */
@@ -134,8 +140,9 @@ static void run_phase(const conv2d_problem *p, const band_at *b, const real *at,
         for (int64_t s = 0; phase_of(rows, r) == a && s < cols.taps; s++)
             if (phase_of(cols, s) == c)
                 tap[taps++] = -(r * rows.dilation - a) / rows.stride * b->row_step - (s * cols.dilation - c) / cols.stride * b->step;
-    const gemm m = {.tap = tap, .taps = taps, .len = g->C / p->groups, .x_step = b->step, .y_step = cols.stride * g->K,
-                    .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
+    gemm m = {.tap = tap, .taps = taps, .len = g->C / p->groups, .x_step = b->step, .y_step = cols.stride * g->K,
+              .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
+    m.stream = b->stream && gemm_may_stream(&m, y, g->K / p->groups);
     const real *x = b->x + ((row + g->pad[0]) / rows.stride - b->h0) * b->row_step +
                     ((q0 + g->pad[2]) / cols.stride - b->w0) * b->step;
     gemm_row(&m, ceil_div(g->Q - q0, cols.stride), channels, x, at + TILE_N + phase_offset(p, a, c), at,
@@ -150,7 +157,7 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     input_range(p, 0, p0, p1, &from.h0, &from.h1);
     input_range(p, 1, 0, g->Q, &from.w0, &from.w1);
     real *copy = (real *)((char *)workspace + taps_bytes(p));
-    const band_at b = {from.h0, from.w0, (from.w1 - from.w0) * pixel_step(p), pixel_step(p), copy};
+    const band_at b = {from.h0, from.w0, (from.w1 - from.w0) * pixel_step(p), pixel_step(p), copy, t->stream};
     int64_t copied = -1;
     for (int64_t col = at.col0; col < at.col1; col++) {
         const int64_t group = col / panels(p), k0 = col % panels(p) * TILE_N;
@@ -174,6 +181,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         rows = min64(p->g.P - p0, at.row1 - row);
         run_image(p, packed, t, row / p->g.P, p0, p0 + rows, at, workspace);
     }
+    v_stream_end();
 }
 
 const kernel SYMBOL(conv_transpose2d_phases) = {accepts, cost, grain_of, packed_size, pack, run};

@@ -1,0 +1,58 @@
+"""Outputs beyond the last level of cache are stored past it: the same bits as of a part, for any number of threads."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast import plan_conv2d, plan_conv_transpose2d
+
+# plan, weight, settings, (rows, columns, channels) of x, its rows for 32 rows of y, rows of x that y moves by a row
+CASES = {
+    "winograd_stem": (plan_conv2d, (3, 3, 1, 64), {"algorithm": "winograd_stem"}, (1030, 600, 1), 34, 1),
+    "direct 3x3": (plan_conv2d, (3, 3, 3, 64), {"algorithm": "direct"}, (530, 900, 3), 34, 1),
+    "direct 1x1": (plan_conv2d, (1, 1, 8, 96), {"algorithm": "direct"}, (512, 600, 8), 32, 1),
+    "phases": (plan_conv_transpose2d, (2, 2, 64, 8), {"algorithm": "phases", "stride": 2}, (256, 600, 8), 16, 0.5),
+}
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    before = cnnfast.get_num_threads()
+    yield cnnfast.set_num_threads
+    cnnfast.set_num_threads(before)
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+@pytest.mark.parametrize("case", CASES)
+def test_bits_of_a_part(
+    case: str, activation: str | None, rng: np.random.Generator, threads: Callable[[int], None]
+) -> None:
+    make, weight, settings, size, part, per_row = CASES[case]
+    settings = settings | {"activation": activation}
+    x, w = rng.standard_normal((1, *size), dtype=np.float32), rng.standard_normal(weight, dtype=np.float32)
+    bias = rng.standard_normal(weight[2] if make is plan_conv_transpose2d else weight[3], dtype=np.float32)
+    plan: Any = make(x.shape, w, bias, **settings)
+    whole = plan(x)
+    for top in (0, 100, 192):
+        from_row = int(top * per_row)
+        rows = x[:, from_row : from_row + part]
+        assert np.array_equal(make(rows.shape, w, bias, **settings)(rows), whole[:, top : top + 32])
+    for count in (1, 3, 16):
+        threads(count)
+        assert np.array_equal(plan(x), whole)
+
+
+def test_an_address_between_vectors(rng: np.random.Generator) -> None:
+    x, weight = (
+        rng.standard_normal((1, 512, 600, 8), dtype=np.float32),
+        rng.standard_normal((1, 1, 8, 64), dtype=np.float32),
+    )
+    plan = plan_conv2d(x.shape, weight)
+    right = plan(x)
+    memory = np.empty(right.size + 1, np.float32)
+    y = memory[1:].reshape(right.shape)
+    plan(x, out=y)
+    assert np.array_equal(y, right)
