@@ -126,6 +126,7 @@ cdef class Plan:
     cdef const int64_t *index_shape
     cdef bint reads_indices
     cdef object algorithm  # keeps the name the C API is given alive while it reads it
+    cdef tuple stages      # of a fused plan, which reads them
 
     def __cinit__(self):
         self.plan = NULL
@@ -380,6 +381,23 @@ def plan_max_unpool2d(x_shape, output_size, *, dtype, layout="NHWC", max_workspa
     plan.index_shape = plan.x_shape
     plan.reads_indices = True
     return plan
+
+
+def plan_fused(x_shape, *stages, dtype, layout="NHWC", algorithm=None, max_workspace=0):
+    """`stages` are plans, at most 8, each of which reads what the one before it gives."""
+    cdef Plan plan = Plan(), stage
+    cdef cnnfast_fused d
+    cdef const cnnfast_plan *plans[8]
+    cdef int i
+    for i, stage in enumerate(stages[:8]):
+        plans[i] = stage.plan
+    plan.stages = stages
+    d.stages = plans
+    d.count = len(stages)
+    d.algorithm = name_of(plan, algorithm)
+    d.N = x_shape[0]
+    d.max_workspace = max_workspace
+    return plan.made(cnnfast_fused_plan(&plan.plan, &d))
 
 
 def plan_linear(x_shape, weight, bias, *, dtype, activation=None, alpha=0.01):
