@@ -3,6 +3,7 @@
  *
  * A kernel finds row h of its input and output at the image's address plus h rows. So a buffer of rows [begin, end) passes
  * for the image where its address is told as if it began at row 0: no kernel knows of bands, and every bit is the same. */
+#include <math.h>
 #include <string.h>
 
 #include "plan.h"
@@ -114,9 +115,38 @@ static size_t packed_size(const void *problem) {
     return sum;
 }
 
-static bool bands_accepts(const void *problem) { return ((const fused_problem *)problem)->band > 0; }
+/* What the two rows' prices weigh, in nominal microseconds, for two threads; measured, see docs/performance.md. */
+static const double BETWEEN = 120e3; /* bytes a microsecond of what waits for the next stage: to L3 and back */
+static const double WEIGHTS = 60e3;  /* of weights too large for L2, which every call of a kernel reads again */
+static const double START = 1;       /* a stage's start, on all threads */
+static const size_t RESIDENT = 512 * 1024;
 
-static double bands_cost(const void *problem, int64_t N) { return stage_costs(problem, N); }
+/* Calls of a stage's kernel more than it would have alone, for an image. */
+static double more_calls(const fused_problem *p, const cnnfast_plan *s) {
+    const int64_t bands = ceil_div(strips_of(p->stages[p->count - 1]), p->band), units = image_units(s);
+    const int64_t parts = min64(bands, strips_of(s)); /* bands that find all their rows held call nothing */
+    return (double)(parts * ceil_div(ceil_div(units, parts), s->grain.block_rows) - ceil_div(units, s->grain.block_rows));
+}
+
+/* The stages, the rows that both threads compute where they meet inside an image, and weights read more often. */
+static double bands_cost(const void *problem, int64_t N) {
+    const fused_problem *p = problem;
+    const double rows = (double)(N * strips_of(p->stages[p->count - 1])), uneven = 2 * ceil(rows / 2) / rows;
+    double sum = 0, shared = 0; /* rows */
+    for (int i = p->count - 1; i >= 0; i--) {
+        const cnnfast_plan *s = p->stages[i];
+        const window *g = &s->g;
+        const size_t packed = s->kernel->packed_size(&s->problem);
+        const double twice = N % 2 ? shared / ((double)N * (double)g->P) : 0;
+        sum += s->kernel->cost(&s->problem, N) * (1 + twice) * uneven;
+        if (packed > RESIDENT) sum += (double)N * more_calls(p, s) * (double)packed / WEIGHTS;
+        shared = fmax(0, (shared - 1) * (double)g->stride[0] + (double)((g->R - 1) * g->dilation[0] + 1));
+        if (i) shared += (double)(strip_of(p->stages[i - 1]) - 1) / 2;
+    }
+    return sum;
+}
+
+static bool bands_accepts(const void *problem) { return ((const fused_problem *)problem)->band > 0; }
 
 static grain bands_grain(const void *problem) {
     const fused_problem *p = problem;
@@ -208,7 +238,12 @@ static bool in_turn_accepts(const void *problem) {
     return true;
 }
 
-static double in_turn_cost(const void *problem, int64_t N) { return 1.01 * stage_costs(problem, N); }
+static double in_turn_cost(const void *problem, int64_t N) {
+    const fused_problem *p = problem;
+    double bytes = 0;
+    for (int i = 0; i + 1 < p->count; i++) bytes += 2 * (double)N * (double)p->stages[i]->g.P * (double)row_bytes(p->stages[i]);
+    return stage_costs(p, N) + bytes / BETWEEN + START * (p->count - 1);
+}
 
 static grain in_turn_grain(const void *problem) {
     const fused_problem *p = problem;
