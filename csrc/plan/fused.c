@@ -119,7 +119,7 @@ static size_t packed_size(const void *problem) {
 static const double BETWEEN = 120e3; /* bytes a microsecond of what waits for the next stage: to L3 and back */
 static const double WEIGHTS = 60e3;  /* of weights too large for L2, which every call of a kernel reads again */
 static const double START = 1;       /* a stage's start, on all threads */
-static const size_t RESIDENT = 512 * 1024;
+static const size_t RESIDENT = 640 * 1024;
 
 /* Calls of a stage's kernel more than it would have alone, for an image. */
 static double more_calls(const fused_problem *p, const cnnfast_plan *s) {
@@ -131,17 +131,19 @@ static double more_calls(const fused_problem *p, const cnnfast_plan *s) {
 /* The stages, the rows that both threads compute where they meet inside an image, and weights read more often. */
 static double bands_cost(const void *problem, int64_t N) {
     const fused_problem *p = problem;
-    const double rows = (double)(N * strips_of(p->stages[p->count - 1])), uneven = 2 * ceil(rows / 2) / rows;
-    double sum = 0, shared = 0; /* rows */
+    const cnnfast_plan *last = p->stages[p->count - 1];
+    const int64_t all = strips_of(last), half = all / 2 * strip_of(last);
+    const double rows = (double)(N * all), uneven = 2 * ceil(rows / 2) / rows;
+    range above = {0, half}, below = {half, last->g.P};
+    double sum = 0;
     for (int i = p->count - 1; i >= 0; i--) {
         const cnnfast_plan *s = p->stages[i];
-        const window *g = &s->g;
+        above = whole_strips(s, above), below = whole_strips(s, below);
+        const double twice = N % 2 && half ? (double)(above.end - below.begin) / ((double)N * (double)s->g.P) : 0;
         const size_t packed = s->kernel->packed_size(&s->problem);
-        const double twice = N % 2 ? shared / ((double)N * (double)g->P) : 0;
         sum += s->kernel->cost(&s->problem, N) * (1 + twice) * uneven;
         if (packed > RESIDENT) sum += (double)N * more_calls(p, s) * (double)packed / WEIGHTS;
-        shared = fmax(0, (shared - 1) * (double)g->stride[0] + (double)((g->R - 1) * g->dilation[0] + 1));
-        if (i) shared += (double)(strip_of(p->stages[i - 1]) - 1) / 2;
+        if (half) above = reads(s, above), below = reads(s, below);
     }
     return sum;
 }
