@@ -102,9 +102,16 @@ class Plan:
         fits = x_shape[1:] == self.input_shape[1:] and out_shape == (n, *self._output_shape[1:])
         return (self._native, n) if n and fits and self.dtype == self.output_dtype == np.float32 else None
 
+    @property
+    def native(self) -> native.Plan:
+        """The backend's plan: a stage of a fused one."""
+        return self._native
+
     def _residual(self, value: object, shape: Shape) -> Array:
         if self.dtype.kind != "f":
             raise ValueError(f"residual must be None for an integer x ({self.dtype})")
+        if not any(name.startswith("residual") for name in SIGNATURES[self.op].inputs):
+            raise ValueError(f"residual must be None for {self.op}, which adds none")
         residual = arrays.as_array("residual", value)
         arrays.check_dtype("residual", residual.dtype, SIGNATURES["separable_conv2d"].dtypes)
         if residual.shape != shape:
