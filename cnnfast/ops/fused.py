@@ -6,8 +6,13 @@ from typing import Any
 from cnnfast.ops import dispatch
 from cnnfast.ops.plan import Plan
 
-MOST = 8
-"""Stages of one plan."""
+_JOINED = {
+    ("conv2d", "depthwise_conv2d", "conv2d"): "inverted_residual2d",
+    ("depthwise_conv2d", "conv2d"): "inverted_residual2d",
+    ("conv2d", "max_pool2d"): "conv2d_max_pool2d",
+    ("conv2d", "avg_pool2d"): "conv2d_max_pool2d",
+}
+"""Ops of a network that become one where that pays, and the op that they are planned as. Longer ones first."""
 
 
 def fuse(
@@ -30,3 +35,18 @@ def fuse(
         layout=first.layout, algorithm=algorithm, max_workspace=max_workspace,
     )  # fmt: skip
     return Plan(op, native, first.input_shape, y_shape, first.dtype, first.layout)
+
+
+def join(runs: Sequence[object]) -> tuple[Plan, int] | None:
+    """One plan of as many of these runs, from the first on, as are faster in bands, and how many they are.
+
+    >>> join([print]) is None
+    True
+    """
+    for ops, op in _JOINED.items():
+        stages = [run for run in runs[: len(ops)] if isinstance(run, Plan)]
+        if tuple(stage.op for stage in stages) == ops:
+            plan = fuse(op, stages)
+            if plan.algorithm == "bands":
+                return plan, len(ops)
+    return None

@@ -103,6 +103,11 @@ class Plan:
         return (self._native, n) if n and fits and self.dtype == self.output_dtype == np.float32 else None
 
     @property
+    def algorithm(self) -> str:
+        """The row of the op's table that was chosen."""
+        return str(self._native.info()["algorithm"])
+
+    @property
     def native(self) -> native.Plan:
         """The backend's plan: a stage of a fused one."""
         return self._native

@@ -256,7 +256,7 @@ def a_valid_problem_is_refused(function: Function, a: Arguments) -> Any:
 
 
 def with_bug(
-    monkeypatch: pytest.MonkeyPatch, bug: Bug, op: str, enough: Callable[[Report], bool], most: int = 250
+    monkeypatch: pytest.MonkeyPatch, bug: Bug, op: str, enough: Callable[[Report], bool], most: int = 500
 ) -> Report:
     """The report on the first cases of one op, in float32, with the bug in it, up to where it has found enough."""
     function = run.FUNCTIONS[op]
