@@ -1,4 +1,4 @@
-"""conv2d_max_pool2d: a convolution and the max pool that follows it, as one op whose larger image need never be whole."""
+"""conv2d_max_pool2d: a convolution and the max pool after it, as one op whose larger image need never be whole."""
 
 from typing import Any
 
@@ -111,21 +111,30 @@ def _window(size: object, stride: object, padding: object) -> _Window:
 def _plan(
     x_shape: Shape, dtype: np.dtype[Any], weight: object, bias: object, groups: object, asked: Options, pool: _Window
 ) -> Plan:
-    arrays.as_weight("weight", weight, dtype, SIGNATURES[_OP].dtypes)
-    conv = prepare_conv2d(x_shape, dtype, weight, bias, groups, asked._replace(algorithm=None))
-    between = conv.output_shape()
+    packed = arrays.as_weight("weight", weight, dtype, SIGNATURES[_OP].dtypes)
+    stage = asked._replace(max_workspace=0)
+
+    def convolution(row: str | None) -> Plan:
+        return prepare_conv2d(x_shape, dtype, packed, bias, groups, stage._replace(algorithm=row))
+
+    first = convolution(None)
+    between = first.output_shape()
     kernel, step, padding = pool
     _, H, W, _ = shapes.split(between, asked.layout)
     sides = shapes.resolve(padding, (H, W), kernel, step, (1, 1))
-    given = kernel, step, sides if padding != "same" else padding, 1, asked.layout, False, True, 0.0, False, "auto"
-    try:
-        found = prepared(window_pool, ("max_pool2d", "max", between, dtype), given)
-    except ValueError as error:
-        raise ValueError(f"the pool of {H}x{W} pixels: {error}") from error
-    stages = [conv, Plan("max_pool2d", found.plan, between, found.y_shape, dtype, asked.layout)]
+
+    def pooling(row: str | None) -> Plan:
+        given = kernel, step, padding, 1, asked.layout, False, True, 0.0, False, row or "auto"
+        try:
+            found = prepared(window_pool, ("max_pool2d", "max", between, dtype), given)
+        except ValueError as error:
+            raise ValueError(f"the pool of {H}x{W} pixels: {error}") from error
+        return Plan("max_pool2d", found.plan, between, found.y_shape, dtype, asked.layout)
+
+    makers: list[fused.Maker] = [lambda row: first if row is None else convolution(row), pooling]
     told = {
-        "op": _OP, "weights": (np.shape(weight),), "stride": asked.stride, "padding": asked.padding,  # type: ignore[arg-type]
+        "op": _OP, "weights": (packed.shape,), "stride": asked.stride, "padding": asked.padding,
         "dilation": asked.dilation, "groups": groups, "padding_mode": asked.padding_mode,
         "activation": asked.activation, "precision": asked.precision, "pool": (kernel, step, sides),
     }  # fmt: skip
-    return fused.fuse(_OP, stages, algorithm=asked.algorithm, max_workspace=asked.max_workspace, told=told)
+    return fused.fuse(_OP, makers, algorithm=asked.algorithm, max_workspace=asked.max_workspace, told=told)

@@ -1,6 +1,6 @@
 """Plans that run one after another as one plan: what one gives goes to the next in bands of rows, where that pays."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnfast.ops import dispatch
@@ -15,24 +15,37 @@ _JOINED = {
 """Ops of a network that become one where that pays, and the op that they are planned as. Longer ones first."""
 
 
+Maker = Callable[[str | None], Plan]
+"""A stage computed by the row of this name, or by the one that "auto" takes."""
+
+
 def fuse(
-    op: str, stages: Sequence[Plan], *, algorithm: str | None = None, max_workspace: int = 0,
-    told: Mapping[str, Any] | None = None,
-) -> Plan:  # fmt: skip
-    """One plan of `stages`, each of which reads what the one before it gives; the bits are theirs.
+    op: str, makers: Sequence[Maker], *, algorithm: str | None, max_workspace: int, told: Mapping[str, Any]
+) -> Plan:
+    """One plan of stages, each of which reads what the one before it gives; the bits are theirs.
 
-    `told` is what tells this problem from others of the op, for `algorithm="tune"`.
-
-    >>> import numpy as np, cnnfast
-    >>> first = cnnfast.plan_conv2d((1, 8, 8, 3), np.ones((1, 1, 3, 4), np.float32))
-    >>> second = cnnfast.plan_conv2d((1, 8, 8, 4), np.ones((3, 3, 4, 2), np.float32))
-    >>> fuse("inverted_residual2d", [first, second]).output_shape()
-    (1, 6, 6, 2)
+    The stages are as "auto" has them, or the leanest where max_workspace does not allow that. `told` is what tells this
+    problem from others of the op, for `algorithm="tune"`.
     """
+    limits = {"algorithm": algorithm, "max_workspace": max_workspace, "told": told}
+    try:
+        return _fused(op, [make(None) for make in makers], **limits)
+    except ValueError:
+        if not max_workspace:
+            raise
+    return _fused(op, [_leanest(make) for make in makers], **limits)
+
+
+def _leanest(make: Maker) -> Plan:
+    rows = [row for row in make(None).explain().candidates if row.accepts]
+    return make(min(rows, key=lambda row: row.needed_size).algorithm)
+
+
+def _fused(op: str, stages: Sequence[Plan], **limits: Any) -> Plan:
     first, y_shape = stages[0], stages[-1].output_shape()
     native = dispatch.native_plan(
-        op, first.input_shape, y_shape, *(each.native for each in stages), dtype=first.dtype, told=told,
-        layout=first.layout, algorithm=algorithm, max_workspace=max_workspace,
+        op, first.input_shape, y_shape, *(each.native for each in stages), dtype=first.dtype, layout=first.layout,
+        **limits,
     )  # fmt: skip
     return Plan(op, native, first.input_shape, y_shape, first.dtype, first.layout)
 
@@ -46,7 +59,7 @@ def join(runs: Sequence[object]) -> tuple[Plan, int] | None:
     for ops, op in _JOINED.items():
         stages = [run for run in runs[: len(ops)] if isinstance(run, Plan)]
         if tuple(stage.op for stage in stages) == ops:
-            plan = fuse(op, stages)
+            plan = _fused(op, stages)
             if plan.algorithm == "bands":
                 return plan, len(ops)
     return None

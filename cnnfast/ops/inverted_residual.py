@@ -148,12 +148,13 @@ def _plan(
         geometry.as_bias(name, weights[name], dtype, dtypes, size)
         for name, size in (("expand_bias", wide), ("depthwise_bias", place.filters), ("bias", filters))
     ]
-    stage = asked._replace(algorithm=None)
+    stage = asked._replace(max_workspace=0)
     pointwise = stage._replace(stride=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), padding_mode="zeros")
-    stages = [
-        prepare_conv2d(x_shape, dtype, expand, biases[0], 1, pointwise._replace(activation=between[0])),
-        prepare_depthwise(wide_shape, dtype, depthwise, biases[1], stage._replace(activation=between[1])),
-        prepare_conv2d(place.output_shape, dtype, project, biases[2], 1, pointwise),
+    first, second = pointwise._replace(activation=between[0]), stage._replace(activation=between[1])
+    makers: list[fused.Maker] = [
+        lambda row: prepare_conv2d(x_shape, dtype, expand, biases[0], 1, first._replace(algorithm=row)),
+        lambda row: prepare_depthwise(wide_shape, dtype, depthwise, biases[1], second._replace(algorithm=row)),
+        lambda row: prepare_conv2d(place.output_shape, dtype, project, biases[2], 1, pointwise._replace(algorithm=row)),
     ]
     told = {
         "op": _OP, "weights": tuple(each.shape for each in given.values()), "stride": asked.stride,
@@ -161,4 +162,4 @@ def _plan(
         "padding_mode": asked.padding_mode, "activations": (*between, asked.activation),
         "precision": asked.precision,
     }  # fmt: skip
-    return fused.fuse(_OP, stages, algorithm=asked.algorithm, max_workspace=asked.max_workspace, told=told)
+    return fused.fuse(_OP, makers, algorithm=asked.algorithm, max_workspace=asked.max_workspace, told=told)

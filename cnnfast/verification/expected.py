@@ -166,7 +166,8 @@ def _staged(case: Case, stages: Sequence[_Stage]) -> Expected:
         bound: Array | float = 0.0
         loose: Array | float = 0.0
         if not exact:
-            assert known.bound is not None and stage.weight is not None
+            assert known.bound is not None
+            assert stage.weight is not None
             error, more = known.bound, known.loose + np.zeros_like(known.bound)
             sizes = absolute(given)
             x = np.where(np.isfinite(known.value), np.abs(known.value) + error + more, 0)

@@ -38,7 +38,8 @@ class Chain:
     def run(self, ends: tuple[_Array, ...]) -> bool: ...
 
 def plan_fused(
-    x_shape: _Shape, *stages: Plan, dtype: str, layout: str = "NHWC", algorithm: str | None = None, max_workspace: int = 0
+    x_shape: _Shape, *stages: Plan, dtype: str, layout: str = "NHWC", algorithm: str | None = None,
+    max_workspace: int = 0,
 ) -> Plan: ...
 def plan_softmax(rows: int, n: int, log: bool, *, dtype: str) -> Plan: ...
 def plan_conv2d(
