@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, prelu, relu, relu6, selu
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d, global_max_pool2d
 from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwise_conv2d
+from cnnfast.ops.conv_pool import conv2d_max_pool2d, plan_conv2d_max_pool2d
 from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
 from cnnfast.ops.elementwise import add, concatenate, multiply
-from cnnfast.ops.conv_pool import conv2d_max_pool2d, plan_conv2d_max_pool2d
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
 from cnnfast.ops.inverted_residual import inverted_residual2d, plan_inverted_residual2d
 from cnnfast.ops.linear import linear, plan_linear

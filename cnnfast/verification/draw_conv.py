@@ -82,8 +82,8 @@ def conv2d_max_pool2d(d: Draw) -> Case:
     case = conv2d(d)
     weight = case.inputs["weight"]
     assert weight is not None
-    window = Window(case.x.shape[1:3], weight.shape[:2], *(case.lowered[name] for name in ("stride", "dilation")),
-                    case.attributes["padding"], case.lowered["padding"])  # fmt: skip
+    (_, H, W, _), (R, S, *_), place = case.x.shape, weight.shape, case.lowered
+    window = Window((H, W), (R, S), place["stride"], place["dilation"], case.attributes["padding"], place["padding"])
     size = _size(window)
     kernel = min(1 + d.pick(1, 3, 3), size[0]), min(1 + d.pick(1, 3, 3), size[1])
     stride = kernel if d.chance(0.5) else d.axes(2, 3, 1)
