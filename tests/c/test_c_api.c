@@ -177,7 +177,7 @@ static void fused_pools(const char *algorithm) {
     const cnnfast_plan *stages[] = {first, second};
     CHECK(cnnfast_fused_plan(&plan, &(cnnfast_fused){.stages = stages, .count = 2, .N = 1, .algorithm = algorithm}) == CNNFAST_OK, "no plan");
     float *x = malloc(sizeof(float) * H * W * C), *y = malloc(sizeof(float) * (H / 2) * (W / 2) * C);
-    for (int i = 0; i < H * W * C; i++) x[i] = (float)(i * 7919 % 10007);
+    for (int i = 0; i < H * W * C; i++) x[i] = (float)((int64_t)i * 7919 % 10007);
     const size_t size = cnnfast_plan_workspace_size(plan, 1);
     void *workspace = aligned_alloc(64, size);
     CHECK(cnnfast_plan_run(plan, &(cnnfast_args){.N = 1, .x = x, .y = y}, workspace, size) == CNNFAST_OK, "no run");
