@@ -27,6 +27,7 @@ class Plan:
     input_shape, dtype : the shape it was made for, in the layout's order, and x's dtype
     output_dtype : y's dtype
     layout : "NHWC" or "NCHW"
+    algorithm : the row of the op's table that was chosen
     """
 
     __slots__ = ("_native", "_output_shape", "_run", "dtype", "input_shape", "layout", "op", "output_dtype")
@@ -104,7 +105,12 @@ class Plan:
 
     @property
     def algorithm(self) -> str:
-        """The row of the op's table that was chosen."""
+        """The row of the op's table that was chosen.
+
+        >>> import numpy as np, cnnfast
+        >>> cnnfast.plan_conv2d((1, 8, 8, 4), np.ones((1, 1, 4, 8), np.float32)).algorithm
+        'direct'
+        """
         return str(self._native.info()["algorithm"])
 
     @property

@@ -32,13 +32,14 @@ typedef struct {
     const table_row *rows; /* up to one whose name is NULL */
 } table;
 
-/* Plans run one after another as one (fused.c). A band is so many units of the last one's output. */
+/* Plans run one after another as one (fused.c). A band is so many strips of the last one's output; 0 where a stage's rows
+ * cannot be had alone. */
 #define MOST_STAGES 8
 typedef struct {
     const cnnfast_plan *stages[MOST_STAGES];
     int count;
     int64_t band;
-    size_t buffers[MOST_STAGES]; /* bytes of each stage's rows but the last's; SIZE_OVERFLOW where rows cannot be had alone */
+    size_t buffers[MOST_STAGES]; /* bytes of each stage's rows in a band, but of the last's */
 } fused_problem;
 
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
