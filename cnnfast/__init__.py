@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, prelu, relu, relu6, selu
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d, global_avg_pool2d, global_max_pool2d
 from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwise_conv2d
+from cnnfast.ops.conv_pool import conv2d_max_pool2d, plan_conv2d_max_pool2d
 from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
 from cnnfast.ops.elementwise import add, concatenate, multiply
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
+from cnnfast.ops.inverted_residual import inverted_residual2d, plan_inverted_residual2d
 from cnnfast.ops.linear import linear, plan_linear
 from cnnfast.ops.lines import avg_pool1d, conv1d, max_pool1d
 from cnnfast.ops.norm import batch_norm, local_response_norm
@@ -75,6 +77,7 @@ __all__ = [
     "concatenate",
     "conv1d",
     "conv2d",
+    "conv2d_max_pool2d",
     "conv3d",
     "conv_transpose2d",
     "datasets",
@@ -90,6 +93,7 @@ __all__ = [
     "global_max_pool2d",
     "hardsigmoid",
     "hardswish",
+    "inverted_residual2d",
     "layers",
     "leaky_relu",
     "linear",
@@ -107,8 +111,10 @@ __all__ = [
     "multiply",
     "pad2d",
     "plan_conv2d",
+    "plan_conv2d_max_pool2d",
     "plan_conv_transpose2d",
     "plan_depthwise_conv2d",
+    "plan_inverted_residual2d",
     "plan_linear",
     "plan_separable_conv2d",
     "plot",

@@ -154,6 +154,13 @@ cdef extern from "cnnfast.h" nogil:
     ctypedef struct cnnfast_plan:
         pass
 
+    ctypedef struct cnnfast_fused:
+        const cnnfast_plan *const *stages
+        int count
+        const char *algorithm
+        int64_t N
+        size_t max_workspace
+
     ctypedef struct cnnfast_args:
         int64_t N
         const void *x
@@ -191,6 +198,7 @@ cdef extern from "cnnfast.h" nogil:
                                                  const void *pointwise_weight, const void *bias)
     cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *)
     cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *)
+    cnnfast_status cnnfast_fused_plan(cnnfast_plan **, const cnnfast_fused *)
     cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias)
     cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *, const void *x, const void *other, void *y)
     cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *, const void *x, const void *mean, const void *var,

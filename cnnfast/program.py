@@ -5,11 +5,13 @@ Reshape and Dropout do not run: what they give is their input's buffer in anothe
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from cnnfast.layers.base import Runner
 from cnnfast.layers.tensor import Shape, Tensor
+from cnnfast.ops import fused
 
 Sizes = tuple[int, ...]
 """The shape of one image: without the batch."""
@@ -65,8 +67,24 @@ def lower(tensors: Sequence[Tensor], inputs: Sequence[Tensor], outputs: Sequence
                 steps.append(Step(run, sources, value(shape)))
                 sources = (steps[-1].target,)
         number[id(tensor)] = sources[0]
-    ends = (tuple(number[id(each)] for each in those) for those in (inputs, outputs))
-    return Program(tuple(steps), tuple(sizes), tuple(roots), *ends)
+    starts, ends = (tuple(number[id(each)] for each in those) for those in (inputs, outputs))
+    return Program(tuple(joined(steps, roots, ends)), tuple(sizes), tuple(roots), starts, ends)
+
+
+def joined(steps: Sequence[Step], roots: Sequence[int], outputs: Sequence[int]) -> list[Step]:
+    """The steps, those that are faster as one plan joined: each is all that reads the one before."""
+    reads = Counter(roots[value] for value in (*(each for step in steps for each in step.sources), *outputs))
+    result: list[Step] = []
+    i = 0
+    while i < len(steps):
+        end = i + 1
+        while end < len(steps) and steps[end].sources == (steps[end - 1].target,) and reads[steps[end - 1].target] == 1:
+            end += 1
+        found = fused.join([step.run for step in steps[i:end]])
+        run, count = found or (steps[i].run, 1)
+        result.append(Step(run, steps[i].sources, steps[i + count - 1].target))
+        i += count
+    return result
 
 
 def lay_out(program: Program, apart: set[int]) -> tuple[dict[int, int], list[int]]:

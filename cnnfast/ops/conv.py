@@ -79,7 +79,7 @@ def conv2d(
         activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
     images = arrays.as_input("x", x, SIGNATURES["conv2d"].dtypes, asked.layout)
-    plan = _conv2d(images.shape, images.dtype, weight, bias, groups, asked, arrays.max_abs(images))
+    plan = prepare_conv2d(images.shape, images.dtype, weight, bias, groups, asked, arrays.max_abs(images))
     return plan.run(images, residual, out, (("weight", weight), ("bias", bias)))
 
 
@@ -120,7 +120,7 @@ def plan_conv2d(
         activation=activation, algorithm=algorithm, precision=precision, max_workspace=max_workspace,
     )  # fmt: skip
     shape, x_dtype = geometry.plan_input("conv2d", input_shape, asked.layout, dtype, weight)
-    return _conv2d(shape, x_dtype, weight, bias, groups, asked)
+    return prepare_conv2d(shape, x_dtype, weight, bias, groups, asked)
 
 
 def depthwise_conv2d(
@@ -161,7 +161,7 @@ def depthwise_conv2d(
         padding_mode=padding_mode, activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
     images = arrays.as_input("x", x, SIGNATURES["depthwise_conv2d"].dtypes, asked.layout)
-    plan = _depthwise(images.shape, images.dtype, weight, bias, asked, arrays.max_abs(images))
+    plan = prepare_depthwise(images.shape, images.dtype, weight, bias, asked, arrays.max_abs(images))
     return plan.run(images, residual, out, (("weight", weight), ("bias", bias)))
 
 
@@ -199,13 +199,14 @@ def plan_depthwise_conv2d(
         max_workspace=max_workspace,
     )  # fmt: skip
     shape, x_dtype = geometry.plan_input("depthwise_conv2d", input_shape, asked.layout, dtype, weight)
-    return _depthwise(shape, x_dtype, weight, bias, asked)
+    return prepare_depthwise(shape, x_dtype, weight, bias, asked)
 
 
-def _conv2d(
+def prepare_conv2d(
     x_shape: Shape, dtype: np.dtype[Any], weight: object, bias: object, groups: object, asked: Options,
     max_abs: int = 0,
 ) -> Plan:  # fmt: skip
+    """The plan behind `conv2d` and `plan_conv2d`; max_abs: the largest |x| of an integer x, 0 for the dtype's."""
     count = checks.integer("groups", groups, minimum=1)
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES["conv2d"].dtypes)
     place = geometry.conv_geometry(
@@ -214,9 +215,10 @@ def _conv2d(
     return _plan("conv2d", x_shape, dtype, packed, bias, count, asked, place, max_abs)
 
 
-def _depthwise(
+def prepare_depthwise(
     x_shape: Shape, dtype: np.dtype[Any], weight: object, bias: object, asked: Options, max_abs: int = 0
 ) -> Plan:
+    """The plan behind `depthwise_conv2d` and `plan_depthwise_conv2d`."""
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES["depthwise_conv2d"].dtypes)
     place = geometry.depthwise_geometry(
         x_shape, packed.shape, asked.layout, asked.stride, asked.padding, asked.dilation, asked.padding_mode

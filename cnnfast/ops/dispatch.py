@@ -3,7 +3,7 @@
 Every array on this machine goes to `backends.native`; `backends.reference` is asked by name only, as the oracle.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,13 @@ def algorithms(op: str) -> tuple[str, ...]:
 
 
 def native_plan(
-    op: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], *args: Any, dtype: np.dtype[Any], **problem: Any
-) -> native.Plan:
-    """Validate, choose, size, pack: the native plan of a problem that `ops` has checked."""
+    op: str, x_shape: tuple[int, ...], y_shape: tuple[int, ...], *args: Any, dtype: np.dtype[Any],
+    told: Mapping[str, Any] | None = None, **problem: Any,
+) -> native.Plan:  # fmt: skip
+    """Validate, choose, size, pack: the native plan of a problem that `ops` has checked.
+
+    `told` is what tells the problem from others, where the weights' shapes and `problem` do not.
+    """
     arrays.check_fits("an image of x", x_shape[1:], dtype)
     arrays.check_fits("an image of the output", y_shape[1:], SIGNATURES[op].dtypes[dtype])
     table = SIGNATURES[op].table
@@ -52,8 +56,8 @@ def native_plan(
         problem["max_workspace"] = min(limits, default=0)
         # of the values in x, and of how often the plan runs, not of the problem
         rest = {name: value for name, value in problem.items() if name not in ("max_abs_input", "once")}
-        weights = tuple(None if each is None else each.shape for each in args)
-        return tuning.tuned(table, {"x": shape, "weights": weights, "dtype": NAMES[dtype], **rest}, make)
+        known = told or {"weights": tuple(None if each is None else each.shape for each in args)}
+        return tuning.tuned(table, {"x": shape, **known, "dtype": NAMES[dtype], **rest}, make)
     try:
         return make(algorithm)
     except ValueError as error:

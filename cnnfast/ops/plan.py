@@ -27,6 +27,7 @@ class Plan:
     input_shape, dtype : the shape it was made for, in the layout's order, and x's dtype
     output_dtype : y's dtype
     layout : "NHWC" or "NCHW"
+    algorithm : the row of the op's table that was chosen
     """
 
     __slots__ = ("_native", "_output_shape", "_run", "dtype", "input_shape", "layout", "op", "output_dtype")
@@ -102,9 +103,26 @@ class Plan:
         fits = x_shape[1:] == self.input_shape[1:] and out_shape == (n, *self._output_shape[1:])
         return (self._native, n) if n and fits and self.dtype == self.output_dtype == np.float32 else None
 
+    @property
+    def algorithm(self) -> str:
+        """The row of the op's table that was chosen.
+
+        >>> import numpy as np, cnnfast
+        >>> cnnfast.plan_conv2d((1, 8, 8, 4), np.ones((1, 1, 4, 8), np.float32)).algorithm
+        'direct'
+        """
+        return str(self._native.info()["algorithm"])
+
+    @property
+    def native(self) -> native.Plan:
+        """The backend's plan: a stage of a fused one."""
+        return self._native
+
     def _residual(self, value: object, shape: Shape) -> Array:
         if self.dtype.kind != "f":
             raise ValueError(f"residual must be None for an integer x ({self.dtype})")
+        if not any(name.startswith("residual") for name in SIGNATURES[self.op].inputs):
+            raise ValueError(f"residual must be None for {self.op}, which adds none")
         residual = arrays.as_array("residual", value)
         arrays.check_dtype("residual", residual.dtype, SIGNATURES["separable_conv2d"].dtypes)
         if residual.shape != shape:

@@ -78,6 +78,20 @@ _ROWS = (
         table="separable_conv2d",
     ),
     Signature(
+        "inverted_residual2d",
+        (
+            "x", "expand_weight", "depthwise_weight", "project_weight", "bias?", "expand_bias?", "depthwise_bias?",
+            "residual?",
+        ),
+        _STEP | _ENDING | {"padding": "same", "expand_activation": "relu6", "depthwise_activation": "relu6"}, ("y",),
+        FLOATS, table="fused",
+    ),
+    Signature(
+        "conv2d_max_pool2d", ("x", "weight", "bias?"),
+        _STEP | {"groups": 1} | _ENDING | {"pool_size": 2, "pool_stride": None, "pool_padding": 0}, ("y",), FLOATS,
+        table="fused",
+    ),
+    Signature(
         "conv_transpose2d", ("x", "weight", "bias?", "residual?"),
         _STEP | {"output_padding": 0, "groups": 1, "activation": None} | _LAYOUT, ("y",), FLOATS,
         table="conv_transpose2d",

@@ -55,6 +55,47 @@ def separable_conv2d(d: Draw) -> Case:
     return case
 
 
+def inverted_residual2d(d: Draw) -> Case:
+    window, mode = _window(d)
+    N, (H, W), (R, S) = d.batch(), window.size, window.kernel
+    C, (wide, multiplier), K = d.few(), _multiplied(d), d.channels()
+    middle = wide * multiplier
+    values = d.values(R * S * C * middle * 64**2)  # 64: the third factor of a product of products, and the fourth
+    inputs = {
+        "x": values.images(N, H, W, C),
+        "expand_weight": values.weights(1, 1, C, wide),
+        "depthwise_weight": values.weights(R, S, wide, multiplier, finite=True),  # as separable_conv2d's second
+        "project_weight": values.weights(1, 1, middle, K, finite=True),
+        "expand_bias": values.weights(wide) if d.chance(0.6) else None,
+        "depthwise_bias": values.weights(middle, finite=True) if d.chance(0.6) else None,
+    }
+    between = {
+        name: any_activation(d) if d.kind != "exact" else EXACT[d.among(0, 2)]
+        for name in ("expand_activation", "depthwise_activation")
+    }
+    case = _finished(d, inputs, values, window, (N, *_size(window), K), {"padding_mode": mode} | between)
+    for name, activation in between.items():
+        case.lowered[name] = options.activation(name, activation)
+    return case
+
+
+def conv2d_max_pool2d(d: Draw) -> Case:
+    case = conv2d(d)
+    weight = case.inputs["weight"]
+    assert weight is not None
+    (_, H, W, _), (R, S, *_), place = case.x.shape, weight.shape, case.lowered
+    window = Window((H, W), (R, S), place["stride"], place["dilation"], case.attributes["padding"], place["padding"])
+    size = _size(window)
+    kernel = min(1 + d.pick(1, 3, 3), size[0]), min(1 + d.pick(1, 3, 3), size[1])
+    stride = kernel if d.chance(0.5) else d.axes(2, 3, 1)
+    sides = tuple((d.among(0, each // 2), d.among(0, each // 2)) for each in kernel)
+    lowered = {"pool_size": kernel, "pool_stride": stride, "pool_padding": sides}
+    written = {"pool_size": d.written(kernel), "pool_padding": sides}
+    written["pool_stride"] = None if stride == kernel and d.chance(0.5) else d.written(stride)
+    inputs = {name: case.inputs[name] for name in ("x", "weight", "bias")}
+    return d.case(inputs, case.attributes | written, case.lowered | lowered, ("x",))
+
+
 def conv_transpose2d(d: Draw) -> Case:
     groups, C, K = _channels(d)
     kernel, dilation = d.kernel(), d.axes(8, 1, 1)

@@ -4,8 +4,9 @@ Letters: u is half the distance from 1 to the next number, gamma(n) = n*u / (1 -
 roundings one after the other (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1).
 """
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,10 @@ def expected(case: Case) -> Expected:
     """The oracle's answer to a case and the bound of a kernel's error."""
     if case.op == "separable_conv2d":
         return _separable(case)
+    if case.op == "inverted_residual2d":
+        return _inverted_residual(case)
+    if case.op == "conv2d_max_pool2d":
+        return _conv_pool(case)
     if "weight" in case.inputs:
         return _convolution(case)
     if case.op in ("avg_pool2d", "avg_pool1d", "global_avg_pool2d", "adaptive_avg_pool2d"):
@@ -139,32 +144,80 @@ def activation_error(case: Case, name: str | None, z: Array, value: Array) -> Ar
     return error
 
 
+class _Stage(NamedTuple):
+    """One convolution of several: the op, its weight, bias, residual and attributes."""
+
+    op: str
+    weight: Array | None
+    bias: Array | None
+    residual: Array | None
+    lowered: dict[str, Any]
+
+
+def _staged(case: Case, stages: Sequence[_Stage]) -> Expected:
+    """Chains one after another: each takes over the error of the one before through its weights."""
+    precision, exact = PRECISIONS[case.dtype.name], case.kind == "exact"
+    known = Expected(case.x, np.zeros(case.x.shape))
+    for stage in stages:
+        given = {"x": known.value, "weight": stage.weight, "bias": stage.bias, "residual": stage.residual}
+        linear = stage.lowered | {"activation": (None, 0.0)}
+        z = oracle(stage.op, given, linear)
+        value = reference.activate(z, stage.lowered["activation"])
+        bound: Array | float = 0.0
+        loose: Array | float = 0.0
+        if not exact:
+            assert known.bound is not None
+            assert stage.weight is not None
+            error, more = known.bound, known.loose + np.zeros_like(known.bound)
+            sizes = absolute(given)
+            x = np.where(np.isfinite(known.value), np.abs(known.value) + error + more, 0)
+            size = oracle(stage.op, sizes | {"x": x}, linear)
+            bound, loose = chain(precision, _depth(stage.op, stage.weight), size, "special")
+            alone = sizes | {"bias": None, "residual": None}
+            bound = bound + oracle(stage.op, alone | {"x": error}, linear)
+            loose = loose + oracle(stage.op, alone | {"x": more}, linear)
+        ended = replace(case, lowered=case.lowered | {"activation": stage.lowered["activation"]})
+        known = Expected(value, *activated(ended, z, value, bound, loose))
+    return Expected(known.value, None) if is_exact(case) else known
+
+
 def _separable(case: Case) -> Expected:
-    """Two chains: the pointwise one takes over the depthwise one's error through its weights."""
-    lowered = case.lowered | {"activation": (None, 0.0)}
-    z = oracle(case.op, case.inputs, lowered)
-    value = reference.activate(z, case.lowered["activation"])
-    if is_exact(case):
+    return _staged(case, _separable_stages(case, "pointwise_weight"))
+
+
+def _inverted_residual(case: Case) -> Expected:
+    inputs = case.inputs
+    expand = _Stage("conv2d", inputs["expand_weight"], inputs["expand_bias"], None,
+                    {"activation": case.lowered["expand_activation"]})  # fmt: skip
+    return _staged(case, [expand, *_separable_stages(case, "project_weight")])
+
+
+def _separable_stages(case: Case, pointwise: str) -> list[_Stage]:
+    inputs = case.inputs
+    place = {name: case.lowered[name] for name in ("stride", "padding", "dilation", "padding_mode")}
+    return [
+        _Stage("depthwise_conv2d", inputs["depthwise_weight"], inputs["depthwise_bias"], None,
+               place | {"activation": case.lowered["depthwise_activation"]}),
+        _Stage("conv2d", inputs[pointwise], inputs["bias"], inputs["residual"],
+               {"activation": case.lowered["activation"]}),
+    ]  # fmt: skip
+
+
+def _conv_pool(case: Case) -> Expected:
+    """A maximum errs by no more than the worst of its window."""
+    pool = {name: value for name, value in case.lowered.items() if name.startswith("pool_")}
+    rest = {name: value for name, value in case.lowered.items() if name not in pool}
+    conv = _convolution(replace(case, op="conv2d", inputs=case.inputs | {"residual": None}, lowered=rest))
+
+    def pooled(y: Any) -> Array:
+        window = {name.removeprefix("pool_"): value for name, value in pool.items()}
+        return np.asarray(reference.max_pool2d(y, kernel_size=window.pop("size"), **window))
+
+    value = oracle(case.op, case.inputs, case.lowered)
+    if conv.bound is None:
         return Expected(value, None)
-    if case.kind == "exact":
-        return Expected(value, *activated(case, z, value, 0.0, 0.0))
-    inputs, sizes = case.inputs, absolute(case.inputs)
-    first = Case(
-        case.seed, case.index, "depthwise_conv2d", case.dtype, case.kind, case.large,
-        {"x": inputs["x"], "weight": inputs["depthwise_weight"], "bias": inputs["depthwise_bias"], "residual": None},
-        {}, {name: case.lowered[name] for name in ("stride", "padding", "dilation", "padding_mode")}
-        | {"activation": case.lowered["depthwise_activation"]},
-    )  # fmt: skip
-    middle = expected(first)
-    assert middle.bound is not None
-    weight = sizes["pointwise_weight"]
-    assert weight is not None
-    size = np.where(np.isfinite(middle.value), np.abs(middle.value) + middle.bound + middle.loose, 0)
-    total = reference.conv2d(size, weight, sizes["bias"], sizes["residual"])
-    bound, loose = chain(PRECISIONS[case.dtype.name], weight.shape[2], total, "special")
-    bound = bound + reference.conv2d(middle.bound, weight)
-    loose = loose + reference.conv2d(middle.loose + np.zeros_like(middle.bound), weight)
-    return Expected(value, *activated(case, z, value, bound, loose))
+    bound = np.broadcast_to(conv.bound, conv.value.shape)
+    return Expected(value, pooled(bound), pooled(np.zeros_like(bound) + conv.loose))
 
 
 def _average(case: Case) -> Expected:

@@ -109,6 +109,8 @@ def _controls(case: Case, how: Call) -> dict[str, str]:
         controls["algorithm"] = how.algorithm
     if case.op in PRECISE:  # rows by name under the one that allows them all
         controls["precision"] = "fast" if how.algorithm != "auto" else options.PRECISIONS[case.index % 3]
+    if SIGNATURES[case.op].table == "fused":  # whose rows do not say how their stages compute
+        controls["precision"] = "strict"
     return controls
 
 

@@ -197,6 +197,17 @@ typedef struct {
 
 typedef struct cnnfast_plan cnnfast_plan;
 
+/* Plans that run one after another, as one: what a stage gives goes to the next in bands of rows that stay in L2, where
+ * that pays. The bits are those of the stages run alone. Stages are plans of conv2d, separable_conv2d and pool2d (without
+ * indices) of one floating dtype, one layout and one ISA; they must live as long as the plan made of them. */
+typedef struct {
+    const cnnfast_plan *const *stages;
+    int count;             /* 2 to 8 */
+    const char *algorithm; /* "bands" or "in_turn"; NULL lets the cost model choose */
+    int64_t N;
+    size_t max_workspace;
+} cnnfast_fused;
+
 /* What a run reads and writes, in the plan's layout, contiguous. */
 typedef struct {
     int64_t N; /* any batch; the plan's own N only guides the choice of algorithm */
@@ -215,6 +226,8 @@ CNNFAST_API cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const 
                                                          const void *pointwise_weight, const void *bias);
 CNNFAST_API cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *);
 CNNFAST_API cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *);
+
+CNNFAST_API cnnfast_status cnnfast_fused_plan(cnnfast_plan **, const cnnfast_fused *);
 
 CNNFAST_API cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias);
 

@@ -46,6 +46,7 @@ typedef struct {
 /* How a kernel wants its work cut. */
 typedef struct {
     int64_t rows_per_image; /* units an image's output is cut into, row0 and row1 count them; 0: its P rows */
+    int64_t strip_rows; /* where units follow each other in strips of so many rows of the output, each of as many units; else 0 */
     int64_t columns;    /* units of output channels that different threads may take */
     int64_t block_rows; /* at most so many rows a call: what fits the caches, and well under 100 ms */
     int64_t tile_pixels, tile_channels; /* the micro-kernel's registers, for explain(); 0 where it has none */

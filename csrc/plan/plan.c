@@ -74,7 +74,7 @@ static size_t row_workspace(const cnnfast_plan *plan, const kernel *k) {
 
 /* The least that max_workspace must allow this row: its packed weights, and a run on one thread, image by image. */
 static size_t row_needs(const cnnfast_plan *plan, const kernel *k) {
-    const size_t run = size_add(staging_least(plan), size_align(row_workspace(plan, k)));
+    const size_t run = size_add(staging_least(plan, k), size_align(row_workspace(plan, k)));
     return size_add(size_align(k->packed_size(&plan->problem)), run);
 }
 

@@ -32,8 +32,18 @@ typedef struct {
     const table_row *rows; /* up to one whose name is NULL */
 } table;
 
+/* Plans run one after another as one (fused.c). A band is so many strips of the last one's output; 0 where a stage's rows
+ * cannot be had alone. */
+#define MOST_STAGES 8
+typedef struct {
+    const cnnfast_plan *stages[MOST_STAGES];
+    int count;
+    int64_t band;
+    size_t buffers[MOST_STAGES]; /* bytes of each stage's rows in a band, but of the last's */
+} fused_problem;
+
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
-    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table;
+    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table;
 
 struct cnnfast_plan {
     const table *table;
@@ -61,6 +71,7 @@ struct cnnfast_plan {
         local_response_norm_problem lrn;
         softmax_problem softmax;
         upsample2d_problem upsample;
+        fused_problem fused;
     } problem;
     void *packed;
     span *spans; /* pooling's rows, then its columns */
@@ -79,8 +90,13 @@ cnnfast_plan *plan_new(const table *, cnnfast_dtype in, cnnfast_dtype out, cnnfa
 /* The lesser of a plan's own max_workspace (0: none) and the process's; no limit is SIZE_OVERFLOW - 1. */
 size_t workspace_limit(size_t max_workspace);
 
-/* Bytes that one image takes on its way to the kernels and back. */
-size_t staging_least(const cnnfast_plan *);
+/* Bytes that one image takes on its way to a row's kernel and back. */
+size_t staging_least(const cnnfast_plan *, const kernel *);
+
+/* The row of fused_table whose stages take all threads each: it has no run of its own. */
+extern const kernel fused_in_turn;
+/* Bytes of an image's outputs that wait for the next stage then. */
+size_t fused_between(const cnnfast_plan *, const kernel *);
 
 /* Takes the row named `algorithm`, or the cheapest that accepts the problem within max_workspace. */
 cnnfast_status plan_choose(cnnfast_plan *, const char *algorithm);
@@ -107,6 +123,9 @@ cnnfast_status check_conv2d(const cnnfast_conv2d *, conv2d_problem *);
  * Groups of weights lie `group_step` elements apart, and are told as if C/groups and K/groups were all there is. */
 cnnfast_status check_overflow(const cnnfast_conv2d *, const conv2d_problem *, int64_t group_step, const int64_t *weight,
                               const int64_t *bias);
+
+/* Units of an image's output, as tiles count them. */
+int64_t image_units(const cnnfast_plan *);
 
 /* The dtype a convolution of `in` gives: itself, or its accumulator. */
 cnnfast_dtype conv_output_dtype(cnnfast_dtype in);

@@ -15,6 +15,7 @@ static const double WORTH_A_THREAD = 4;
 typedef struct {
     bool x, y, indices;
     size_t x_bytes, y_bytes, index_bytes; /* an image, 0 where it is not converted */
+    size_t between_bytes;                 /* of an image: outputs of one stage that wait for the next */
     int64_t images;
 } staging;
 
@@ -22,7 +23,7 @@ static bool other_order(const cnnfast_plan *plan, int64_t channels, int64_t pixe
     return plan->layout == CNNFAST_NCHW && channels > 1 && pixels > 1;
 }
 
-static staging stage(const cnnfast_plan *plan, int64_t N) {
+static staging stage(const cnnfast_plan *plan, const kernel *k, int64_t N) {
     const window *g = &plan->g;
     const int64_t in = g->H * g->W, out = g->P * g->Q;
     const bool unpool = plan->checks_indices, pool_indices = plan->table == &pool2d_table && plan->problem.pool.with_indices;
@@ -34,7 +35,8 @@ static staging stage(const cnnfast_plan *plan, int64_t N) {
     if (s.x) s.x_bytes = (size_t)(in * g->C) * size;
     if (s.y) s.y_bytes = (size_t)(out * g->K) * size;
     if (s.indices) s.index_bytes = (size_t)(unpool ? in * g->C : out * g->K) * sizeof(int64_t);
-    const size_t image = s.x_bytes + s.y_bytes + s.index_bytes;
+    s.between_bytes = fused_between(plan, k);
+    const size_t image = s.x_bytes + s.y_bytes + s.index_bytes + s.between_bytes;
     s.images = image ? max64(1, min64(N, (int64_t)(CHUNK_BYTES / image))) : N;
     return s;
 }
@@ -42,25 +44,25 @@ static staging stage(const cnnfast_plan *plan, int64_t N) {
 static size_t staging_size(const staging *s) {
     size_t n = (size_t)s->images;
     return size_add(size_add(size_align(size_mul(n, s->x_bytes)), size_align(size_mul(n, s->y_bytes))),
-                    size_align(size_mul(n, s->index_bytes)));
+                    size_add(size_align(size_mul(n, s->index_bytes)), size_mul(n, s->between_bytes)));
 }
 
-static int64_t image_rows(const cnnfast_plan *plan) {
+int64_t image_units(const cnnfast_plan *plan) {
     return plan->grain.rows_per_image ? plan->grain.rows_per_image : plan->rows_per_image;
 }
 
 /* Threads by what there is to do, not by what there is room for. */
 static int threads_for(const cnnfast_plan *plan, int64_t N) {
     const double worth = plan->kernel->cost(&plan->problem, N) / WORTH_A_THREAD;
-    const double tiles = (double)N * (double)image_rows(plan) * (double)plan->grain.columns;
+    const double tiles = (double)N * (double)image_units(plan) * (double)plan->grain.columns;
     double threads = parallel_threads();
     if (threads > worth) threads = worth;
     if (threads > tiles) threads = tiles;
     return threads < 1 ? 1 : (int)threads;
 }
 
-size_t staging_least(const cnnfast_plan *plan) {
-    const staging s = stage(plan, 1);
+size_t staging_least(const cnnfast_plan *plan, const kernel *k) {
+    const staging s = stage(plan, k, 1);
     return staging_size(&s);
 }
 
@@ -72,7 +74,7 @@ typedef struct {
 } fit;
 
 static fit fit_into(const cnnfast_plan *plan, int64_t N, size_t room) {
-    fit f = {.s = stage(plan, N), .thread = size_align(plan->grain.workspace), .threads = threads_for(plan, N)};
+    fit f = {.s = stage(plan, plan->kernel, N), .thread = size_align(plan->grain.workspace), .threads = threads_for(plan, N)};
     const size_t threads = size_mul(f.thread, (size_t)f.threads);
     while (f.s.images > 1 && size_add(staging_size(&f.s), threads) > room) f.s.images /= 2;
     f.fixed = staging_size(&f.s);
@@ -134,9 +136,25 @@ static void choose_grid(job *j, int threads) {
 }
 
 static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
-    job j = {.plan = plan, .t = t, .rows = N * image_rows(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
+    job j = {.plan = plan, .t = t, .rows = N * image_units(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
     if (threads > 1) choose_grid(&j, threads);
     return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
+}
+
+/* A fused plan's stages, each on all threads, over images whose outputs lie in `workspace`, which two stages take in turn. */
+static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
+    const fused_problem *p = &plan->problem.fused;
+    const size_t between = (size_t)N * fused_between(plan, plan->kernel), half = p->count > 2 ? between / 2 : 0;
+    tensors of = {.x = t->x};
+    for (int i = 0; i < p->count; i++, of.x = of.y) {
+        const cnnfast_plan *stage = p->stages[i];
+        const bool last = i + 1 == p->count;
+        of.y = last ? t->y : workspace + (i % 2 ? half : 0);
+        of.residual = last ? t->residual : NULL;
+        const int most = threads_for(stage, N);
+        if (!run_kernels(stage, &of, N, workspace + between, most < threads ? most : threads, watch)) return false;
+    }
+    return true;
 }
 
 void plan_begin(cnnfast_plan *plan, const table *table, cnnfast_dtype dtype) {
@@ -173,8 +191,10 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
     if (args->N == 0) return CNNFAST_OK;
     const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
     if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
-    if (args->residual && (plan->integer || plan->table == &pool2d_table || plan->table == &linear_table ||
-                           plan->table == &softmax_table || plan->checks_indices))
+    const fused_problem *fused = plan->table == &fused_table ? &plan->problem.fused : NULL;
+    const table *ends = fused ? fused->stages[fused->count - 1]->table : plan->table;
+    if (args->residual && (plan->integer || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
+                           plan->checks_indices))
         return CNNFAST_UNSUPPORTED;
     if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))
         return CNNFAST_INVALID_PARAM;
@@ -204,7 +224,8 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
         t.residual = y;
     }
     if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
-    if (!run_kernels(plan, &t, n, kernels, threads, watch)) return false;
+    const bool in_turn = plan->kernel == &fused_in_turn;
+    if (!(in_turn ? run_in_turn : run_kernels)(plan, &t, n, kernels, threads, watch)) return false;
     if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
     if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
     return true;

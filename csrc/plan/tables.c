@@ -127,7 +127,7 @@ const table upsample2d_table = {"upsample2d", upsample2d_rows};
 const char *cnnfast_algorithm(const char *op, int row) {
     const table *const tables[] = {&conv2d_table, &conv_transpose2d_table, &separable_conv2d_table, &pool2d_table,
                                    &max_unpool2d_table, &linear_table, &elementwise_table, &batch_norm_table,
-                                   &local_response_norm_table, &softmax_table, &upsample2d_table};
+                                   &local_response_norm_table, &softmax_table, &upsample2d_table, &fused_table};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (strcmp(op, tables[i]->op)) continue;
         for (int at = 0; tables[i]->rows[at].name; at++)

@@ -133,6 +133,70 @@ static void bad_others(void) {
     CHECK(cnnfast_max_unpool2d_plan(&plan, &u) == CNNFAST_INVALID_SHAPE && !plan, "an empty output");
 }
 
+static void bad_fused(void) {
+    const cnnfast_pool2d pool = {.N = 1, .H = 6, .W = 6, .C = 4, .R = 2, .S = 2, .stride = {2, 2}, .dilation = {1, 1}};
+    cnnfast_pool2d other = pool;
+    cnnfast_plan *first, *second, *wider, *f64, *indexed, *plan;
+    CHECK(cnnfast_pool2d_plan(&first, &pool) == CNNFAST_OK, "no plan");
+    other.H = other.W = 3;
+    CHECK(cnnfast_pool2d_plan(&second, &other) == CNNFAST_OK, "no plan");
+    other.dtype = CNNFAST_FLOAT64;
+    CHECK(cnnfast_pool2d_plan(&f64, &other) == CNNFAST_OK, "no plan");
+    other.dtype = CNNFAST_FLOAT32, other.with_indices = 1;
+    CHECK(cnnfast_pool2d_plan(&indexed, &other) == CNNFAST_OK, "no plan");
+    other.with_indices = 0, other.C = 5;
+    CHECK(cnnfast_pool2d_plan(&wider, &other) == CNNFAST_OK, "no plan");
+    const struct {
+        const cnnfast_plan *next;
+        int count;
+        const char *algorithm;
+        size_t max_workspace;
+        cnnfast_status expected;
+    } cases[] = {
+        {second, 2, NULL, 0, CNNFAST_OK},           {second, 1, NULL, 0, CNNFAST_INVALID_PARAM}, {second, 9, NULL, 0, CNNFAST_INVALID_PARAM},
+        {NULL, 2, NULL, 0, CNNFAST_INVALID_PARAM},  {f64, 2, NULL, 0, CNNFAST_INVALID_PARAM},    {wider, 2, NULL, 0, CNNFAST_INVALID_SHAPE},
+        {first, 2, NULL, 0, CNNFAST_INVALID_SHAPE}, {indexed, 2, NULL, 0, CNNFAST_UNSUPPORTED},  {second, 2, "direct", 0, CNNFAST_INVALID_PARAM},
+        {second, 2, "bands", 1, CNNFAST_SMALL_WORKSPACE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const cnnfast_plan *stages[] = {first, cases[i].next};
+        const cnnfast_fused d = {.stages = stages, .count = cases[i].count, .N = 1, .algorithm = cases[i].algorithm,
+                                 .max_workspace = cases[i].max_workspace};
+        cnnfast_status status = cnnfast_fused_plan(&plan, &d);
+        CHECK(status == cases[i].expected && (plan != NULL) == (status == CNNFAST_OK), "fused %zu: %s", i, cnnfast_status_string(status));
+        cnnfast_plan_free(&plan);
+    }
+    cnnfast_plan *all[] = {first, second, wider, f64, indexed};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) cnnfast_plan_free(&all[i]);
+}
+
+/* Two pools in bands or in turn, on inputs of which no byte outside is read: the workspace is theirs alone. */
+static void fused_pools(const char *algorithm) {
+    enum { H = 48, W = 300, C = 24 };
+    const cnnfast_pool2d a = {.N = 1, .H = H, .W = W, .C = C, .R = 3, .S = 3, .stride = {1, 1}, .dilation = {1, 1}, .pad = {1, 1, 1, 1}};
+    const cnnfast_pool2d b = {.N = 1, .H = H, .W = W, .C = C, .R = 2, .S = 2, .stride = {2, 2}, .dilation = {1, 1}};
+    cnnfast_plan *first, *second, *plan;
+    CHECK(cnnfast_pool2d_plan(&first, &a) == CNNFAST_OK && cnnfast_pool2d_plan(&second, &b) == CNNFAST_OK, "no plan");
+    const cnnfast_plan *stages[] = {first, second};
+    CHECK(cnnfast_fused_plan(&plan, &(cnnfast_fused){.stages = stages, .count = 2, .N = 1, .algorithm = algorithm}) == CNNFAST_OK, "no plan");
+    float *x = malloc(sizeof(float) * H * W * C), *y = malloc(sizeof(float) * (H / 2) * (W / 2) * C);
+    for (int i = 0; i < H * W * C; i++) x[i] = (float)((int64_t)i * 7919 % 10007);
+    const size_t size = cnnfast_plan_workspace_size(plan, 1);
+    void *workspace = aligned_alloc(64, size);
+    CHECK(cnnfast_plan_run(plan, &(cnnfast_args){.N = 1, .x = x, .y = y}, workspace, size) == CNNFAST_OK, "no run");
+    for (int p = 0; p < H / 2; p++)
+        for (int q = 0; q < W / 2; q++)
+            for (int c = 0; c < C; c++) { /* together a window of 4x4 at 2p - 1, 2q - 1 */
+                float most = -1;
+                for (int h = 2 * p - 1; h < 2 * p + 3; h++)
+                    for (int w = 2 * q - 1; w < 2 * q + 3; w++)
+                        if (h >= 0 && h < H && w >= 0 && w < W && x[(h * W + w) * C + c] > most) most = x[(h * W + w) * C + c];
+                if (y[(p * (W / 2) + q) * C + c] != most) CHECK(0, "fused pools by %s at %d %d %d", algorithm, p, q, c);
+            }
+    free(x), free(y), free(workspace);
+    cnnfast_plan_free(&plan), cnnfast_plan_free(&first), cnnfast_plan_free(&second);
+}
+
 /* The arguments are refused, and no byte of y is written. */
 static void refused_run(const cnnfast_plan *plan, cnnfast_args args, size_t workspace_size, cnnfast_status expected, const char *what) {
     static char workspace[1 << 20] __attribute__((aligned(64)));
@@ -320,6 +384,9 @@ int main(void) {
     words();
     bad_convolutions();
     bad_others();
+    bad_fused();
+    fused_pools("bands");
+    fused_pools("in_turn");
     bad_runs();
     workspaces();
     limits();

@@ -22,6 +22,11 @@ BASE: dict[str, dict[str, Any]] = {
         "x": np.ones((1, 5, 6, 4), F), "depthwise_weight": np.ones((3, 2, 4, 2), F),
         "pointwise_weight": np.ones((1, 1, 8, 6), F),
     },
+    "inverted_residual2d": {
+        "x": np.ones((1, 5, 6, 4), F), "expand_weight": np.ones((1, 1, 4, 8), F),
+        "depthwise_weight": np.ones((3, 2, 8, 1), F), "project_weight": np.ones((1, 1, 8, 6), F), "padding": 0,
+    },
+    "conv2d_max_pool2d": {"x": np.ones((1, 5, 6, 4), F), "weight": np.ones((3, 2, 4, 6), F)},
     "conv_transpose2d": {"x": np.ones((1, 5, 6, 4), F), "weight": np.ones((3, 2, 6, 4), F)},
 }  # fmt: skip
 
@@ -59,6 +64,7 @@ GROUPED = ("conv2d", "conv_transpose2d")
 PADDED = ("conv2d", "depthwise_conv2d", "separable_conv2d")
 WEIGHT = ("conv2d", "depthwise_conv2d", "conv_transpose2d")
 SEPARABLE, TRANSPOSED = ("separable_conv2d",), ("conv_transpose2d",)
+INVERTED, POOLED = ("inverted_residual2d",), ("conv2d_max_pool2d",)
 
 # (ops, changed arguments, the error, what its message says)
 CASES: list[tuple[tuple[str, ...], dict[str, Any], str, tuple[str, ...]]] = [
@@ -88,6 +94,23 @@ CASES: list[tuple[tuple[str, ...], dict[str, Any], str, tuple[str, ...]]] = [
     (SEPARABLE, {"pointwise_weight": np.ones((1, 1, 8, 0), F)}, V, ("pointwise_weight must have no empty",)),
     (SEPARABLE, {"depthwise_bias": np.ones(7, F)}, V, ("depthwise_bias must have shape (8,)", "(7,)")),
     (SEPARABLE, {"depthwise_activation": "softmax"}, V, ("depthwise_activation must be one of", "softmax")),
+    (INVERTED, {"expand_weight": np.ones((1, 1, 5, 8), F)}, V, ("expand_weight must be 1x1 with", "4 channels")),
+    (INVERTED, {"expand_weight": np.ones((3, 1, 4, 8), F)}, V, ("expand_weight must be 1x1", "(3, 1, 4, 8)")),
+    (INVERTED, {"expand_weight": None}, T, ("expand_weight must be floating",)),
+    (INVERTED, {"expand_bias": np.ones(7, F)}, V, ("expand_bias must have shape (8,)", "(7,)")),
+    (INVERTED, {"depthwise_weight": np.ones((3, 2, 4, 2), F)}, V, ("depthwise_weight must be", "C 8")),
+    (INVERTED, {"depthwise_bias": np.ones(9, F)}, V, ("depthwise_bias must have shape (8,)", "(9,)")),
+    (INVERTED, {"project_weight": np.ones((1, 1, 7, 6), F)}, V, ("project_weight must be 1x1", "8 channels")),
+    (INVERTED, {"expand_activation": "softmax"}, V, ("expand_activation must be one of", "softmax")),
+    (INVERTED, {"depthwise_activation": 6}, T, ("depthwise_activation must be one of", "6")),
+    *bad_integers("pool_size", 1, POOLED), *bad_pairs("pool_size", 1, POOLED),
+    *(case for case in bad_integers("pool_stride", 1, POOLED) if case[1] != {"pool_stride": None}),
+    *bad_pairs("pool_stride", 1, POOLED),
+    *(case for case in bad_integers("pool_padding", 0, POOLED) if case[1] != {"pool_padding": "1"}),
+    (POOLED, {"pool_padding": "full"}, V, ('pool_padding must be "valid", "same"', "full")),
+    (POOLED, {"pool_padding": 2}, V, ("the pool of 3x5 pixels", "padding")),
+    (POOLED, {"pool_size": 6}, V, ("the pool of 3x5 pixels", "6")),
+    (POOLED, {"weight": np.ones((3, 2, 5, 6), F)}, V, ("weight must have C/groups = 4", "(3, 2, 5, 6)")),
     (ALL, {"bias": np.ones(5, F)}, V, ("bias must have shape", "(5,)")),
     (ALL, {"bias": np.ones((6, 1), F)}, V, ("bias must have shape", "(6, 1)")),
     (ALL, {"bias": np.ones((), F)}, V, ("bias must have shape", "()")),

@@ -101,6 +101,10 @@ def test_the_choice_respects_it_and_no_number_of_threads() -> None:
             X.shape, np.ones((3, 3, 16, 1), np.float32), np.ones((1, 1, 16, 8), np.float32), **limit
         ),
         lambda **limit: cnnfast.plan_conv2d(X.shape, np.ones((3, 3, 16, 2), np.int8), **limit),
+        lambda **limit: cnnfast.plan_inverted_residual2d(
+            X.shape, *(np.ones(shape, np.float32) for shape in ((1, 1, 16, 32), (3, 3, 32, 1), (1, 1, 32, 8))), **limit
+        ),
+        lambda **limit: cnnfast.plan_conv2d_max_pool2d(X.shape, np.ones((3, 3, 16, 24), np.float32), **limit),
     ],
 )
 def test_every_plan_has_it(make: Any) -> None:

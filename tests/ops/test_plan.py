@@ -24,6 +24,10 @@ OPS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "conv2d": ((normal(3, 3, 2, 6), normal(6)), {"padding": 1, "groups": 2, "activation": "relu"}),
     "depthwise_conv2d": ((normal(3, 3, 4, 2), normal(8)), {"stride": 2, "activation": "silu"}),
     "separable_conv2d": ((normal(3, 3, 4, 2), normal(1, 1, 8, 5), normal(5)), {"depthwise_activation": "relu6"}),
+    "inverted_residual2d": (
+        (normal(1, 1, 4, 9), normal(3, 3, 9, 1), normal(1, 1, 9, 5), normal(5)),
+        {"stride": 2, "expand_bias": normal(9)},
+    ),
     "conv_transpose2d": ((normal(2, 3, 5, 4), normal(5)), {"stride": 2, "output_padding": 1}),
 }
 

@@ -11,7 +11,7 @@ from cnnfast.backends import native, reference
 from cnnfast.ops.signatures import CONTROLS, REQUIRED, SIGNATURES, Signature
 
 ROWS = [pytest.param(row, id=name) for name, row in SIGNATURES.items()]
-CONVOLUTIONS = ("conv2d", "separable_conv2d", "conv_transpose2d")
+CONVOLUTIONS = ("conv2d", "separable_conv2d", "conv_transpose2d", "fused")
 PLANNED = [row for row in ROWS if row.values[0].table in CONVOLUTIONS and row.values[0].name.endswith("2d")]
 EVERY_DTYPE = [np.dtype(code).name for code in "?bBhHiIlLefdFD"]
 

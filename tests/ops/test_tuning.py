@@ -19,6 +19,7 @@ W = np.random.default_rng(1).standard_normal((3, 3, 6, 4), dtype=np.float32)
 DW, PW = np.ones((3, 3, 6, 1), np.float32), np.ones((1, 1, 6, 5), np.float32)
 CALLS: dict[str, tuple[Any, ...]] = {
     "conv2d": (X, W), "depthwise_conv2d": (X, DW), "separable_conv2d": (X, DW, PW),
+    "inverted_residual2d": (X, np.ones((1, 1, 6, 6), np.float32), DW, PW), "conv2d_max_pool2d": (X, W),
     "conv_transpose2d": (X, np.ones((2, 2, 4, 6), np.float32)), "max_pool2d": (X, 2), "min_pool2d": (X, 2),
     "avg_pool2d": (X, 2), "lp_pool2d": (X, 2.0, 2), "global_avg_pool2d": (X,), "global_max_pool2d": (X,),
     "adaptive_avg_pool2d": (X, 3), "adaptive_max_pool2d": (X, 3), "conv1d": (X[0], W[0]),

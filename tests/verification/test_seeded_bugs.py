@@ -46,6 +46,22 @@ def a_middle_channel_is_dropped(function: Function, a: Arguments) -> Any:
     return function(**a | {"pointwise_weight": weight})
 
 
+@seeded("inverted_residual2d", "out_of_bound")
+def a_wide_channel_is_dropped(function: Function, a: Arguments) -> Any:
+    weight = a["project_weight"].copy()
+    weight[(0, 0, -1) if a["layout"] == "NHWC" else (..., -1, 0, 0)] = 0
+    return function(**a | {"project_weight": weight})
+
+
+@seeded("conv2d_max_pool2d", "out_of_bound")
+@seeded("inverted_residual2d", "out_of_bound")
+def the_last_row_is_the_first(function: Function, a: Arguments) -> Any:
+    result = function(**a)
+    rows = np.moveaxis(a["out"], 2 if a["layout"] == "NCHW" else 1, 0)
+    rows[-1] = rows[0]
+    return result
+
+
 @seeded("conv1d", "out_of_bound")
 @seeded("conv3d", "out_of_bound")
 @seeded("linear", "out_of_bound")
@@ -123,6 +139,7 @@ def the_last_lane_is_off(function: Function, a: Arguments) -> Any:
 
 @seeded("conv2d", "out_of_bound")
 @seeded("separable_conv2d", "out_of_bound")
+@seeded("inverted_residual2d", "out_of_bound")
 def the_residual_is_forgotten(function: Function, a: Arguments) -> Any:
     return function(**a | {"residual": None})
 
@@ -256,7 +273,7 @@ def a_valid_problem_is_refused(function: Function, a: Arguments) -> Any:
 
 
 def with_bug(
-    monkeypatch: pytest.MonkeyPatch, bug: Bug, op: str, enough: Callable[[Report], bool], most: int = 250
+    monkeypatch: pytest.MonkeyPatch, bug: Bug, op: str, enough: Callable[[Report], bool], most: int = 500
 ) -> Report:
     """The report on the first cases of one op, in float32, with the bug in it, up to where it has found enough."""
     function = run.FUNCTIONS[op]

@@ -46,6 +46,7 @@ include "fields.pxi"
 
 include "conv.pxi"
 include "pool.pxi"
+include "fused.pxi"
 include "linear.pxi"
 
 # Every `run_` in these runs if x and y (and `other`) are an exact fit: C-contiguous, aligned, float32 or float64, y writable

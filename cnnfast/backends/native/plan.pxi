@@ -7,6 +7,7 @@ cdef class Plan:
     cdef const int64_t *index_shape
     cdef bint reads_indices
     cdef object algorithm  # keeps the name the C API is given alive while it reads it
+    cdef tuple stages      # of a fused plan, which reads them
 
     def __cinit__(self):
         self.plan = NULL

@@ -15,7 +15,7 @@ Floats come back as float64 and integers as int64: the caller casts. Arguments a
 """
 
 from .activations import activate
-from .conv import conv2d, conv_transpose2d, depthwise_conv2d, separable_conv2d
+from .conv import conv2d, conv_transpose2d, depthwise_conv2d, inverted_residual2d, separable_conv2d
 from .other_ranks import (
     avg_pool1d,
     avg_pool3d,
@@ -52,6 +52,7 @@ from .pool import (
     adaptive_avg_pool2d,
     adaptive_max_pool2d,
     avg_pool2d,
+    conv2d_max_pool2d,
     global_avg_pool2d,
     global_max_pool2d,
     lp_pool2d,
@@ -76,6 +77,7 @@ __all__ = [
     "concatenate",
     "conv1d",
     "conv2d",
+    "conv2d_max_pool2d",
     "conv3d",
     "conv_transpose2d",
     "depthwise_conv2d",
@@ -85,6 +87,7 @@ __all__ = [
     "global_max_pool2d",
     "hardsigmoid",
     "hardswish",
+    "inverted_residual2d",
     "leaky_relu",
     "linear",
     "local_response_norm",

@@ -75,6 +75,22 @@ def separable_conv2d(
     return conv2d(middle, pointwise_weight, bias, residual, layout=layout, activation=activation)
 
 
+def inverted_residual2d(
+    x: Array, expand_weight: Array, depthwise_weight: Array, project_weight: Array, bias: Array | None = None,
+    expand_bias: Array | None = None, depthwise_bias: Array | None = None, residual: Array | None = None, *,
+    stride: Pair = (1, 1), padding: Sides = ((0, 0), (0, 0)), dilation: Pair = (1, 1),
+    layout: str = "NHWC", padding_mode: str = "zeros", expand_activation: Activation = NO_ACTIVATION,
+    depthwise_activation: Activation = NO_ACTIVATION, activation: Activation = NO_ACTIVATION,
+) -> Array:  # fmt: skip
+    """A 1x1 conv2d, then separable_conv2d."""
+    expanded = conv2d(x, expand_weight, expand_bias, layout=layout, activation=expand_activation)
+    return separable_conv2d(
+        expanded, depthwise_weight, project_weight, bias, depthwise_bias, residual, stride=stride, padding=padding,
+        dilation=dilation, layout=layout, padding_mode=padding_mode, depthwise_activation=depthwise_activation,
+        activation=activation,
+    )  # fmt: skip
+
+
 def conv_transpose2d(
     x: Array, weight: Array, bias: Array | None = None, residual: Array | None = None, *,
     stride: Pair = (1, 1), padding: Sides = ((0, 0), (0, 0)), output_padding: Pair = (0, 0), dilation: Pair = (1, 1),

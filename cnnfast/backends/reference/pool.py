@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from .activations import NO_ACTIVATION, Activation
+from .conv import conv2d
 from .layout import Array, Pair, Sides, from_nhwc, to_nhwc
 
 
@@ -17,6 +19,20 @@ def max_pool2d(
 ) -> Array | tuple[Array, Array]:  # fmt: skip
     """The window's largest pixel; with `return_indices` also its h*W + w. The first of equal ones counts."""
     return _extreme(np.greater, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices, layout)
+
+
+def conv2d_max_pool2d(
+    x: Array, weight: Array, bias: Array | None = None, *, pool_size: Pair, pool_stride: Pair,
+    pool_padding: Sides = ((0, 0), (0, 0)), stride: Pair = (1, 1), padding: Sides = ((0, 0), (0, 0)),
+    dilation: Pair = (1, 1), groups: int = 1, layout: str = "NHWC", padding_mode: str = "zeros",
+    activation: Activation = NO_ACTIVATION,
+) -> Array:  # fmt: skip
+    """conv2d, then max_pool2d."""
+    y = conv2d(
+        x, weight, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, layout=layout,
+        padding_mode=padding_mode, activation=activation,
+    )  # fmt: skip
+    return np.asarray(max_pool2d(y, kernel_size=pool_size, stride=pool_stride, padding=pool_padding, layout=layout))
 
 
 def min_pool2d(

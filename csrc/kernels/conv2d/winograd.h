@@ -87,6 +87,7 @@ static grain grain_of(const void *problem) {
     WITH_TILING(p, {
         const blocking b = blocking_of(p, tile_values(of));
         to.rows_per_image = grid_of(p, of.h.m, of.w.m).image;
+        to.strip_rows = p->g.dilation[0] == 1 && p->g.dilation[1] == 1 ? of.h.m : 0;
         to.flops = 2.0 * (double)(to.rows_per_image * tile_values(of)) * (double)(p->g.C / p->groups) * (double)p->g.K;
         to.block_rows = b.block;
         to.workspace = workspace_of(&b, tile_values(of));

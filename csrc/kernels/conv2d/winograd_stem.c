@@ -51,7 +51,7 @@ static double cost(const void *problem, int64_t N) {
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const double row = 4.0 * (double)p->g.Q * (double)p->g.K;
-    return (grain){.rows_per_image = tile_rows(p), .columns = 1, .block_rows = max64(1, (int64_t)(1e7 / row)),
+    return (grain){.rows_per_image = tile_rows(p), .strip_rows = 2, .columns = 1, .block_rows = max64(1, (int64_t)(1e7 / row)),
                    .workspace = (4 + 4 + 16) * PLANE * sizeof(real)};
 }
 
