@@ -89,21 +89,22 @@ def test_nan_and_infinity(layout: str) -> None:
 
 @pytest.mark.parametrize("isa", native.isas())
 @pytest.mark.parametrize("width", [*range(2, 12), 17])
-def test_a_nan_at_every_pixel_of_a_strip(rng: np.random.Generator, isa: str, width: int) -> None:
-    """A channel for each pixel, NaN there alone: windows side by side and overlapping, of every number of steps."""
-    pixels = 6 * width
-    x = rng.integers(-50, 50, (1, 6, width, pixels)).astype(np.float32)
-    x.reshape(pixels, pixels)[np.diag_indices(pixels)] = np.nan
+def test_a_nan_in_every_column_of_a_strip(rng: np.random.Generator, isa: str, width: int) -> None:
+    """One at a time, or the row that it is in is done again for another's sake. Windows side by side and overlapping."""
+    clean = rng.integers(-50, 50, (1, 6, width, 19)).astype(np.float32)
     try:
         native.set_isa(isa)
         for size, stride, pad in ((2, 2, 0), (2, 2, 1), (3, 1, 0), (3, 1, 1), (3, 2, 0), (3, 2, 1)):
             if width + 2 * pad < size:
                 continue
             given: dict[str, Any] = {"kernel_size": (size,) * 2, "stride": (stride,) * 2, "padding": ((pad, pad),) * 2}
-            for name in ("max_pool2d", "min_pool2d", "avg_pool2d"):
-                expected = getattr(reference, name)(x, **given)
-                y = getattr(cnnfast, name)(x, **given)
-                np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6, err_msg=f"{name} {size}/{stride} + {pad}")
+            for column in range(width):
+                x = clean.copy()
+                x[0, column * 5 % 6, column, column % 19] = np.nan
+                for name in ("max_pool2d", "min_pool2d", "avg_pool2d"):
+                    expected = getattr(reference, name)(x, **given)
+                    y = getattr(cnnfast, name)(x, **given)
+                    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6, err_msg=f"{name} {given} {column}")
     finally:
         native.set_isa(None)
 
