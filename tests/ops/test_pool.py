@@ -90,7 +90,7 @@ def test_nan_and_infinity(layout: str) -> None:
 @pytest.mark.parametrize("isa", native.isas())
 @pytest.mark.parametrize("width", [*range(2, 12), 17])
 def test_a_nan_in_every_column_of_a_strip(rng: np.random.Generator, isa: str, width: int) -> None:
-    """One at a time, or the row that it is in is done again for another's sake. Windows side by side and overlapping."""
+    """One at a time, or its row is done again for another's sake. Windows side by side and overlapping."""
     clean = rng.integers(-50, 50, (1, 6, width, 19)).astype(np.float32)
     try:
         native.set_isa(isa)
