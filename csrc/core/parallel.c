@@ -103,8 +103,8 @@ bool parallel_stopped(parallel_watch *watch) {
     return atomic_load_explicit(&watch->stop, memory_order_relaxed);
 }
 
-/* Threads wait for a word to change: awake for about 50 us, if nobody needs their core, then ASLEEP in it. */
-enum { ASLEEP = 1, TAKEN = 2, NEXT_RUN = 4, SPINS = 1000 };
+/* Threads wait for a word to change: awake for about 200 us where there are cores enough, then ASLEEP in it. */
+enum { ASLEEP = 1, TAKEN = 2, NEXT_RUN = 4, SPINS = 4000, YIELDS = 64 };
 
 static void pause_core(void) {
 #if defined(__x86_64__)
@@ -117,7 +117,8 @@ static void pause_core(void) {
 static void wait_while(_Atomic uint32_t *word, uint32_t is, bool crowded) {
     for (int i = crowded ? SPINS : 0; i < SPINS; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != is) return;
-        pause_core();
+        if ((i + 1) % YIELDS) pause_core();
+        else sched_yield(); /* who is waited for may be waiting for this core */
     }
     uint32_t awake = is;
     if (!atomic_compare_exchange_strong(word, &awake, is | ASLEEP)) return;
