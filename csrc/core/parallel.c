@@ -103,8 +103,8 @@ bool parallel_stopped(parallel_watch *watch) {
     return atomic_load_explicit(&watch->stop, memory_order_relaxed);
 }
 
-/* Threads wait for a word to change: awake for about 200 us where there are cores enough, then ASLEEP in it. */
-enum { ASLEEP = 1, TAKEN = 2, NEXT_RUN = 4, SPINS = 4000, YIELDS = 64 };
+/* Threads wait for a word to change: awake for about 1 ms where there are cores enough, then ASLEEP in it. */
+enum { ASLEEP = 1, TAKEN = 2, NEXT_RUN = 4, SPINS = 40000, YIELDS = 64 };
 
 static void pause_core(void) {
 #if defined(__x86_64__)
