@@ -1,6 +1,5 @@
 """Pooling to a given size: adaptive (windows of nearly equal size that cover the input), and global (one window)."""
 
-from functools import lru_cache
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -150,11 +149,11 @@ def _pool(
     return run_pool(prepared(adaptive_pool, (op, kind, images.shape, images.dtype), given), images, out)
 
 
-@lru_cache(maxsize=256, typed=True)
 def adaptive_pool(
-    state: object, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], output_size: object,
+    op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], output_size: object,
     layout: object, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip
+    """The pool to an output size, of arguments as the user gave them."""
     order = options.layout(layout)
     indexed = checks.boolean("return_indices", return_indices)
     row = dispatch.algorithm(op, algorithm)
@@ -167,7 +166,8 @@ def adaptive_pool(
         padding=(0, 0, 0, 0), dilation=(1, 1), ceil_mode=False, count_include_pad=False, norm_type=0.0,
         output_size=size, return_indices=indexed, algorithm=row, max_workspace=0,
     )  # fmt: skip
-    return Pool(plan, op, y_shape, indexed)
+    new_y = arrays.allocator("the output", y_shape, SIGNATURES[op].dtypes[dtype])
+    return Pool(plan, op, y_shape, new_y, indexed)
 
 
 def _output_size(value: object, size: Pair) -> Pair:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from cnnfast.backends import native
 from cnnfast.ops.options import AXES
 from cnnfast.ops.signatures import Dtypes
 
@@ -103,10 +104,10 @@ def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     size = math.prod(shape) * wanted.itemsize
     if size < SMALL:
         return np.empty(shape, wanted)
-    check_fits(name, shape, wanted)
+    if size > _memory():
+        check_fits(name, shape, wanted)
     raw = np.empty(size + CACHE_LINE, np.uint8)
-    start = -raw.__array_interface__["data"][0] % CACHE_LINE
-    return raw[start : start + size].view(wanted).reshape(shape)
+    return np.ndarray(shape, wanted, raw, native.bytes_to_line(raw, CACHE_LINE))
 
 
 def allocator(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Callable[[], Array]:

@@ -1,5 +1,6 @@
 """Pooling with a sliding window: max, min, average, lp."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, overload
 
@@ -196,21 +197,29 @@ class Pool(NamedTuple):
     plan: native.Plan
     op: str
     y_shape: tuple[int, int, int, int]
+    new_y: Callable[[], Array]
     indexed: bool
 
 
-def prepared(make: Any, problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
-    """The pool that `make`, an `lru_cache`, has for arguments as the user gave them: they are checked once."""
-    key, state = checks.cache_key(given), (native.isa(), native.get_max_workspace(), *tuning.state())
-    pool: Pool = make.__wrapped__(state, *problem, *given) if key is None else make(state, *problem, *key)
-    return pool
+def prepared(make: Callable[..., Pool], problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
+    """The pool that `make` makes of arguments as the user gave them: they are checked once."""
+    key = checks.cache_key(given)
+    return make(*problem, *given) if key is None else kept(make, tuning.state(), problem, *key)
+
+
+@lru_cache(maxsize=512)
+def kept(
+    make: Callable[..., Pool], state: object, problem: tuple[Any, ...], given: tuple[Any, ...], types: int
+) -> Pool:
+    """A plan keeps the ISA, the limit and the measurements it was made with, so they are part of the key: `state`."""
+    return make(*problem, *given)
 
 
 def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
     """Run a pool: y, and the indices where they are wanted."""
-    plan, op, y_shape, indexed = pool
+    plan, op, y_shape, new_y, indexed = pool
     if not indexed and y_shape[0]:  # where every array fits, a call costs little more than the backend's
-        y = arrays.allocate("the output", y_shape, SIGNATURES[op].dtypes[x.dtype]) if out is None else out
+        y = new_y() if out is None else out
         try:
             if plan.run(x, None, y):
                 return y, None  # type: ignore[return-value]
@@ -221,13 +230,12 @@ def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
     return y, indices
 
 
-@lru_cache(maxsize=256, typed=True)
 def window_pool(
-    state: object, op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], kernel_size: object,
+    op: str, kind: str, x_shape: tuple[int, int, int, int], dtype: np.dtype[Any], kernel_size: object,
     stride: object, padding: object, dilation: object, layout: object, ceil_mode: object, count_include_pad: object,
     norm_type: float, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip
-    """A plan keeps the ISA, the limit and the measurements it was made with, so they are part of the key: `state`."""
+    """The pool of a window, of arguments as the user gave them."""
     order = options.layout(layout)
     kernel = checks.pair("kernel_size", kernel_size, minimum=1)
     step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
@@ -251,4 +259,5 @@ def window_pool(
         padding=(*sides[0], *sides[1]), dilation=spread, ceil_mode=ceil, count_include_pad=count,
         norm_type=norm_type, output_size=None, return_indices=indexed, algorithm=row, max_workspace=0,
     )  # fmt: skip
-    return Pool(plan, op, y_shape, indexed)
+    new_y = arrays.allocator("the output", y_shape, SIGNATURES[op].dtypes[dtype])
+    return Pool(plan, op, y_shape, new_y, indexed)

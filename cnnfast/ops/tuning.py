@@ -106,9 +106,9 @@ def known() -> tuple[Entry, ...]:
         return tuple(_known.values())
 
 
-def state() -> tuple[int, int]:
-    """What a plan of `tuned` depends on beside its problem and the ISA: a cache of plans has it in its key."""
-    return native.get_num_threads(), _loads
+def state() -> tuple[tuple[str, int, int], int]:
+    """What a plan depends on beside its problem, "tune"'s among them: a cache of plans has it in its key."""
+    return native.settings(), _loads
 
 
 def tuned(op: str, problem: Mapping[str, Any], make: Make) -> native.Plan:

@@ -1,4 +1,4 @@
-/* Threads. The only file pair that knows OpenMP.
+/* Threads. The only file pair that knows OpenMP, and the only one that has threads of its own.
  *
  * parallel_run(threads, body, context, watch) is
  *     for (int t = 0; t < threads; t++) body(context, t, watch);
@@ -15,6 +15,7 @@
 /* One a run of a plan, however many regions that takes: starts as {0}. */
 typedef struct {
     _Atomic bool stop;
+    const char *caller; /* its thread, which alone may ask the interrupt hook */
     bool begun; /* the caller's thread only: a run of one piece never asks for the time */
     int64_t next_check; /* nanoseconds, the caller's thread only */
 } parallel_watch;
@@ -28,6 +29,6 @@ int parallel_threads(void);
 bool parallel_run(int threads, parallel_body body, void *context, parallel_watch *watch);
 
 /* A body asks before each piece of work (of well under 100 ms) whether to go on. */
-bool parallel_stopped(parallel_watch *watch, int thread);
+bool parallel_stopped(parallel_watch *watch);
 
 #endif

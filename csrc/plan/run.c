@@ -8,8 +8,8 @@
 
 /* NCHW and integers go through the workspace, so many images at a time. */
 static const size_t CHUNK_BYTES = 4 << 20;
-/* A thread must have this much to do, in nominal microseconds, to be worth waking. */
-static const double WORTH_A_THREAD = 4;
+/* A thread must have this much to do, in nominal microseconds, to be worth meeting: that costs about half of one. */
+static const double WORTH_A_THREAD = 2;
 
 /* What of a run's tensors lies in the workspace, and how many images at a time. */
 typedef struct {
@@ -106,7 +106,7 @@ static void run_share(void *context, int thread, parallel_watch *watch) {
     void *workspace = j->workspace + (size_t)thread * size_align(plan->grain.workspace);
     const int64_t blocks = ceil_div(row1 - row0, plan->grain.block_rows);
     for (int64_t i = 0; i < blocks; i++) { /* of about equal size */
-        if (parallel_stopped(watch, thread)) return;
+        if (parallel_stopped(watch)) return;
         at.row0 = row0 + (row1 - row0) * i / blocks;
         at.row1 = row0 + (row1 - row0) * (i + 1) / blocks;
         plan->kernel->run(&plan->problem, plan->packed, j->t, at, workspace);

@@ -88,6 +88,28 @@ def test_nan_and_infinity(layout: str) -> None:
 
 
 @pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("width", [*range(2, 12), 17])
+def test_a_nan_in_every_column_of_a_strip(rng: np.random.Generator, isa: str, width: int) -> None:
+    """One at a time, or its row is done again for another's sake. Windows side by side and overlapping."""
+    clean = rng.integers(-50, 50, (1, 6, width, 19)).astype(np.float32)
+    try:
+        native.set_isa(isa)
+        for size, stride, pad in ((2, 2, 0), (2, 2, 1), (3, 1, 0), (3, 1, 1), (3, 2, 0), (3, 2, 1)):
+            if width + 2 * pad < size:
+                continue
+            given: dict[str, Any] = {"kernel_size": (size,) * 2, "stride": (stride,) * 2, "padding": ((pad, pad),) * 2}
+            for column in range(width):
+                x = clean.copy()
+                x[0, column * 5 % 6, column, column % 19] = np.nan
+                for name in ("max_pool2d", "min_pool2d", "avg_pool2d"):
+                    expected = getattr(reference, name)(x, **given)
+                    y = getattr(cnnfast, name)(x, **given)
+                    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6, err_msg=f"{name} {given} {column}")
+    finally:
+        native.set_isa(None)
+
+
+@pytest.mark.parametrize("isa", native.isas())
 @pytest.mark.parametrize("past_line", [0, 4, 15])
 @pytest.mark.parametrize(("channels", "width"), [(76, 21), (80, 20), (200, 6), (130, 9), (32, 40)])
 def test_channels_that_come_in_chunks(
@@ -185,13 +207,13 @@ def test_plans_are_cached_by_geometry_and_isa() -> None:
     """A plan belongs to the ISA it was made with, so changing that must not reuse one."""
     x = np.ones((1, 4, 4, 3), np.float32)
     before = native.isa()
-    pool.window_pool.cache_clear()
+    pool.kept.cache_clear()
     try:
         for count, isa in enumerate(native.isas(), start=1):
             native.set_isa(isa)
             cnnfast.max_pool2d(x, 2)
             cnnfast.max_pool2d(x, 2)
-            assert pool.window_pool.cache_info().misses == count
+            assert pool.kept.cache_info().misses == count
     finally:
         native.set_isa(before)
-    assert pool.window_pool.cache_info().maxsize is not None
+    assert pool.kept.cache_info().maxsize is not None

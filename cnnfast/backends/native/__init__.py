@@ -7,6 +7,7 @@ from cnnfast.backends.native._native import (
     Chain,
     Plan,
     algorithms,
+    bytes_to_line,
     get_max_workspace,
     get_num_threads,
     isa,
@@ -28,6 +29,8 @@ from cnnfast.backends.native._native import (
     set_isa,
     set_max_workspace,
     set_num_threads,
+    settings,
+    types_of,
     version,
 )
 
@@ -35,6 +38,7 @@ __all__ = [
     "Chain",
     "Plan",
     "algorithms",
+    "bytes_to_line",
     "get_max_workspace",
     "get_num_threads",
     "isa",
@@ -56,6 +60,8 @@ __all__ = [
     "set_isa",
     "set_max_workspace",
     "set_num_threads",
+    "settings",
+    "types_of",
     "version",
 ]
 

@@ -32,6 +32,39 @@ static int buffers_overlap(const Py_buffer *a, const Py_buffer *b) {
     return x < y + b->len && y < x + a->len;
 }
 
+/* Bytes from where o's memory starts to its next multiple of `line`, a power of 2; -1 and a Python error where it has none. */
+static Py_ssize_t buffer_to_line(PyObject *o, size_t line) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(o, &view, PyBUF_SIMPLE)) return -1;
+    const uintptr_t past = (uintptr_t)view.buf % line;
+    PyBuffer_Release(&view);
+    return past ? (Py_ssize_t)(line - past) : 0;
+}
+
+/* Whether o is a tuple of integers, None, and such tuples: equal ones then mean the same. */
+static int tuple_is_plain(PyObject *o) {
+    if (!PyTuple_CheckExact(o)) return 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(o); i++) {
+        PyObject *item = PyTuple_GET_ITEM(o, i);
+        if (!PyLong_CheckExact(item) && item != Py_None && !tuple_is_plain(item)) return 0;
+    }
+    return 1;
+}
+
+/* A number that tells apart tuples which are equal but of other types, as (1,), (1.0,) and (True,) are; -1 where an item is
+ * neither a number, a string, None nor a tuple of integers. */
+static int64_t tuple_types(PyObject *values) {
+    int64_t types = 0;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(values); i++) {
+        PyObject *item = PyTuple_GET_ITEM(values, i);
+        if (PyBool_Check(item)) types = 3 * types + 1;
+        else if (PyFloat_CheckExact(item)) types = 3 * types + 2;
+        else if (PyLong_CheckExact(item) || PyUnicode_CheckExact(item) || item == Py_None || tuple_is_plain(item)) types *= 3;
+        else return -1;
+    }
+    return types;
+}
+
 /* What one run takes from Python, taken together and given back together. */
 typedef struct {
     Py_buffer x, residual, y, indices;

@@ -34,6 +34,17 @@ INLINE mask beats(cnnfast_pool_kind kind, vec v, vec best) {
     return (kind == CNNFAST_MIN ? v < best : v > best) | ((v != v) & (best == best));
 }
 
+/* Maxima and minima as the ISA has them lose a NaN. */
+INLINE vec join(cnnfast_pool_kind kind, vec known, vec v) {
+    if (kind == CNNFAST_AVERAGE) return known + v;
+    return kind == CNNFAST_MAX ? v_greater(v, known) : v_lesser(v, known);
+}
+
+/* So they are watched, and where one was seen the outputs are done again. */
+INLINE bool watched(cnnfast_pool_kind kind) { return CNNFAST_REAL && kind != CNNFAST_AVERAGE; }
+
+INLINE vec finish(cnnfast_pool_kind kind, vec v, real divisor) { return kind == CNNFAST_AVERAGE ? v / v_splat(divisor) : v; }
+
 INLINE double pool2d_taps(const pool2d_problem *p, int64_t N) {
     return (double)N * p->g.P * p->g.Q * p->g.C * p->g.R * p->g.S;
 }

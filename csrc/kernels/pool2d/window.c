@@ -1,13 +1,13 @@
-/* Maximum, minimum and average: 2x2 windows side by side and overlapping 3x3 ones in tiles of outputs, which read each
- * pixel once; other windows several vectors of channels of one output at a time.
+/* Maximum, minimum and average: 2x2 windows side by side and overlapping 3x3 ones in strips of outputs; other windows
+ * several vectors of channels of one output at a time.
  *
  * Taps join down each column of the window, then along the columns: everywhere the same, since the order decides an
  * average's rounding and which of +0 and -0 is kept.
  */
-#include "pool2d/view.h"
+#include "pool2d/strip.h"
 
-/* Vectors of channels of one output at once; rows or columns of pixels under a tile of outputs. */
-enum { VECTORS = TILE_M == 14 ? 8 : 4, MOST_PIXELS = 6 };
+/* Vectors of channels of one output at once. */
+enum { VECTORS = TILE_M == 14 ? 8 : 4 };
 static const int64_t L1_BYTES = 24 * 1024; /* of 32 */
 
 static bool accepts(const void *problem) {
@@ -38,17 +38,6 @@ static size_t packed_size(const void *problem) {
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     (void)problem, (void)weight, (void)bias, (void)packed;
 }
-
-/* Maxima and minima as the ISA has them lose a NaN. */
-INLINE vec join(cnnfast_pool_kind kind, vec known, vec v) {
-    if (kind == CNNFAST_AVERAGE) return known + v;
-    return kind == CNNFAST_MAX ? v_greater(v, known) : v_lesser(v, known);
-}
-
-/* So they are watched, and where one was seen the outputs are done again. */
-INLINE bool watched(cnnfast_pool_kind kind) { return CNNFAST_REAL && kind != CNNFAST_AVERAGE; }
-
-INLINE vec finish(cnnfast_pool_kind kind, vec v, real divisor) { return kind == CNNFAST_AVERAGE ? v / v_splat(divisor) : v; }
 
 /* Channels [c, past) of one output, NaN and all. */
 static __attribute__((noinline)) void again(cnnfast_pool_kind kind, const view *w, int64_t c, int64_t past, real *y) {
@@ -93,87 +82,6 @@ INLINE void one_output(cnnfast_pool_kind kind, int vectors, const view *w, int64
     if (watched(kind) && v_saw_nan(seen)) again(kind, w, c, c + (vectors - 1) * LANES + n, y);
 }
 
-/* A tile's shape, constant wherever it is used: tp x tq outputs of R x S windows. */
-typedef struct {
-    int R, S, stride, tp, tq;
-} shape;
-
-INLINE int rows_under(shape t) { return (t.tp - 1) * t.stride + t.R; }
-INLINE int cols_under(shape t) { return (t.tq - 1) * t.stride + t.S; }
-
-/* `count` windows of `taps`, a stride apart, along one axis. Neighbours share what they have in common, where the order of
- * joining does not matter: it does for a sum, and a maximum's first of equals stays first. */
-INLINE void slide(cnnfast_pool_kind kind, int taps, int stride, int count, const vec *in, vec *out) {
-    const bool paired = kind != CNNFAST_AVERAGE && taps == 3 && stride == 1 && count % 2 == 0;
-#pragma GCC unroll 4
-    for (int i = 0; i < count; i++) {
-        if (paired) {
-            const vec both = join(kind, in[i / 2 * 2 + 1], in[i / 2 * 2 + 2]);
-            out[i] = i % 2 ? join(kind, both, in[i + 2]) : join(kind, in[i], both);
-            continue;
-        }
-        out[i] = in[i * stride];
-#pragma GCC unroll 2
-        for (int t = 1; t < taps; t++) out[i] = join(kind, out[i], in[i * stride + t]);
-    }
-}
-
-INLINE nan_watch watch(int count, const vec *of) {
-    nan_watch seen = v_unwatched();
-#pragma GCC unroll 3
-    for (int i = 0; i < count; i += 2) seen = v_watch(seen, of[i], of[i + 1 < count ? i + 1 : i]);
-    return seen;
-}
-
-/* One vector of channels of a tile, of n lanes. Pixel (i, j) lies at
- * row[i] + col[j]. */
-INLINE nan_watch tile_vector(cnnfast_pool_kind kind, shape t, const real *const *row, const ptrdiff_t *col, int n, real divisor, real *y,
-                       int64_t y_row, int64_t y_step) {
-    vec down[2][MOST_PIXELS];
-    nan_watch seen = v_unwatched();
-#pragma GCC unroll 6
-    for (int j = 0; j < cols_under(t); j++) {
-        vec pixel[MOST_PIXELS], joined[2];
-#pragma GCC unroll 6
-        for (int i = 0; i < rows_under(t); i++) pixel[i] = v_keep(load(row[i] + col[j], n));
-        if (watched(kind)) seen = v_watch_both(seen, watch(rows_under(t), pixel));
-        slide(kind, t.R, t.stride, t.tp, pixel, joined);
-#pragma GCC unroll 2
-        for (int a = 0; a < t.tp; a++) down[a][j] = joined[a];
-    }
-#pragma GCC unroll 2
-    for (int a = 0; a < t.tp; a++) {
-        vec all[4];
-        slide(kind, t.S, t.stride, t.tq, down[a], all);
-#pragma GCC unroll 4
-        for (int b = 0; b < t.tq; b++) store(y + a * y_row + b * y_step, finish(kind, all[b], divisor), n);
-    }
-    return seen;
-}
-
-/* `count` channels of a tile, the first vector's `head`. */
-INLINE nan_watch tile_of(cnnfast_pool_kind kind, shape t, const real *const *rows, const ptrdiff_t *cols, int64_t count, int64_t head, real divisor,
-                   real *y, int64_t y_row, int64_t y_step) {
-    nan_watch seen = v_unwatched();
-    const real *row[MOST_PIXELS];
-    ptrdiff_t col[MOST_PIXELS];
-#pragma GCC unroll 6
-    for (int i = 0; i < rows_under(t); i++) row[i] = rows[i];
-#pragma GCC unroll 6
-    for (int j = 0; j < cols_under(t); j++) col[j] = cols[j];
-    for (int64_t n = head; count > 0; count -= n, y += n, n = min64(LANES, count)) {
-#pragma GCC unroll 6
-        for (int i = 0; i < rows_under(t); i++) /* or the compiler keeps an address for each pixel, most of them on the stack */
-            __asm__("" : "+r"(row[i]));
-        const nan_watch of = n == LANES ? tile_vector(kind, t, row, col, LANES, divisor, y, y_row, y_step)
-                                        : tile_vector(kind, t, row, col, (int)n, divisor, y, y_row, y_step);
-        if (watched(kind)) seen = v_watch_both(seen, of);
-#pragma GCC unroll 6
-        for (int i = 0; i < rows_under(t); i++) row[i] += n;
-    }
-    return seen;
-}
-
 /* All channels [c0, c1) of one output, the first vector's `head`. Constant arguments make each its own code. */
 INLINE void output(cnnfast_pool_kind kind, const view *w, int64_t c0, int64_t c1, int64_t head, real *y) {
     int64_t c = c0;
@@ -210,19 +118,20 @@ static __attribute__((noinline)) void rows_again(cnnfast_pool_kind kind, const w
         }
 }
 
-/* Outputs [q0, q1), at least t.tq, of t.tp rows from `row` on; the last tile steps back. A maximum's or minimum's pixels
+/* Outputs [q0, q1), at least t.tq, of t.tp rows from `row` on; the last step goes back. A maximum's or minimum's pixels
  * beyond the border are the nearest ones inside: these are in the window too. */
-INLINE void tiled_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t row, int64_t q0, int64_t q1) {
+INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t row, int64_t q0, int64_t q1) {
     const window *g = &k->p->g;
     const int64_t y_step = g->C, y_row = g->Q * y_step, h0 = row * t.stride - g->pad[0];
     const real *rows[MOST_PIXELS];
     nan_watch seen = v_unwatched();
     for (int i = 0; i < rows_under(t); i++)
         rows[i] = k->image + max64(0, min64(h0 + i, g->H - 1)) * g->W * g->C + k->c0;
-    for (int64_t q = q0; q < q1; q += t.tq) {
+    for (int64_t q = q0, steps; q < q1; q += steps * t.tq) {
+        steps = max64(1, min64(2 * cols_kept(t), (q1 - q) / t.tq)); /* longer ones leave and return to more lines of y */
         const int64_t first = min64(q, q1 - t.tq);
-        const nan_watch of = tile_of(kind, t, rows, k->cols + first * t.stride, k->c1 - k->c0, k->head, (real)(t.R * t.S),
-                         k->y + first * y_step + k->c0, y_row, y_step);
+        const nan_watch of = strip_of(kind, t, rows, k->cols + first * t.stride, steps, k->c1 - k->c0, k->head, (real)(t.R * t.S),
+                                      (target){k->y + first * y_step + k->c0, y_row, y_step});
         if (watched(kind)) seen = v_watch_both(seen, of);
     }
     if (watched(kind) && v_saw_nan(seen)) rows_again(kind, k, t.tp, q0, q1);
@@ -255,14 +164,14 @@ static mask left_lanes(int64_t C) {
     return left;
 }
 
-/* Windows that have tiles of their own: of R x R pixels, a stride apart. */
+/* Windows that have strips of their own: of R x R pixels, a stride apart. */
 typedef enum { OTHER_WINDOW, NARROW_2_BY_2, WINDOW_2_BY_2, WINDOW_3_BY_1, WINDOW_3_BY_2 } form;
 
 static form form_of(const pool2d_problem *p) {
     const window *g = &p->g;
     const int64_t stride = g->stride[0];
     if (g->dilation[0] != 1 || g->dilation[1] != 1 || g->R != g->S || stride != g->stride[1]) return OTHER_WINDOW;
-    if (p->whole_end - p->whole_begin < 4) return OTHER_WINDOW; /* the widest tile; none are whole where adaptive */
+    if (p->whole_end - p->whole_begin < 2) return OTHER_WINDOW; /* outputs of a step; none are whole where adaptive */
     if (g->R == 2 && stride == 2) return 2 * g->C <= LANES ? NARROW_2_BY_2 : WINDOW_2_BY_2;
     if (g->R == 3 && stride <= 2) return stride == 1 ? WINDOW_3_BY_1 : WINDOW_3_BY_2;
     return OTHER_WINDOW;
@@ -275,22 +184,22 @@ INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, boo
     const pool2d_problem *p = k->p;
     const window *g = &p->g;
     const form which = form_of(p);
-    const bool borders = kind != CNNFAST_AVERAGE && which != NARROW_2_BY_2; /* a tile may lie on them */
+    const bool borders = kind != CNNFAST_AVERAGE && which != NARROW_2_BY_2; /* a strip may lie on them */
     const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
-    const bool tiled = borders || whole(&k->rows[0], g);
+    const bool strips = borders || whole(&k->rows[0], g);
     pair = pair && (borders || whole(&k->rows[1], g));
     int64_t done = 1;
-    switch (tiled ? which : OTHER_WINDOW) {
+    switch (strips ? which : OTHER_WINDOW) {
     case OTHER_WINDOW: any_row(kind, k, 0, g->Q); return 1;
     case NARROW_2_BY_2: narrow_row(kind, k, row, q0, q1); break;
-    case WINDOW_2_BY_2: tiled_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
+    case WINDOW_2_BY_2: strip_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
     case WINDOW_3_BY_1:
-        if (pair) tiled_rows(kind, (shape){3, 3, 1, 2, 4}, k, row, q0, q1), done = 2;
-        else tiled_rows(kind, (shape){3, 3, 1, 1, 4}, k, row, q0, q1);
+        if (pair) strip_rows(kind, (shape){3, 3, 1, 2, 2}, k, row, q0, q1), done = 2;
+        else strip_rows(kind, (shape){3, 3, 1, 1, 2}, k, row, q0, q1);
         break;
     case WINDOW_3_BY_2:
-        if (pair) tiled_rows(kind, (shape){3, 3, 2, 2, 2}, k, row, q0, q1), done = 2;
-        else tiled_rows(kind, (shape){3, 3, 2, 1, 2}, k, row, q0, q1);
+        if (pair) strip_rows(kind, (shape){3, 3, 2, 2, 1}, k, row, q0, q1), done = 2;
+        else strip_rows(kind, (shape){3, 3, 2, 1, 1}, k, row, q0, q1);
         break;
     }
     for (int64_t i = 0; i < done; i++) {
@@ -312,10 +221,11 @@ DEFINE_ROWS(average_rows, CNNFAST_AVERAGE)
 #define average_rows NULL /* integers have none: the plan refuses it */
 #endif
 
-/* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which doubles their loads. */
+/* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which is worth one vector more
+ * where there are many. */
 static int64_t lanes_to_line(const window *g, const void *x) {
     const int64_t past = (int64_t)((uintptr_t)x % VEC_BYTES / sizeof(real));
-    return g->C % LANES == 0 && g->C >= 2 * LANES ? LANES - past : LANES;
+    return g->C % LANES == 0 && g->C >= 8 * LANES ? LANES - past : LANES;
 }
 
 /* Channels at a time: where rows of outputs share rows of pixels, so few that these are still in L1 for the next, unless
@@ -333,10 +243,11 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     for (int64_t i = 0, n = cols_in_table(p); i < n; i++) cols[i] = max64(0, min64(i - g->pad[2], g->W - 1)) * g->C;
     int64_t (*rows_of)(const work *, int64_t, bool) =
         p->kind == CNNFAST_MAX ? max_rows : p->kind == CNNFAST_MIN ? min_rows : average_rows;
-    const int64_t past = min64(g->C, at.col1 * CHANNELS), head = lanes_to_line(g, t->x);
+    const int64_t first = at.col0 * CHANNELS, past = min64(g->C, at.col1 * CHANNELS), chunk = chunk_of(g);
     const mask left = left_lanes(g->C);
-    for (int64_t c0 = at.col0 * CHANNELS, c1; c0 < past; c0 = c1) {
-        c1 = min64(past, c0 + chunk_of(g));
+    for (int64_t c0 = first, c1; c0 < past; c0 = c1) {
+        const int64_t head = c0 == first ? lanes_to_line(g, t->x) : LANES; /* of later chunks, which start at a line */
+        c1 = c0 + chunk < past ? c0 + chunk + head - LANES : past;
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
             const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
