@@ -36,18 +36,18 @@ typedef struct {
     int64_t r0, r1, s0, s1;
 } inside;
 
-INLINE void fetch_ahead(shared *d) {
-    const char *end = d->next_end - d->next > d->ahead ? d->next + d->ahead : d->next_end;
+INLINE void fetch_ahead(shared *d, int64_t bytes) {
+    const char *end = d->next_end - d->next > bytes ? d->next + bytes : d->next_end;
     for (; d->next < end; d->next += CACHE_LINE) __builtin_prefetch(d->next, 0, 2);
 }
 
-INLINE void finish(const shared *d, const real *residual, real *y, vec v, int n) {
+INLINE void finish(const shared *d, bool stream, const real *residual, real *y, vec v, int n) {
     const cnnfast_activation activation = d->epilogue->activation;
     if (residual) v += v_load_n(residual, n);
     if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
     if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
     if (n < LANES) v_store_n(y, v, n);
-    else if (d->stream) v_stream(y, v);
+    else if (stream) v_stream(y, v);
     else v_store(y, v);
 }
 
@@ -79,13 +79,15 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
                     if (r >= 0 && r < R && s >= 0 && s < S) acc[a][b] = v_fma(v, w[r * S + s], acc[a][b]);
                 }
         }
-#pragma GCC unroll 2
-    for (int a = 0; a < tp; a++)
-#pragma GCC unroll 7
-        for (int b = 0; b < tq; b++) {
-            int64_t to = a * d->y_row + b * d->y_step + k;
-            finish(d, residual ? residual + to : NULL, y + to, acc[a][b], n);
+#define FINISH(stream) \
+    _Pragma("GCC unroll 2") for (int a = 0; a < tp; a++) \
+        _Pragma("GCC unroll 7") for (int b = 0; b < tq; b++) { \
+            const int64_t to = a * d->y_row + b * d->y_step + k; \
+            finish(d, stream, residual ? residual + to : NULL, y + to, acc[a][b], n); \
         }
+    if (whole && d->stream) FINISH(true)
+    else FINISH(false)
+#undef FINISH
 }
 
 INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y) {
@@ -159,7 +161,7 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
 #pragma GCC unroll 7
     for (int b = 0; b < tq; b++) {
         const int64_t to = b * d->y_step + k;
-        finish(d, residual ? residual + to : NULL, y + to, acc[b], n);
+        finish(d, d->stream, residual ? residual + to : NULL, y + to, acc[b], n);
     }
 }
 

@@ -44,25 +44,46 @@ static inline void activate(const conv2d_problem *p, const shared *d, int64_t co
     for (int64_t i = 0; i < count; i++) epilogue_run(&p->epilogue, y + i * step + d->k0, d->k1 - d->k0);
 }
 
-/* Outputs of one phase of a row, 3x3, channels [d->k0, d->k1): a tile after the one above it, which reads half of the same inputs. */
+/* Pixels narrower than this come faster one after the other along a row, as prefetchers expect, than down columns. */
+static const int64_t WIDE_BYTES = 1024;
+
+/* A 3x3 tile of tp x tq outputs. */
+INLINE void run_tile(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table, int64_t row, int64_t tp,
+                     int64_t q, int64_t tq) {
+    const window *g = &p->g;
+    const int64_t to = ((row - at->p0) * g->Q + q) * at->y_step;
+    const pixel *from = table + (row - at->p0) * g->stride[0] * table_width(p) + table_column(p, q * g->stride[1]);
+    fixed3x3(tp, tq, d, from, at->residual ? at->residual + to : NULL, at->y + to);
+    if (p->epilogue.activation > CNNFAST_RELU6)
+        for (int64_t a = 0; a < tp; a++) activate(p, d, tq, d->y_step, at->y + to + a * d->y_row);
+}
+
+/* Outputs of one phase of a row, 3x3, channels [d->k0, d->k1): a tile after its neighbour where pixels are narrow, or else
+ * after the one above it, which reads half of the same inputs. */
 static inline void run_columns(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int64_t phase) {
     const window *g = &p->g;
     const phases down = phases_of(g, 0), along = phases_of(g, 1);
     const int64_t wide = along.stride == 2 ? STRIDED_Q : TILE_Q, outputs = ceil_div(g->Q - phase, along.step);
-    for (int64_t i = 0, tq; i < outputs; i += tq) {
-        fetch_ahead(d);
-        i = next_tile(i, outputs, wide, at->residual != at->y, &tq);
-        const int64_t q = phase + i * along.step;
-        for (int64_t first = at->p0; first < min64(at->p0 + down.step, at->p1); first++)
-            for (int64_t row = first; row < at->p1; row += TILE_P * down.step) {
-                const int64_t tp = row + down.step < at->p1 ? TILE_P : 1;
-                const int64_t to = (row - at->p0) * g->Q * at->y_step + q * at->y_step;
-                const pixel *from = table + (row - at->p0) * g->stride[0] * table_width(p) + table_column(p, q * g->stride[1]);
-                fixed3x3(tp, tq, d, from, at->residual ? at->residual + to : NULL, at->y + to);
-                if (p->epilogue.activation > CNNFAST_RELU6)
-                    for (int64_t a = 0; a < tp; a++) activate(p, d, tq, d->y_step, at->y + to + a * d->y_row);
+    const bool twice = at->residual != at->y;
+    int64_t tq;
+#define ROWS(first) for (int64_t row = first, tp; tp = row + down.step < at->p1 ? TILE_P : 1, row < at->p1; row += TILE_P * down.step)
+#define COLUMNS for (int64_t i = 0; i < outputs; i += tq)
+    for (int64_t first = at->p0; first < min64(at->p0 + down.step, at->p1); first++)
+        if (g->C * (int64_t)sizeof(real) < WIDE_BYTES) {
+            ROWS(first) COLUMNS {
+                i = next_tile(i, outputs, wide, twice, &tq);
+                run_tile(p, at, d, table, row, tp, phase + i * along.step, tq);
             }
-    }
+            fetch_ahead(d, INT64_MAX);
+        } else {
+            COLUMNS {
+                fetch_ahead(d, d->ahead / down.step);
+                i = next_tile(i, outputs, wide, twice, &tq);
+                ROWS(first) run_tile(p, at, d, table, row, tp, phase + i * along.step, tq);
+            }
+        }
+#undef ROWS
+#undef COLUMNS
 }
 
 /* Which of `taps` taps, `dilation` apart from pixel `from` on, are inside an axis of n pixels. `last`: of the last output. */
@@ -87,7 +108,7 @@ static inline void run_phase(const conv2d_problem *p, const depthwise_rows *at, 
     const int64_t beside = d->R > 1 ? size[across] : 1;
     for (int64_t from = 0; from < size[across]; from += beside)
         for (int64_t i = 0, tq; i < outputs; i += tq) {
-            fetch_ahead(d);
+            fetch_ahead(d, d->ahead);
             i = next_tile(i, outputs, LINE_Q, at->residual != at->y, &tq);
             const int64_t q = first + i * step, w0 = (begin[axis] + q) * g->stride[axis] - pad[axis];
             inside in;
