@@ -18,9 +18,10 @@ _DEPTHWISE = ((5, 5), (7, 7), (1, 9), (9, 1), (31, 31))
 
 
 def conv2d(d: Draw) -> Case:
-    window, mode = _window(d, large_kernel(d))
+    narrow = not d.deep and d.chance(0.12)
+    window, mode = _window(d, large_kernel(d), narrow=narrow)
     N, (H, W), (R, S) = d.batch(), window.size, window.kernel
-    groups, C, K = _channels(d)
+    groups, C, K = _narrow(d) if narrow else _channels(d)
     values = d.values(R * S * C // groups)
     inputs = {"x": values.images(N, H, W, C), "weight": values.weights(R, S, C // groups, K)}
     return _finished(d, inputs, values, window, (N, *_size(window), K), {"groups": groups, "padding_mode": mode})
@@ -187,6 +188,14 @@ def _channels(d: Draw) -> tuple[int, int, int]:
     return C, C, C * multiplier
 
 
+def _narrow(d: Draw) -> tuple[int, int, int]:
+    """(groups, C, K) of the few channels that some rows are for: an image's, or a group's."""
+    if d.chance(0.4):
+        return 1, d.among(1, 4), d.channels()
+    groups = d.among(2, 9)
+    return groups, groups * d.among(2, 16), groups * d.among(1, 16)
+
+
 def _multiplied(d: Draw) -> tuple[int, int]:
     """(C, multiplier) of a depthwise convolution."""
     multiplier = 1 + d.pick(6, 2, 1, 1)
@@ -195,15 +204,19 @@ def _multiplied(d: Draw) -> tuple[int, int]:
     return max(1, d.channels() // (multiplier if d.chance(0.5) else 1)), multiplier
 
 
-def _window(d: Draw, large: bool = False, kernels: tuple[Pair, ...] = ()) -> tuple[Window, str]:
+def _window(
+    d: Draw, large: bool = False, kernels: tuple[Pair, ...] = (), *, narrow: bool = False
+) -> tuple[Window, str]:
     """A window and a padding mode that its padding allows; `large`: what Fourier transforms are for.
 
-    `kernels`: sizes that an op's own rows are for.
+    `kernels`: sizes that an op's own rows are for; `narrow`: what the rows for few channels take.
     """
     kernel, stride, dilation = d.kernel(), d.axes(6, 3, 1, 0.5), d.axes(8, 1, 1)
     if d.large:
         stride, dilation = (1, 1), (1, 1)
-    if d.chance(0.2):  # what Winograd's rows take
+    if narrow:
+        kernel, stride, dilation = (3, 3), (1, 1), (1, 1)
+    elif d.chance(0.2):  # what Winograd's rows take
         kernel, stride = _TRANSFORMED[d.among(0, len(_TRANSFORMED) - 1)], (1, 1)
     elif kernels and d.chance(0.25):
         kernel = kernels[d.among(0, len(kernels) - 1)]

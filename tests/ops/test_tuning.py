@@ -60,6 +60,7 @@ def plan(algorithm: str = "tune", **keywords: Any) -> str:
     return cnnfast.plan_conv2d(X.shape, W, algorithm=algorithm, **keywords).explain().algorithm
 
 
+@pytest.mark.usefixtures("strict")
 @pytest.mark.parametrize("op", CALLS)
 def test_every_op_with_algorithms_tunes(op: str) -> None:
     function = getattr(cnnfast, op)
