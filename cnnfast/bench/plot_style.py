@@ -16,9 +16,10 @@ GOOD, BAD = "#2f7fc1", "#d1495b"
 ROWS = {
     "direct": "#2f7fc1", "im2col": "#8fc1ea", "winograd_f23": "#f6b26b", "winograd_f43": "#e8710a",
     "winograd_f25": "#c8a400", "winograd_f63": "#a33b00", "fft": "#a64fd0", "depthwise": "#1f9e77",
-    "grouped": "#86b817", "phases": "#e0457b", "fused": "#12a5b8", "window": "#6a6ae0", "plain": "#8c8c8c",
+    "grouped": "#86b817", "winograd_f35": "#7a6a00", "winograd_stem": "#d6604d", "winograd_grouped": "#00897b",
+    "phases": "#e0457b", "fused": "#12a5b8", "window": "#6a6ae0", "plain": "#8c8c8c",
 }  # fmt: skip
-MORE_ROWS = ("#d6604d", "#00897b", "#b8860b", "#7a5cff")
+MORE_ROWS = ("#b8860b", "#7a5cff")
 PEERS = {"torch": "s", "onnxruntime": "D", "openvino": "^", "ncnn": "v", "litert": "P"}
 
 matplotlib.rcParams.update({

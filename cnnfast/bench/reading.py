@@ -63,13 +63,14 @@ def _add(first: Outcome, other: Outcome, path: Path) -> None:
         if mine != theirs:
             raise ValueError(f"redraw must name files of one machine, got {path} with {fact} {theirs}, not {mine}")
     names = {result.problem.name for result in other.results}
+    known = {run.engine for result in first.results for run in result.peers} | (first.peers.keys() - other.peers.keys())
     first.results = [each for each in first.results if each.problem.name not in names] + other.results
     theirs = {replace(each, rate=0.0): each.rate for each in other.limits}
     first.limits = [
         replace(each, rate=max(each.rate, theirs.get(replace(each, rate=0.0), 0.0))) for each in first.limits
     ]
     first.left_out += other.left_out
-    first.peers |= other.peers
+    first.peers = other.peers | {name: state for name, state in first.peers.items() if name in known}
     first.neighbours = max((each for each in (first.neighbours, other.neighbours) if each is not None), default=None)
     first.seconds += other.seconds
     first.interrupted |= other.interrupted

@@ -34,7 +34,7 @@ class Roof:
         copied = read + written if read < written else 2 * written
         moved, nearer = 0.0, 0.0
         for level in self.levels:
-            within = read + written if level.holds == 0 else min(level.holds, read + written)
+            within = read + written if level.holds == 0 else max(nearer, min(level.holds, read + written))
             share = (within - nearer) / (read + written)
             moved += share * (copied / level.copy + max(0.0, read - written) / level.read)
             nearer = within

@@ -10,6 +10,7 @@ import cnnfast
 from cnnfast.bench import engine, problems
 from cnnfast.bench.problem import CONVOLUTIONS
 from cnnfast.cli import values
+from cnnfast.ops import options
 
 EXAMPLES = """examples:
   cnnfast explain conv2d 1x56x56x64 64 --kernel 3 --padding 1
@@ -34,7 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--multiplier", type=values.count, default=1, help="depthwise and separable (default 1)")
     parser.add_argument("--output-padding", type=values.pair, default=0, help="conv_transpose2d (default 0)")
     parser.add_argument("--padding-mode", default="zeros", help="zeros, reflect, replicate or circular")
-    parser.add_argument("--activation", help="relu, relu6, leaky_relu, sigmoid, tanh, gelu, silu or hardswish")
+    parser.add_argument("--activation", help=", ".join(options.ACTIVATIONS))
     parser.add_argument("--layout", default="NHWC", choices=("NHWC", "NCHW"))
     parser.add_argument("--dtype", default="float32", choices=("float32", "float64", "int8", "uint8", "int16", "int32"))
     parser.add_argument("--algorithm", default="auto", help="force a row of the table, or tune")

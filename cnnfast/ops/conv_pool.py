@@ -112,6 +112,7 @@ def _plan(
     x_shape: Shape, dtype: np.dtype[Any], weight: object, bias: object, groups: object, asked: Options, pool: _Window
 ) -> Plan:
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES[_OP].dtypes)
+    groups = checks.integer("groups", groups, minimum=1)
     stage = asked._replace(max_workspace=0)
 
     def convolution(row: str | None) -> Plan:
@@ -128,13 +129,14 @@ def _plan(
         try:
             found = prepared(window_pool, ("max_pool2d", "max", between, dtype), given)
         except ValueError as error:
-            raise ValueError(f"the pool of {H}x{W} pixels: {error}") from error
+            told = str(error).replace("kernel_size", "pool_size").replace("padding of a pool", "pool_padding")
+            raise ValueError(f"the pool of {H}x{W} pixels: {told}") from error
         return Plan("max_pool2d", found.plan, between, found.y_shape, dtype, asked.layout)
 
     makers: list[fused.Maker] = [lambda row: first if row is None else convolution(row), pooling]
-    told = {
+    problem = {
         "op": _OP, "weights": (packed.shape,), "stride": asked.stride, "padding": asked.padding,
         "dilation": asked.dilation, "groups": groups, "padding_mode": asked.padding_mode,
         "activation": asked.activation, "precision": asked.precision, "pool": (kernel, step, sides),
     }  # fmt: skip
-    return fused.fuse(_OP, makers, algorithm=asked.algorithm, max_workspace=asked.max_workspace, told=told)
+    return fused.fuse(_OP, makers, algorithm=asked.algorithm, max_workspace=asked.max_workspace, told=problem)

@@ -50,17 +50,20 @@ class Explanation:
             ("bytes moved", _size(self.bytes_moved)),
         ]
         lines = [f"{name:<15}{value}" for name, value in facts]
-        lines.append(f"\n  {'algorithm':<12}{'relative cost':>14}{'workspace':>14}{'needs':>14}")
+        lines.append(f"\n  {'algorithm':<{self._wide()}}{'relative cost':>14}{'workspace':>14}{'needs':>14}")
         lines += [self._row(row) for row in self.candidates]
         return "\n".join(lines)
+
+    def _wide(self) -> int:
+        return max(len("algorithm"), *(len(row.algorithm) for row in self.candidates)) + 2
 
     def _row(self, row: Candidate) -> str:
         mark = "*" if row.algorithm == self.algorithm else " "
         if not row.accepts:
-            return f"{mark} {row.algorithm:<12}{'does not apply':>14}"
+            return f"{mark} {row.algorithm:<{self._wide()}}{'does not apply':>14}"
         chosen = next((each.cost for each in self.candidates if each.algorithm == self.algorithm), row.cost)
         sizes = f"{_size(row.workspace_size):>14}{_size(row.needed_size):>14}"
-        return f"{mark} {row.algorithm:<12}{row.cost / chosen:>13.2f}x{sizes}"
+        return f"{mark} {row.algorithm:<{self._wide()}}{row.cost / chosen:>13.2f}x{sizes}"
 
 
 def explanation(op: str, info: Mapping[str, Any]) -> Explanation:

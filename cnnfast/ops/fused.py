@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cnnfast.backends import native
 from cnnfast.ops import dispatch
 from cnnfast.ops.plan import Plan
 
@@ -24,14 +25,14 @@ def fuse(
 ) -> Plan:
     """One plan of stages, each of which reads what the one before it gives; the bits are theirs.
 
-    The stages are as "auto" has them, or the leanest where max_workspace does not allow that. `told` is what tells this
-    problem from others of the op, for `algorithm="tune"`.
+    The stages are as "auto" has them, or the leanest where max_workspace, or the process's limit, does not allow that.
+    `told` is what tells this problem from others of the op, for `algorithm="tune"`.
     """
     limits = {"algorithm": algorithm, "max_workspace": max_workspace, "told": told}
     try:
         return _fused(op, [make(None) for make in makers], **limits)
     except ValueError:
-        if not max_workspace:
+        if not (max_workspace or native.get_max_workspace()):
             raise
     return _fused(op, [_leanest(make) for make in makers], **limits)
 
@@ -43,11 +44,11 @@ def _leanest(make: Maker) -> Plan:
 
 def _fused(op: str, stages: Sequence[Plan], **limits: Any) -> Plan:
     first, y_shape = stages[0], stages[-1].output_shape()
-    native = dispatch.native_plan(
+    plan = dispatch.native_plan(
         op, first.input_shape, y_shape, *(each.native for each in stages), dtype=first.dtype, layout=first.layout,
         **limits,
     )  # fmt: skip
-    return Plan(op, native, first.input_shape, y_shape, first.dtype, first.layout)
+    return Plan(op, plan, first.input_shape, y_shape, first.dtype, first.layout)
 
 
 def join(runs: Sequence[object]) -> tuple[Plan, int] | None:
@@ -59,7 +60,10 @@ def join(runs: Sequence[object]) -> tuple[Plan, int] | None:
     for ops, op in _JOINED.items():
         stages = [run for run in runs[: len(ops)] if isinstance(run, Plan)]
         if tuple(stage.op for stage in stages) == ops:
-            plan = _fused(op, stages)
+            try:
+                plan = _fused(op, stages)
+            except ValueError:  # apart, they may stay within the process's limit
+                continue
             if plan.algorithm == "bands":
                 return plan, len(ops)
     return None

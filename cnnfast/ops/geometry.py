@@ -168,11 +168,13 @@ def as_bias(name: str, value: object, dtype: np.dtype[Any], dtypes: Dtypes, filt
     return bias
 
 
-def pointwise_filters(name: str, shape: tuple[int, ...], layout: str, channels: int) -> int:
-    """K of a pointwise weight (1, 1, C*multiplier, K) or (K, C*multiplier, 1, 1), where channels is C*multiplier."""
-    R, S, given, filters = _weight(name, shape, layout, "1, 1, C*multiplier, K", "K, C*multiplier, 1, 1")
+def pointwise_filters(
+    name: str, shape: tuple[int, ...], layout: str, channels: int, axis: str = "C*multiplier"
+) -> int:
+    """K of a pointwise weight (1, 1, `axis`, K) or (K, `axis`, 1, 1), where `axis` has this many channels."""
+    R, S, given, filters = _weight(name, shape, layout, f"1, 1, {axis}, K", f"K, {axis}, 1, 1")
     if (R, S) != (1, 1) or given != channels:
-        raise ValueError(f"{name} must be 1x1 with C*multiplier {channels} channels, got shape {shape}")
+        raise ValueError(f"{name} must be 1x1 with {axis} {channels} channels, got shape {shape}")
     return filters
 
 

@@ -137,7 +137,7 @@ def _plan(
     }
     expand, depthwise, project = given.values()
     channels = x_shape[3 if layout == "NHWC" else 1]
-    wide = geometry.pointwise_filters("expand_weight", expand.shape, layout, channels)
+    wide = geometry.pointwise_filters("expand_weight", expand.shape, layout, channels, "C")
     wide_shape = (*x_shape[:3], wide) if layout == "NHWC" else (x_shape[0], wide, *x_shape[2:])
     place = geometry.depthwise_geometry(
         wide_shape, depthwise.shape, layout, asked.stride, asked.padding, asked.dilation, asked.padding_mode,

@@ -1,4 +1,4 @@
-"""A plan: everything about a convolution but the images, worked out once and run many times."""
+"""A plan: everything about an op but the images, worked out once and run many times."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,7 +16,9 @@ Shape = tuple[int, int, int, int]
 
 
 class Plan:
-    """A convolution made ready for images of one size, in batches of any size; made by the `plan_*` functions.
+    """A convolution, a pool, or a chain of them made ready for images of one size, in batches of any size.
+
+    Made by the `plan_*` functions.
 
     It owns a packed copy of its weights, so later changes to the arrays it was made from do not reach it. It is
     immutable: any number of threads may call it at once. Its algorithm, and so the bits it gives an image, stay the
@@ -44,12 +46,12 @@ class Plan:
         self.layout = layout
 
     def __call__(self, x: ArrayLike, residual: ArrayLike | None = None, out: Array | None = None) -> Array:
-        """y = activation(convolution of x + bias + residual).
+        """y = activation(convolution of x + bias + residual), or what the plan's op says.
 
         Parameters
         ----------
         x : any batch of images of the plan's size and dtype
-        residual : added before the activation; y's shape; floats are cast to x's dtype
+        residual : added before the activation; y's shape, and for ops that add one; floats are cast to x's dtype
         out : where to write y: y's exact shape and dtype, writable, overlapping no input. Contiguous, aligned arrays
             and an `out` make the fastest call.
 

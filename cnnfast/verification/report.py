@@ -103,10 +103,10 @@ class Report:
         dtypes = list(dict.fromkeys(group[3] for group in sorted(self.counts, key=_dtype_order)))
         rows = sorted({group[:2] for group in self.counts}, key=_row_order)
         title = "runs of each layout and ISA"
-        lines = [f"{title:<39}" + "".join(f"{dtype:>8}" for dtype in dtypes)]
+        lines = [f"{title:<46}" + "".join(f"{dtype:>8}" for dtype in dtypes)]
         for op, algorithm in rows:
             cells = [self._cell(op, algorithm, dtype) for dtype in dtypes]
-            lines.append(f"{op:<28}{algorithm:<11}" + "".join(f"{cell:>8}" for cell in cells))
+            lines.append(f"{op:<28}{algorithm:<18}" + "".join(f"{cell:>8}" for cell in cells))
         return lines
 
     def _cell(self, op: str, algorithm: str, dtype: str) -> str:

@@ -130,10 +130,31 @@ static void change(_Atomic uint32_t *word, uint32_t to) {
     if (atomic_exchange(word, to) & ASLEEP) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+/* How the caller rounds, and whether it keeps denormals: a worker does its share as the caller would. */
+static uint32_t float_mode(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_stmxcsr() & ~0x3fu; /* without the flags of what has happened */
+#elif defined(__aarch64__)
+    return __builtin_aarch64_get_fpcr();
+#else
+    return 0;
+#endif
+}
+
+static void set_float_mode(uint32_t mode) {
+    if (mode == float_mode()) return;
+#if defined(__x86_64__)
+    __builtin_ia32_ldmxcsr(mode);
+#elif defined(__aarch64__)
+    __builtin_aarch64_set_fpcr(mode);
+#endif
+}
+
 /* A thread that waits for work. What it is to do comes in the cache line it waits on. */
 typedef struct {
     _Alignas(CACHE_LINE) _Atomic uint32_t run; /* NEXT_RUN more for each; TAKEN once somebody does it */
     int first, step, threads;
+    uint32_t mode;
     parallel_body body;
     void *context;
     parallel_watch *watch;
@@ -164,6 +185,7 @@ static void *work(void *of) {
             wait_while(&w->run, run, crowded);
         } else if (take(w, run)) {
             crowded = is_crowded(w->threads);
+            set_float_mode(w->mode);
             do_share(w);
             change(&w->done, run);
         }
@@ -195,11 +217,13 @@ static int hire(int wanted) {
  * time its own is done, so that a core which is busy otherwise costs no wait. */
 static void run_on_workers(int threads, parallel_body body, void *context, parallel_watch *watch) {
     const int count = hire(threads - 1), step = count + 1;
+    const uint32_t mode = float_mode();
     for (int i = 0; i < count; i++) {
         worker *w = &workers[i];
         w->first = i + 1, w->step = step, w->threads = threads;
-        w->body = body, w->context = context, w->watch = watch;
-        w->did = atomic_load_explicit(&w->done, memory_order_relaxed);
+        w->body = body, w->context = context, w->watch = watch, w->mode = mode;
+        w->did = w->given; /* not what it did last, which may be as old as the counter is long */
+        atomic_store_explicit(&w->done, w->given, memory_order_relaxed);
         change(&w->run, w->given += NEXT_RUN);
     }
     for (int t = 0; t < threads; t += step) body(context, t, watch);

@@ -20,13 +20,13 @@ static cnnfast_status describe_conv2d(const cnnfast_conv2d *d, conv2d_problem *p
     cnnfast_status status = check_conv2d(d, p);
     if (status) return status;
     window *g = &p->g;
+    for (int i = 0; i < 2; i++) /* one tap has none */
+        if ((i ? g->S : g->R) == 1) g->dilation[i] = 1;
     g->P = output_size(g->H + g->pad[0] + g->pad[1], g->R, g->dilation[0], g->stride[0]);
     g->Q = output_size(g->W + g->pad[2] + g->pad[3], g->S, g->dilation[1], g->stride[1]);
     status = check_tensors(g, d->N, d->dtype, conv_output_dtype(d->dtype), size_mul(weight_count(p), sizeof(int64_t)));
     if (status) return status;
     set_steps(p, d->layout, g->C / p->groups, g->K);
-    const double elements = (double)d->N * ((double)g->H * g->W * g->C + (double)g->P * g->Q * g->K);
-    p->past_cache = elements * (double)dtype_size(d->dtype) > (double)cache_last_level();
     return CNNFAST_OK;
 }
 

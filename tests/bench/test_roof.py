@@ -31,6 +31,13 @@ def test_the_roof_by_hand(flops: float, read: float, written: float, nanoseconds
     assert ROOF.seconds(flops, read, written) == pytest.approx(1e-9 * nanoseconds)
 
 
+def test_a_level_that_holds_less_than_the_one_before_adds_nothing() -> None:
+    near, far = Level("L2", 1000, 40.0, 20.0), Level("memory", 0, 4.0, 2.0)
+    assert Roof(100.0, (near, Level("L3", 500, 8.0, 4.0), far)).seconds(0, 1500, 1500) == pytest.approx(
+        Roof(100.0, (near, far)).seconds(0, 1500, 1500)
+    )
+
+
 def test_a_layer_has_the_lower_of_two_roofs() -> None:
     layer = Result(problem_of("a: conv2d h10 c10 k10 r1"))
     flops, read, written = 2 * 100 * 100, 4 * (1000 + 110), 4 * 1000

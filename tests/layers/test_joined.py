@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import cnnfast
 from cnnfast import Input, Model, Sequential
 from cnnfast.layers import Activation, Add, AveragePooling2D, Conv2D, DepthwiseConv2D, Flatten, MaxPooling2D
 from cnnfast.ops import fused
@@ -67,3 +68,15 @@ def test_what_is_joined(
 
 def listed(y: Any) -> list[np.ndarray]:
     return y if isinstance(y, list) else [y]
+
+
+def test_a_limit_that_only_single_runs_stay_within() -> None:
+    model = Sequential([Input((112, 112, 64)), Conv2D(64, 3, padding="same"), MaxPooling2D(2)])
+    x = np.ones((1, 112, 112, 64), np.float32)
+    right = model.plan(x.shape)(x)
+    cnnfast.set_max_workspace(300_000)
+    try:
+        y = model.plan(x.shape)(x)
+    finally:
+        cnnfast.set_max_workspace(None)
+    assert np.allclose(y, right, atol=1e-3)

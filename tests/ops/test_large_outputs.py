@@ -14,6 +14,10 @@ CASES = {
     "winograd_stem": (plan_conv2d, (3, 3, 1, 64), {"algorithm": "winograd_stem"}, (1030, 600, 1), 34, 1),
     "direct 3x3": (plan_conv2d, (3, 3, 3, 64), {"algorithm": "direct"}, (530, 900, 3), 34, 1),
     "direct 1x1": (plan_conv2d, (1, 1, 8, 96), {"algorithm": "direct"}, (512, 600, 8), 32, 1),
+    "winograd_f43": (plan_conv2d, (3, 3, 8, 64), {"algorithm": "winograd_f43"}, (514, 600, 8), 34, 1),
+    "winograd_grouped": (plan_conv2d, (3, 3, 4, 64), {"groups": 16, "algorithm": "winograd_grouped"},
+                         (514, 600, 64), 34, 1),
+    "depthwise": (plan_conv2d, (3, 3, 1, 64), {"algorithm": "depthwise", "groups": 64}, (514, 600, 64), 34, 1),
     "phases": (plan_conv_transpose2d, (2, 2, 64, 8), {"algorithm": "phases", "stride": 2}, (256, 600, 8), 16, 0.5),
 }
 

@@ -89,7 +89,7 @@ static void plan_ahead(const conv2d_problem *p, const depthwise_rows *at, int64_
     const int64_t h0 = at->p1 * g->stride[0] + (g->R - 1) * g->dilation[0] - g->pad[0], size = g->W * g->C * (int64_t)sizeof(real);
     const int64_t first = max64(0, min64(g->H, h0)), end = min64(g->H, first + rows * g->stride[0]);
     d->next = (const char *)at->image + first * size, d->next_end = (const char *)at->image + end * size;
-    if (!at->past_cache) d->next_end = d->next;
+    if (!at->stream) d->next_end = d->next;
     const int64_t wide = line_axis(g) ? ceil_div(g->Q, LINE_Q) : g->Q, blocks = ceil_div(at->k1 - at->k0, block_vectors(p) * LANES);
     d->ahead = ceil_div(d->next_end - d->next, wide * blocks);
 }
@@ -102,7 +102,7 @@ static void run_band(const conv2d_problem *p, const real *packed, const depthwis
         d->k1 = block_end(p, d->k0, d->head, at->k1);
         d->packed = packed + packed_at(p, 0, d->k0);
         /* A vector smaller than a cache line would fill it in parts, far from each other in time. */
-        d->stream = at->past_cache && VEC_BYTES == CACHE_LINE && p->epilogue.activation <= CNNFAST_RELU6 &&
+        d->stream = at->stream && VEC_BYTES == CACHE_LINE && p->epilogue.activation <= CNNFAST_RELU6 &&
                     at->y_step * (int64_t)sizeof(real) % VEC_BYTES == 0 && (uintptr_t)(at->y + d->k0 + d->head) % VEC_BYTES == 0;
         run_block(p, at, d, table);
     }
@@ -128,7 +128,7 @@ void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const de
             run_band(p, packed, &part, &d, table + done * p->g.stride[0] * table_width(p));
         }
     }
-    if (at->past_cache) v_stream_end();
+    if (at->stream) v_stream_end();
 }
 
 static bool accepts(const void *problem) {
@@ -170,7 +170,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         depthwise_rows rows = {.p0 = row % g->P, .k0 = at.col0 * LANES, .k1 = min64(g->K, at.col1 * LANES), .y_step = g->K,
                                .image = (const real *)t->x + n * g->H * g->W * g->C,
                                .residual = t->residual ? (const real *)t->residual + to : NULL,
-                               .y = (real *)t->y + to, .past_cache = p->past_cache};
+                               .y = (real *)t->y + to, .stream = t->stream};
         rows.p1 = min64(g->P, rows.p0 + (at.row1 - row));
         SYMBOL(depthwise_run)(p, packed, &rows, workspace);
         row += rows.p1 - rows.p0;

@@ -10,7 +10,6 @@ typedef struct {
     cnnfast_padding_mode padding_mode;
     epilogue epilogue;
     cnnfast_precision precision;
-    bool past_cache; /* x and y of the batch it was made for are larger than the caches */
     bool once; /* the weights are packed for a single run, so that packing is part of its cost */
     /* Elements from one weight to the next along r, s, c and k, as the caller's layout has them. */
     int64_t step_r, step_s, step_c, step_k;

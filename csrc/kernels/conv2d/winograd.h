@@ -54,6 +54,7 @@ INLINE void winograd_run(tiling of, const conv2d_problem *p, const real *packed,
             }
         }
     }
+    if (io->stream) v_stream_end();
 }
 
 /* A row of the table: WINOGRAD_AXIS, F(m, r), over both axes of an r x r kernel, or along the longer one of r x 1 and 1 x r. */

@@ -143,6 +143,7 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
             run_tiles(p, &l, &t, &c, (const real *const(*)[VALUES])pixel, first, tiles, io, V);
         }
     }
+    if (io->stream) v_stream_end();
 }
 
 const kernel SYMBOL(conv2d_winograd_grouped) = {accepts, cost, grain_of, packed_size, pack, run};

@@ -67,6 +67,7 @@ INLINE void input_tile(tiling of, const real *const *pixel, int64_t channels, re
 typedef struct {
     int rows, cols;    /* of the tile's m x m, that exist */
     int64_t down, across; /* elements from an output to the one below, and beside */
+    bool stream; /* past the caches: whole vectors of y are whole cache lines */
     const real *residual;
     real *y;
 } outputs;
@@ -78,6 +79,8 @@ INLINE outputs outputs_at(tiling of, const conv2d_problem *p, origin o, int64_t 
     return (outputs){.rows = (int)max64(0, min64(of.h.m, ceil_div(g->P - o.p, dh))),
                      .cols = (int)max64(0, min64(of.w.m, ceil_div(g->Q - o.q, dw))),
                      .down = dh * g->Q * g->K, .across = dw * g->K,
+                     .stream = io->stream && VEC_BYTES == CACHE_LINE && g->K % LANES == 0 && to % LANES == 0 &&
+                               (uintptr_t)io->y % VEC_BYTES == 0 && p->epilogue.activation <= CNNFAST_RELU6,
                      .residual = io->residual ? (const real *)io->residual + to : NULL, .y = (real *)io->y + to};
 }
 
@@ -111,7 +114,8 @@ INLINE void output_vector(tiling of, const real *M, int64_t product, vec bias, c
                 if (to->residual) v += lanes == LANES ? v_load(to->residual + at) : v_load_n(to->residual + at, lanes);
                 if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
                 if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
-                if (lanes == LANES) v_store(to->y + at, v);
+                if (lanes == LANES && to->stream) v_stream(to->y + at, v);
+                else if (lanes == LANES) v_store(to->y + at, v);
                 else v_store_n(to->y + at, v, lanes);
             }
         }
