@@ -9,7 +9,7 @@
 /* Half of a 1 MB L2; a panel of weights streams through the other. */
 static const int64_t BAND_BYTES = 512 * 1024;
 /* Of outputs, which the panels write in turn, so that a line meets its neighbours before it leaves L2. */
-static const int64_t OUTPUT_BYTES = 256 * 1024;
+static const int64_t OUTPUT_BYTES = 1024 * 1024;
 /* Of outputs that wait in L1 for a long activation. */
 static const int64_t ACTIVATE_BYTES = 8 * 1024;
 /* A call on one core stays well under 100 ms on any ISA. */
