@@ -1,14 +1,16 @@
-"""What several test files use: seeded numbers, torch as a second opinion, and a process for one call alone."""
+"""What several test files use: seeded numbers, instruction sets, torch as a second opinion, a process for one call."""
 
 import os
 import pickle
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
+
+from cnnfast.backends import native
 
 
 @pytest.fixture
@@ -20,6 +22,15 @@ def rng() -> np.random.Generator:
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every convolution is its chain, so that ways which should agree do so to the bit."""
     monkeypatch.setenv("CNNFAST_PRECISION", "strict")
+
+
+@pytest.fixture(params=native.isas())
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every instruction set that this machine has, one after the other."""
+    before = native.isa()
+    native.set_isa(request.param)
+    yield request.param
+    native.set_isa(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 /* conv2d, conv_transpose2d and separable_conv2d: from the caller's description to a plan. */
 #include <math.h>
 
-#include "cache.h"
 #include "plan.h"
 
 /* Elements between weights that lie as (outer..., R, S) in NCHW or (R, S, outer...) in NHWC. `c` and `k` tell how many

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast.backends import native
 
 ROUNDS = 25
-
-
-@pytest.fixture(params=native.isas(), autouse=True)
-def isa(request: pytest.FixtureRequest) -> Any:
-    before = native.isa()
-    native.set_isa(request.param)
-    yield request.param
-    native.set_isa(before)
+pytestmark = pytest.mark.usefixtures("isa")
 
 
 @pytest.fixture(params=range(ROUNDS))

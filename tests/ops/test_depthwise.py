@@ -1,25 +1,16 @@
 """The depthwise row: windows, dilations, lines along rows and down columns, and large images, against the oracle."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast.backends import native, reference
+from cnnfast.backends import reference
 
 MODES = ("zeros", "reflect", "replicate", "circular")
 # Every split of a row of taps into 9, 7, 5, 3 and 1, and windows whose taps lie in one column.
 KERNELS = [(3, 3), (5, 5), (7, 7), (2, 4), (1, 9), (9, 1), (31, 1), (1, 1), (11, 8), (13, 31)]
-
-
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = native.isa()
-    native.set_isa(request.param)
-    yield
-    native.set_isa(before)
 
 
 def small_integers(rng: np.random.Generator, *shape: int) -> np.ndarray:

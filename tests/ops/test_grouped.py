@@ -1,6 +1,5 @@
 """Vectors of several groups: odd counts against the oracle, bits against direct's."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,6 @@ import cnnfast
 from cnnfast.backends import native, reference
 
 MODES = ("zeros", "reflect", "replicate", "circular")
-
-
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = native.isa()
-    native.set_isa(request.param)
-    yield
-    native.set_isa(before)
 
 
 def small_integers(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 /* Depthwise: vectors run over channels, and outputs share each input vector they load (depthwise_tile.h).
  *
  * A table of pixels makes borders and padding modes one case, and its columns by phases make dilation none. Where one channel
- * has several outputs, some channels at a time are copied, each repeated. Tiles go down columns within a band of
- * rows, since one tile shares more inputs with the tile below it than with its neighbour.
+ * has several outputs, some channels at a time are copied, each repeated. Tiles run within a band of rows that stays in L2,
+ * down columns where pixels are wide (depthwise_walk.h).
  */
 #include "depthwise.h"
 

@@ -60,7 +60,7 @@ INLINE void run_tile(const conv2d_problem *p, const depthwise_rows *at, const sh
 
 /* Outputs of one phase of a row, 3x3, channels [d->k0, d->k1): a tile after its neighbour where pixels are narrow, or else
  * after the one above it, which reads half of the same inputs. */
-static inline void run_columns(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int64_t phase) {
+static inline void run_3x3(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int64_t phase) {
     const window *g = &p->g;
     const phases down = phases_of(g, 0), along = phases_of(g, 1);
     const int64_t wide = along.stride == 2 ? STRIDED_Q : TILE_Q, outputs = ceil_div(g->Q - phase, along.step);
@@ -132,7 +132,7 @@ static inline void run_block(const conv2d_problem *p, const depthwise_rows *at, 
     const int axis = is3x3 ? 1 : line_axis(&p->g);
     const int64_t step = phases_of(&p->g, axis).step, outputs = axis ? p->g.Q : at->p1 - at->p0;
     for (int64_t first = 0; first < min64(step, outputs); first++)
-        if (is3x3) run_columns(p, at, d, table, first);
+        if (is3x3) run_3x3(p, at, d, table, first);
         else run_phase(p, at, d, table, axis, first);
 }
 
