@@ -1,0 +1,148 @@
+"""From a graph whose shapes are known to a program: steps that are ready to run, and where their values lie."""
+
+from collections import Counter
+from collections.abc import Hashable, MutableMapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnfast.graph.ir import Graph, Node, Spec
+from cnnfast.graph.specialise import named
+from cnnfast.graph.table import TABLE, Given, Ready, Runner, given_inputs
+from cnnfast.ops import fused
+from cnnfast.ops.arrays import Array
+
+FLOAT32 = np.dtype(np.float32)
+VIEWS = ("reshape", "flatten")
+"""Ops that give their input's own numbers in another shape, and so need not run."""
+
+Plans = MutableMapping[Hashable, Ready]
+"""What was made ready before, by node and size of image: it runs any batch."""
+
+
+class Step(NamedTuple):
+    """run(*sources) gives the targets; with `into` it writes its one target's array, `out`."""
+
+    run: Runner
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    into: bool
+    nodes: tuple[Node, ...]
+
+
+class Program(NamedTuple):
+    """A network as steps over named values.
+
+    roots : the value whose memory each placed value is: itself, or the one it is a view of. A value without a root is
+        what a step gives, whatever it is: its shape or dtype is not float32's of a known shape.
+    """
+
+    steps: tuple[Step, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    specs: dict[str, Spec]
+    roots: dict[str, str]
+    constants: dict[str, Array]
+
+
+def lower(graph: Graph, plans: Plans) -> Program:
+    """The program of a specialised graph; `plans` holds what was planned before, and takes what is planned now."""
+    roots = {name: name for name in graph.inputs if graph.specs[name].dtype == FLOAT32}
+    steps: list[Step] = []
+    for node in graph.nodes:
+        source, target = node.inputs[0] if node.inputs else "", node.outputs[0]
+        if node.op in VIEWS and source in roots:
+            roots[target] = roots[source]
+            continue
+        step = _step(graph, node, plans)
+        if step.into:
+            roots[target] = target
+        steps.append(step)
+    joined = tuple(_joined(steps, roots, graph.outputs))
+    read = {value for step in joined for value in step.sources} | set(graph.outputs)
+    constants = {name: array for name, array in graph.constants.items() if name in read}
+    return Program(joined, tuple(graph.inputs), tuple(graph.outputs), dict(graph.specs), roots, constants)
+
+
+def _step(graph: Graph, node: Node, plans: Plans) -> Step:
+    row, spec = TABLE[node.op], graph.specs.get(node.outputs[0])
+    into = row.into and len(node.outputs) == 1 and spec is not None and spec.dtype == FLOAT32
+    given = list(given_inputs(graph, node))
+    known = all(given[i] is not None for i, value in enumerate(node.inputs) if value)
+    ready = None
+    if row.plan is not None and into and known:
+        key = (node.outputs[0], tuple(each and (each.spec.shape[1:] if each.array is None else 0) for each in given))
+        ready = plans.get(key)
+        if ready is None:
+            with named(node):
+                ready = row.plan(node, given)
+            if ready is not None:
+                plans[key] = ready
+    if ready is None:
+        run = partial(_run, row.run, node.attributes, tuple(bool(value) for value in node.inputs), node)
+        reads = tuple(i for i, value in enumerate(node.inputs) if value)
+        ready = Ready(run, reads)
+    sources = tuple(node.inputs[i] for i in ready.reads)
+    return Step(ready.run, sources, tuple(node.outputs), into, (node,))
+
+
+def _run(run: Any, attributes: dict[str, Any], present: tuple[bool, ...], node: Node, *arrays: Array, **out: Any) -> Any:
+    """A row of the table on arrays: what is left out of its inputs is None."""
+    given = iter(arrays)
+    with named(node):
+        return run(*(next(given) if there else None for there in present), **attributes, **out)
+
+
+def _joined(steps: Sequence[Step], roots: dict[str, str], outputs: Sequence[str]) -> list[Step]:
+    """The steps, those that are faster as one plan joined: each is all that reads the one before. The last may read a
+    residual as well."""
+    reads = Counter(roots.get(value, value) for value in (*(each for step in steps for each in step.sources), *outputs))
+    result: list[Step] = []
+    i = 0
+    while i < len(steps):
+        end = i + 1
+        while end < len(steps) and len(steps[end - 1].sources) == 1 and _follows(steps[end], steps[end - 1], reads):
+            end += 1
+        found = fused.join([step.run for step in steps[i:end]])
+        run, count = found or (steps[i].run, 1)
+        first, last = steps[i], steps[i + count - 1]
+        sources = first.sources if count == 1 else (*first.sources, *last.sources[1:])
+        nodes = tuple(node for step in steps[i : i + count] for node in step.nodes)
+        result.append(Step(run, sources, last.targets, last.into, nodes))
+        i += count
+    return result
+
+
+def _follows(step: Step, before: Step, reads: Counter[str]) -> bool:
+    return step.sources[:1] == before.targets and reads[before.targets[0]] == 1 and before.into
+
+
+def lay_out(program: Program, apart: set[str]) -> tuple[dict[str, int], int]:
+    """Where in one arena each root lies, but for those `apart`: an offset in bytes; and the arena's bytes.
+
+    The largest come first, each at the lowest place that no other takes while it lives: greedy by size, as in
+    Pisarchyk and Lee, "Efficient memory management for deep neural net inference", arXiv:2001.03288, section 4.2.
+    """
+    lives: dict[str, tuple[int, int]] = {}
+    for i, step in enumerate(program.steps):
+        for value in (*step.targets, *step.sources):
+            root = program.roots.get(value)
+            if root is not None and root not in apart:
+                lives[root] = (lives.get(root, (i, i))[0], i)
+    places: dict[str, int] = {}
+    size = {root: -(-program.specs[root].size * 4 // 64) * 64 for root in lives}
+    for root in sorted(lives, key=lambda each: (-size[each], lives[each])):
+        first, last = lives[root]
+        taken = sorted(
+            (places[each], places[each] + size[each])
+            for each in places
+            if lives[each][0] <= last and first <= lives[each][1]
+        )
+        at = 0
+        for start, end in taken:
+            if at + size[root] <= start:
+                break
+            at = max(at, end)
+        places[root] = at
+    return places, max((places[root] + size[root] for root in places), default=0)

@@ -1,0 +1,118 @@
+"""Ops that move numbers about, or make them out of shapes. They are NumPy's."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from cnnfast.graph.ir import Shape, Spec
+from cnnfast.graph.table import op, same
+from cnnfast.ops.arrays import Array
+
+
+@op("identity", spec=same)
+def identity(x: Array) -> Array:
+    return x
+
+
+@op("call", spec=lambda *specs, spec, **rest: spec(*specs), into=True)
+def call(*arrays: Array, make: Any, spec: Any, out: Array | None = None) -> Array:
+    """A layer of the user's: make(*shapes) gives its runs, spec(*specs) its output's Spec."""
+    *first, last = make(*(x.shape for x in arrays))
+    for run in first:
+        arrays = (run(*arrays),)
+    result: Array = last(*arrays, out=out)
+    return result
+
+
+def target_shape(x: Shape, wanted: Any, keep_zeros: bool = False) -> Shape:
+    """The shape that x is brought to: 0 keeps x's size there (unless keep_zeros), -1 is what is left.
+
+    >>> target_shape((2, 3, 4), (0, -1))
+    (2, 12)
+    """
+    sizes = [int(size) for size in np.asarray(wanted).reshape(-1)]
+    if not keep_zeros:
+        if any(size == 0 and i >= len(x) for i, size in enumerate(sizes)):
+            raise ValueError(f"shape {tuple(sizes)} keeps sizes that {x} does not have")
+        sizes = [x[i] if size == 0 else size for i, size in enumerate(sizes)]
+    if sizes.count(-1) > 1 or any(size < -1 for size in sizes):
+        raise ValueError(f"shape must hold sizes and one -1 at most, got {tuple(sizes)}")
+    count = math.prod(x)
+    if -1 in sizes:
+        rest = math.prod(size for size in sizes if size != -1)
+        if not rest and count:
+            raise ValueError(f"shape {tuple(sizes)} does not hold the {count} elements of {x}")
+        sizes[sizes.index(-1)] = count // rest if rest else 0
+    if math.prod(sizes) != count:
+        raise ValueError(f"shape {tuple(sizes)} does not hold the {count} elements of {x}")
+    return tuple(sizes)
+
+
+def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
+    return Spec(target_shape(x.shape, shape), x.dtype)
+
+
+@op("reshape", spec=_reshape_spec)
+def reshape(x: Array, shape: Any) -> Array:
+    """To a shape known beforehand; see `target_shape`."""
+    return x.reshape(target_shape(x.shape, shape))
+
+
+def _flatten_spec(x: Spec, *, axis: int = 1) -> Spec:
+    at = axis + len(x.shape) if axis < 0 else axis
+    return Spec((math.prod(x.shape[:at]), math.prod(x.shape[at:])), x.dtype)
+
+
+@op("flatten", spec=_flatten_spec)
+def flatten(x: Array, axis: int = 1) -> Array:
+    """To two dimensions: those before `axis`, and the rest."""
+    return x.reshape(_flatten_spec(Spec.of(x), axis=axis).shape)
+
+
+@op("transpose", spec=lambda x, axes: Spec(tuple(x.shape[i] for i in axes), x.dtype), into=True)
+def transpose(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
+    y = x.transpose(axes)
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out
+
+
+def _concatenate_spec(*specs: Spec, axis: int) -> Spec:
+    first = specs[0]
+    at = axis + len(first.shape) if axis < 0 else axis
+    for spec in specs[1:]:
+        if len(spec.shape) != len(first.shape) or any(
+            a != b for i, (a, b) in enumerate(zip(first.shape, spec.shape, strict=True)) if i != at
+        ):
+            raise ValueError(f"arrays must agree but along axis {at}, got shapes {first.shape} and {spec.shape}")
+    shape = (*first.shape[:at], sum(spec.shape[at] for spec in specs), *first.shape[at + 1 :])
+    return Spec(shape, np.result_type(*(spec.dtype for spec in specs)))
+
+
+@op("concatenate", spec=_concatenate_spec, into=True)
+def concatenate(*arrays: Array, axis: int, out: Array | None = None) -> Array:
+    return np.concatenate(arrays, axis, out=out)
+
+
+@op("shape", spec=lambda x: Spec((len(x.shape),), np.dtype(np.int64)))
+def shape(x: Array) -> Array:
+    return np.array(x.shape, np.int64)
+
+
+@op("size", spec=lambda x: Spec((), np.dtype(np.int64)))
+def size(x: Array) -> Array:
+    return np.array(x.size, np.int64)
+
+
+def crop(x: Array, *, axes: tuple[int, ...], starts: tuple[int, ...], stops: tuple[int, ...],
+         steps: tuple[int, ...]) -> Array:  # fmt: skip
+    """A view of part of x along some axes, as Python slices it."""
+    index = [slice(None)] * x.ndim
+    for axis, *bounds in zip(axes, starts, stops, steps, strict=True):
+        index[axis] = slice(*bounds)
+    return x[tuple(index)]
+
+
+op("slice")(crop)

@@ -1,0 +1,87 @@
+"""From an ONNX model to a graph: one node of it for each of the file's, and every word of the file checked before."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cnnfast.graph.ir import Graph, Node
+from cnnfast.onnx import ops, registry
+from cnnfast.ops.arrays import Array
+
+assert ops, "the ops must be known before a model is read"
+
+FIRST_OPSET = 7
+
+
+def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
+    """The graph of a checked ModelProto, whose initializers have been read.
+
+    Raises
+    ------
+    ValueError : something in it is not supported or cannot be; the message names the node and the op
+    """
+    opset = _opset(model)
+    file = model.graph
+    inputs = [each.name for each in file.input if each.name not in initializers]
+    graph = Graph(inputs, [each.name for each in file.output], constants=dict(initializers))
+    there = {*inputs, *initializers}
+    for node in file.node:
+        graph.nodes.append(_node(node, opset, there))
+    missing = [name for name in graph.outputs if name not in there]
+    if missing:
+        raise ValueError(f"the model's outputs {missing} are given by no node")
+    return graph
+
+
+def _opset(model: Any) -> int:
+    found: dict[str, int] = {}
+    for each in model.opset_import:
+        found.setdefault("" if each.domain in registry.DOMAINS else each.domain, each.version)
+    opset = found.get("", 1)
+    if opset < FIRST_OPSET:
+        raise ValueError(f"the model's opset must be {FIRST_OPSET} or later, got {opset}")
+    return opset
+
+
+def _node(node: Any, opset: int, there: set[str]) -> Node:
+    label = f"{node.name or (node.output[0] if node.output else '?')} ({node.op_type})"
+    known = registry.find(node.op_type, opset) if node.domain in registry.DOMAINS else None
+    if known is None:
+        where = f"{node.domain}, version" if node.domain not in registry.DOMAINS else "opset"
+        raise ValueError(f"node {label}: op {node.op_type} of {where} {opset} is not supported")
+    attributes = {each.name: _attribute(each, label) for each in node.attribute}
+    unknown, lacking = attributes.keys() - known.attributes, known.required - attributes.keys()
+    if unknown or lacking:
+        raise ValueError(f"node {label}: attribute {min(unknown or lacking)!r} is {'not supported' if unknown else 'missing'}")
+    for name in node.input:
+        if name and name not in there:
+            raise ValueError(f"node {label}: its input {name!r} is given by no node before it")
+    for name in node.output:
+        if name in there:
+            raise ValueError(f"node {label}: its output {name!r} is there already")
+    outputs = list(node.output)
+    while len(outputs) > 1 and not outputs[-1]:
+        outputs.pop()
+    if not outputs or not any(outputs):
+        raise ValueError(f"node {label}: it has no output")
+    there.update(name for name in outputs if name)
+    if known.counts_outputs:
+        attributes["n_outputs"] = len(outputs)
+    inputs = list(node.input)
+    while inputs and not inputs[-1]:
+        inputs.pop()
+    return Node(known.row, inputs, outputs, attributes, node.name)
+
+
+def _attribute(attribute: Any, label: str) -> Any:
+    import onnx
+
+    if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+        raise ValueError(f"node {label}: attribute {attribute.name!r} is a graph, which is not supported")
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, onnx.TensorProto):
+        return np.asarray(onnx.numpy_helper.to_array(value))
+    return value if isinstance(value, int | float) else list(value)

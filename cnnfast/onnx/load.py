@@ -1,0 +1,133 @@
+"""Reading an ONNX file, and the model that comes of it."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnnfast.graph.executable import Executable
+from cnnfast.graph.ir import Spec
+from cnnfast.graph.network import Network
+from cnnfast.onnx.importer import graph_of
+from cnnfast.onnx.reader import read
+from cnnfast.ops.arrays import Array, as_array
+
+
+class Value(NamedTuple):
+    """An input or output of a model, as its file tells it.
+
+    shape : sizes; a name, or None, where the file leaves it open
+    dtype : None where NumPy has none
+    """
+
+    name: str
+    shape: tuple[int | str | None, ...] | None
+    dtype: np.dtype[Any] | None
+
+
+KEPT = 8
+"""How many sets of input shapes a model stays ready for."""
+
+
+class Model:
+    """A network from an ONNX file, ready to run; made by `load`. Any number of threads may call it at once.
+
+    Attributes
+    ----------
+    inputs, outputs : what it takes and gives: name, shape, dtype
+    """
+
+    def __init__(self, network: Network, inputs: list[Value], outputs: list[Value]) -> None:
+        self.inputs, self.outputs = inputs, outputs
+        self._network = network
+        self._ready: OrderedDict[Any, Executable] = OrderedDict()
+
+    def __call__(self, *inputs: Any) -> list[Array]:
+        """The outputs, of an array for each input."""
+        if len(inputs) != len(self.inputs):
+            raise ValueError(f"the model has {len(self.inputs)} inputs, got {len(inputs)} arrays")
+        return self.run(dict(zip((value.name for value in self.inputs), inputs, strict=True)))
+
+    def run(self, feed: Mapping[str, Any]) -> list[Array]:
+        """The outputs, of an array for each input by its name.
+
+        Raises
+        ------
+        ValueError, TypeError : an array does not fit, or a node does not take the shape that comes to it
+        MemoryError : no memory for the outputs or the buffers
+        """
+        arrays = [self._array(value, feed) for value in self.inputs]
+        if len(feed) != len(self.inputs):
+            raise ValueError(f"feed must hold {[value.name for value in self.inputs]}, got {list(feed)}")
+        return self.executable(*(array.shape for array in arrays), dtypes=[array.dtype for array in arrays]).run(arrays)
+
+    def executable(self, *shapes: tuple[int, ...], dtypes: list[Any] | None = None) -> Executable:
+        """What runs for inputs of these shapes; made where it is not there yet."""
+        kinds = dtypes or [value.dtype for value in self.inputs]
+        key = (shapes, tuple(kinds))
+        found = self._ready.get(key)
+        if found is None:
+            specs = {
+                value.name: Spec(shape, dtype) for value, shape, dtype in zip(self.inputs, shapes, kinds, strict=True)
+            }
+            found = self._ready[key] = self._network.executable(specs)
+            while len(self._ready) > KEPT:
+                self._ready.popitem(last=False)
+        return found
+
+    def _array(self, value: Value, feed: Mapping[str, Any]) -> Array:
+        if value.name not in feed:
+            raise ValueError(f"feed must hold input {value.name!r}, got {list(feed)}")
+        array = as_array(value.name, feed[value.name])
+        if value.dtype is not None and array.dtype != value.dtype:
+            raise TypeError(f"input {value.name!r} must be {value.dtype}, got {array.dtype}")
+        if value.shape is not None:
+            fits = len(array.shape) == len(value.shape) and all(
+                not isinstance(size, int) or size == given for size, given in zip(value.shape, array.shape, strict=True)
+            )
+            if not fits:
+                raise ValueError(f"input {value.name!r} must have shape {value.shape}, got {array.shape}")
+        return array
+
+
+def load(model: str | os.PathLike[str] | bytes) -> Model:
+    """Read an ONNX model.
+
+    Parameters
+    ----------
+    model : a path, or the file's bytes
+
+    Returns
+    -------
+    A model: `model(x)` gives a list of its outputs
+
+    Raises
+    ------
+    ValueError : it is not a valid model, or holds something not supported; the message names the node and the op
+    ImportError : the extra `onnx` is not installed
+    OSError : the file cannot be read
+    """
+    file, initializers = read(model)
+    names = {each.name for each in file.graph.initializer}
+    inputs = [_value(each) for each in file.graph.input if each.name not in names]
+    return Model(Network(graph_of(file, initializers)), inputs, [_value(each) for each in file.graph.output])
+
+
+def _value(info: Any) -> Value:
+    import onnx
+
+    if not info.type.HasField("tensor_type"):
+        raise ValueError(f"{info.name!r} must be a tensor, got {info.type.WhichOneof('value')}")
+    tensor = info.type.tensor_type
+    shape = None
+    if tensor.HasField("shape"):
+        shape = tuple(
+            size.dim_value if size.HasField("dim_value") else size.dim_param or None for size in tensor.shape.dim
+        )
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)) if tensor.elem_type else None
+    except KeyError:
+        raise ValueError(f"{info.name!r} has element type {tensor.elem_type}, which is not known") from None
+    return Value(info.name, shape, dtype)

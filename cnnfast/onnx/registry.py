@@ -1,0 +1,69 @@
+"""The ONNX ops that are known: each is a row of the graph's table, `onnx.<op>@<opset it came with>`."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cnnfast.graph.ir import Graph, Node
+from cnnfast.graph.table import op
+
+DOMAINS = ("", "ai.onnx")
+
+
+@dataclass(frozen=True)
+class Known:
+    """An op from the opset `since` on.
+
+    attributes : the ONNX attributes it takes; those that must be given are in `required`
+    counts_outputs : it has an argument `n_outputs`: how many a node wants
+    """
+
+    name: str
+    since: int
+    attributes: frozenset[str]
+    required: frozenset[str]
+    counts_outputs: bool
+
+    @property
+    def row(self) -> str:
+        return f"onnx.{self.name}@{self.since}"
+
+
+KNOWN: dict[str, list[Known]] = {}
+
+
+def onnx_op(name: str, since: int = 1, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The decorator of run(*inputs, **attributes): ONNX's inputs as arrays (None where left out), attributes by its names.
+
+    `settings` are those of `graph.table.Row`. The function's keywords are the attributes that it knows; a model with
+    others is refused. A file's op is the latest that is not newer than the file's opset.
+    """
+
+    def put(run: Callable[..., Any]) -> Callable[..., Any]:
+        keywords = [
+            each for each in inspect.signature(run).parameters.values() if each.kind is inspect.Parameter.KEYWORD_ONLY
+        ]  # fmt: skip
+        names = frozenset(each.name for each in keywords) - {"n_outputs"}
+        required = frozenset(each.name for each in keywords if each.default is inspect.Parameter.empty) - {"n_outputs"}
+        known = Known(name, since, names, required, any(each.name == "n_outputs" for each in keywords))
+        op(known.row, **settings)(run)
+        KNOWN.setdefault(name, []).append(known)
+        return run
+
+    return put
+
+
+def find(name: str, opset: int) -> Known | None:
+    """The op as this opset means it; None where it is not known."""
+    fitting = [known for known in KNOWN.get(name, ()) if known.since <= opset]
+    return max(fitting, key=lambda known: known.since, default=None)
+
+
+def becomes(name: str, **fixed: Any) -> Callable[[Graph, Node], str | None]:
+    """A `simplify` for an op that is another of the table with the same inputs, and no attributes but these."""
+
+    def better(graph: Graph, node: Node) -> str:
+        return graph.add(name, node.inputs, node.name, **fixed)
+
+    return better
