@@ -11,7 +11,7 @@ from cnnfast.ops.arrays import Array
 
 assert ops, "the ops must be known before a model is read"
 
-FIRST_OPSET = 7
+FIRST_OPSET = 6
 
 
 def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
@@ -68,6 +68,11 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
     there.update(name for name in outputs if name)
     if known.counts_outputs:
         attributes["n_outputs"] = len(outputs)
+    if known.check is not None:
+        try:
+            known.check(attributes)
+        except ValueError as error:
+            raise ValueError(f"node {label}: {error}") from None
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()

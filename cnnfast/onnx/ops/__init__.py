@@ -1,5 +1,22 @@
 """One function per ONNX op: what it computes, and which of our ops it is. Importing this makes them known."""
 
-from cnnfast.onnx.ops import activations, arrays, constants, conv, dense, elementwise, norm, pool
+from cnnfast.onnx.ops import (
+    activations,
+    arrays,
+    constants,
+    conv,
+    dense,
+    elementwise,
+    legacy,
+    norm,
+    pool,
+    quantized,
+    resize,
+    sampling,
+    vision,
+)
 
-__all__ = ["activations", "arrays", "constants", "conv", "dense", "elementwise", "norm", "pool"]
+__all__ = [
+    "activations", "arrays", "constants", "conv", "dense", "elementwise", "legacy", "norm", "pool", "quantized", "resize",
+    "sampling", "vision",
+]  # fmt: skip
