@@ -6,17 +6,23 @@ from cnnfast.onnx.ops import (
     constants,
     conv,
     dense,
+    dtypes,
     elementwise,
+    indexing,
     legacy,
+    logic,
     norm,
+    ordering,
+    parts,
     pool,
     quantized,
+    reductions,
     resize,
     sampling,
     vision,
 )
 
 __all__ = [
-    "activations", "arrays", "constants", "conv", "dense", "elementwise", "legacy", "norm", "pool", "quantized", "resize",
-    "sampling", "vision",
+    "activations", "arrays", "constants", "conv", "dense", "dtypes", "elementwise", "indexing", "legacy", "logic", "norm",
+    "ordering", "parts", "pool", "quantized", "reductions", "resize", "sampling", "vision",
 ]  # fmt: skip
