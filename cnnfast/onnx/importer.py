@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from cnnfast.graph.ir import Graph, Node
 from cnnfast.onnx import ops, registry
+from cnnfast.onnx.reader import value_of
 from cnnfast.ops.arrays import Array
 
 assert ops, "the ops must be known before a model is read"
@@ -15,7 +14,7 @@ FIRST_OPSET = 7
 
 
 def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
-    """The graph of a checked ModelProto, whose initializers have been read.
+    """The graph of a ModelProto as `wire.Model`, whose initializers have been read.
 
     Raises
     ------
@@ -24,6 +23,10 @@ def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
     opset = _opset(model)
     file = model.graph
     inputs = [each.name for each in file.input if each.name not in initializers]
+    if len(set(inputs)) < len(inputs) or "" in inputs or not file.output:
+        raise ValueError(f"the model must have an output, and inputs of different names, got inputs {inputs}")
+    if model.functions:
+        raise ValueError("the model has functions of its own, which are not supported")
     graph = Graph(inputs, [each.name for each in file.output], constants=dict(initializers))
     there = {*inputs, *initializers}
     for node in file.node:
@@ -31,6 +34,7 @@ def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
     missing = [name for name in graph.outputs if name not in there]
     if missing:
         raise ValueError(f"the model's outputs {missing} are given by no node")
+    graph.keep_clear_of(there)
     return graph
 
 
@@ -50,15 +54,17 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
     if known is None:
         where = f"{node.domain}, version" if node.domain not in registry.DOMAINS else "opset"
         raise ValueError(f"node {label}: op {node.op_type} of {where} {opset} is not supported")
-    attributes = {each.name: _attribute(each, label) for each in node.attribute}
+    attributes = {each.name: value_of(each, f"node {label}: attribute {each.name!r}") for each in node.attribute}
+    if len(attributes) < len(node.attribute):
+        raise ValueError(f"node {label}: an attribute is there twice")
     unknown, lacking = attributes.keys() - known.attributes, known.required - attributes.keys()
     if unknown or lacking:
         raise ValueError(f"node {label}: attribute {min(unknown or lacking)!r} is {'not supported' if unknown else 'missing'}")
     for name in node.input:
         if name and name not in there:
             raise ValueError(f"node {label}: its input {name!r} is given by no node before it")
-    for name in node.output:
-        if name in there:
+    for i, name in enumerate(node.output):
+        if name and (name in there or name in node.output[:i]):
             raise ValueError(f"node {label}: its output {name!r} is there already")
     outputs = list(node.output)
     while len(outputs) > 1 and not outputs[-1]:
@@ -72,16 +78,3 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
     while inputs and not inputs[-1]:
         inputs.pop()
     return Node(known.row, inputs, outputs, attributes, node.name)
-
-
-def _attribute(attribute: Any, label: str) -> Any:
-    import onnx
-
-    if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-        raise ValueError(f"node {label}: attribute {attribute.name!r} is a graph, which is not supported")
-    value = onnx.helper.get_attribute_value(attribute)
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, onnx.TensorProto):
-        return np.asarray(onnx.numpy_helper.to_array(value))
-    return value if isinstance(value, int | float) else list(value)
