@@ -13,7 +13,7 @@ except ImportError:
     raise ImportError("cnnfast.onnx.backend needs the extra onnx: pip install 'cnnfast[onnx]'") from None
 
 
-class Prepared(BackendRep):  # type: ignore[misc]
+class Prepared(BackendRep):
     """A model that is ready to run."""
 
     def __init__(self, model: Model) -> None:
@@ -24,7 +24,7 @@ class Prepared(BackendRep):  # type: ignore[misc]
         return tuple(self._model(*inputs))
 
 
-class CnnfastBackend(Backend):  # type: ignore[misc]
+class CnnfastBackend(Backend):
     """ONNX's backend surface over `cnnfast.onnx.load`."""
 
     @classmethod
@@ -56,7 +56,8 @@ class CnnfastBackend(Backend):  # type: ignore[misc]
             for name, array in zip(names, inputs, strict=True)
         ]
         made = [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name]
-        return cls.run_model(onnx.helper.make_model(onnx.helper.make_graph([node], "node", given, made)), inputs, device)
+        graph = onnx.helper.make_graph([node], "node", given, made)
+        return cls.run_model(onnx.helper.make_model(graph), inputs, device)
 
     @classmethod
     def is_compatible(cls, model: Any, device: str = "CPU", **kwargs: Any) -> bool:

@@ -38,7 +38,7 @@ KNOWN: dict[str, list[Known]] = {}
 def onnx_op(
     name: str, since: int = 1, check: Callable[[dict[str, Any]], object] | None = None, **settings: Any
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The decorator of run(*inputs, **attributes): ONNX's inputs as arrays (None where left out), attributes by its names.
+    """The decorator of run(*inputs, **attributes): arrays (None where one is left out), and attributes by ONNX's names.
 
     `settings` are those of `graph.table.Row`. The function's keywords are the attributes that it knows; a model with
     others is refused when it is loaded, as is one whose attributes make `check` raise ValueError. A file's op is the

@@ -23,6 +23,6 @@ from cnnfast.onnx.ops import (
 )
 
 __all__ = [
-    "activations", "arrays", "constants", "conv", "dense", "dtypes", "elementwise", "indexing", "legacy", "logic", "norm",
-    "ordering", "parts", "pool", "quantized", "reductions", "resize", "sampling", "vision",
+    "activations", "arrays", "constants", "conv", "dense", "dtypes", "elementwise", "indexing", "legacy", "logic",
+    "norm", "ordering", "parts", "pool", "quantized", "reductions", "resize", "sampling", "vision",
 ]  # fmt: skip

@@ -132,8 +132,8 @@ def _better_transposed(graph: Graph, node: Node) -> str | None:
         if extra[i] >= max(t.strides[i], t.dilations[i]) or sum(padding[i]) >= span:
             return None
     return graph.add(
-        "conv_transpose2d", node.inputs, node.name, stride=t.strides, padding=tuple(padding), output_padding=tuple(extra),
-        dilation=t.dilations, groups=node.attributes.get("group", 1), layout="NCHW",
+        "conv_transpose2d", node.inputs, node.name, stride=t.strides, padding=tuple(padding),
+        output_padding=tuple(extra), dilation=t.dilations, groups=node.attributes.get("group", 1), layout="NCHW",
     )  # fmt: skip
 
 
@@ -150,8 +150,8 @@ def conv_transpose(
     kernel, lines = weight.shape[2:], x.shape[2:]
     filters = weight.shape[1] * group
     reach = [
-        max(before + size, (line - 1) * step + (k - 1) * spread + 1)
-        for before, size, line, step, k, spread in zip(t.padding, t.sizes, lines, t.strides, kernel, t.dilations, strict=True)
+        max(t.padding[i] + t.sizes[i], (line - 1) * t.strides[i] + (kernel[i] - 1) * t.dilations[i] + 1)
+        for i, line in enumerate(lines)
     ]
     y = np.zeros((x.shape[0], filters, *reach), x.dtype)
     rows = x.reshape(x.shape[0], group, -1, math.prod(lines))
@@ -162,6 +162,6 @@ def conv_transpose(
             slice(i * spread, i * spread + (line - 1) * step + 1, step)
             for i, spread, line, step in zip(tap, t.dilations, lines, t.strides, strict=True)
         )
-        y[(..., *where)] += part.reshape(x.shape[0], filters, *lines)
-    y = y[(..., *(slice(before, before + size) for before, size in zip(t.padding, t.sizes, strict=True)))]
+        y[:, :, *where] += part.reshape(x.shape[0], filters, *lines)
+    y = y[:, :, *(slice(before, before + size) for before, size in zip(t.padding, t.sizes, strict=True))]
     return y if bias is None else y + bias.reshape(-1, *(1,) * len(lines))

@@ -43,7 +43,8 @@ def _gemm_spec(x: Spec, y: Spec, z: Spec | None = None, *, transA: int = 0, tran
 
 @onnx_op("Gemm", since=7, spec=_gemm_spec, simplify=_better_gemm)
 def gemm(
-    x: Array, y: Array, z: Array | None = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0, transB: int = 0,
+    x: Array, y: Array, z: Array | None = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0,
+    transB: int = 0,
 ) -> Array:  # fmt: skip
     product = np.matmul(x.T if transA else x, y.T if transB else y)
     scaled: Array = product if alpha == 1 else (product * alpha).astype(x.dtype)
@@ -55,7 +56,8 @@ def gemm_broadcast(
     x: Array, y: Array, z: Array, *, alpha: float = 1.0, beta: float = 1.0, broadcast: int = 0, transA: int = 0,
     transB: int = 0,
 ) -> Array:  # fmt: skip
-    return gemm(x, y, z, alpha=alpha, beta=beta, transA=transA, transB=transB)
+    product: Array = gemm(x, y, z, alpha=alpha, beta=beta, transA=transA, transB=transB)
+    return product
 
 
 def hardmax(x: Array, axis: int = -1) -> Array:
@@ -82,7 +84,8 @@ def _put(name: str, function: Any) -> None:
     """An op along an axis; before opset 13 it is over all axes from there on together."""
 
     def along(x: Array, *, axis: int = -1) -> Array:
-        return function(x, axis)
+        y: Array = function(x, axis)
+        return y
 
     def over(x: Array, *, axis: int = 1) -> Array:
         at = axis + x.ndim if axis < 0 else axis
@@ -107,7 +110,9 @@ def _better_dropout(graph: Graph, node: Node) -> str | None:
 
 
 @onnx_op("Dropout", since=12, simplify=_better_dropout)
-def dropout(x: Array, ratio: Array | None = None, training: Array | None = None, *, n_outputs: int, seed: int = 0) -> Any:
+def dropout(
+    x: Array, ratio: Array | None = None, training: Array | None = None, *, n_outputs: int, seed: int = 0
+) -> Any:  # fmt: skip
     if training is not None and training.any():
         raise ValueError("training_mode must be false: training is not supported")
     return (x, np.ones(x.shape, np.bool_)) if n_outputs > 1 else x

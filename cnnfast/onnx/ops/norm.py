@@ -7,6 +7,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.table import same
+from cnnfast.onnx.ops.conv import is_float
 from cnnfast.onnx.registry import onnx_op
 from cnnfast.ops.arrays import Array
 
@@ -23,7 +24,7 @@ def _no_training_6(attributes: dict[str, Any]) -> None:
 def _better_batch_norm(graph: Graph, node: Node) -> str | None:
     x, scale, bias, mean, var = node.inputs
     spec = graph.spec(x)
-    if spec is None or not 2 <= len(spec.shape) <= 5 or spec.dtype.itemsize < 4 or not node.attributes.get("spatial", 1):
+    if spec is None or not 2 <= len(spec.shape) <= 5 or not is_float(spec) or not node.attributes.get("spatial", 1):
         return None
     if any((graph.spec(each) or spec).dtype != spec.dtype for each in node.inputs):
         return None
@@ -37,13 +38,17 @@ def _around(values: Array, x: Array) -> Array:
     return values.reshape(*values.shape, *(1,) * (x.ndim - 1 - values.ndim))
 
 
+def _normal(x: Array, scale: Array, bias: Array, mean: Array, var: Array, epsilon: float) -> Array:
+    factor = scale / np.sqrt(var + var.dtype.type(epsilon))
+    return ((x - _around(mean, x)) * _around(factor, x) + _around(bias, x)).astype(x.dtype)
+
+
 @onnx_op("BatchNormalization", since=14, spec=same, simplify=_better_batch_norm, check=_no_training)
 def batch_normalization(
     x: Array, scale: Array, bias: Array, mean: Array, var: Array, *, n_outputs: int = 1, epsilon: float = 1e-5,
     momentum: float = 0.9, training_mode: int = 0,
 ) -> Array:  # fmt: skip
-    factor = scale / np.sqrt(var + var.dtype.type(epsilon))
-    return ((x - _around(mean, x)) * _around(factor, x) + _around(bias, x)).astype(x.dtype)
+    return _normal(x, scale, bias, mean, var, epsilon)
 
 
 @onnx_op("BatchNormalization", since=7, spec=same, simplify=_better_batch_norm, check=_no_training)
@@ -51,7 +56,7 @@ def batch_normalization_7(
     x: Array, scale: Array, bias: Array, mean: Array, var: Array, *, n_outputs: int = 1, epsilon: float = 1e-5,
     momentum: float = 0.9, spatial: int = 1,
 ) -> Array:  # fmt: skip
-    return batch_normalization(x, scale, bias, mean, var, epsilon=epsilon)
+    return _normal(x, scale, bias, mean, var, epsilon)
 
 
 @onnx_op("BatchNormalization", since=6, spec=same, simplify=_better_batch_norm, check=_no_training_6)
@@ -59,7 +64,7 @@ def batch_normalization_6(
     x: Array, scale: Array, bias: Array, mean: Array, var: Array, *, n_outputs: int = 1, epsilon: float = 1e-5,
     is_test: int = 0, momentum: float = 0.9, spatial: int = 1,
 ) -> Array:  # fmt: skip
-    return batch_normalization(x, scale, bias, mean, var, epsilon=epsilon)
+    return _normal(x, scale, bias, mean, var, epsilon)
 
 
 def _standard(rows: Array, epsilon: float) -> tuple[Array, Array, Array]:
@@ -76,20 +81,24 @@ def instance_normalization(x: Array, scale: Array, bias: Array, *, epsilon: floa
     return y * _around(scale, x) + _around(bias, x)
 
 
-@onnx_op("GroupNormalization", since=21, spec=same)
-def group_normalization(
-    x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1,
-) -> Array:  # fmt: skip
+def _grouped(x: Array, scale: Array, bias: Array, num_groups: int, epsilon: float) -> Array:
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(f"num_groups must divide X's {x.shape[1]} channels, got {num_groups}")
     y = _standard(x.reshape(x.shape[0], num_groups, -1), epsilon)[0].reshape(x.shape)
     return y * _around(scale, x) + _around(bias, x)
 
 
+@onnx_op("GroupNormalization", since=21, spec=same)
+def group_normalization(
+    x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1,
+) -> Array:  # fmt: skip
+    return _grouped(x, scale, bias, num_groups, epsilon)
+
+
 @onnx_op("GroupNormalization", since=18, spec=same)
 def group_normalization_18(x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float = 1e-5) -> Array:
     each = x.shape[1] // max(num_groups, 1)  # its scale and bias are those of a group
-    return group_normalization(x, np.repeat(scale, each), np.repeat(bias, each), num_groups=num_groups, epsilon=epsilon)
+    return _grouped(x, np.repeat(scale, each), np.repeat(bias, each), num_groups, epsilon)
 
 
 def _layer_spec(x: Spec, *others: Any, axis: int = -1, n_outputs: int = 1, **rest: Any) -> Any:
@@ -115,12 +124,13 @@ def layer_normalization(
 def rms_normalization(x: Array, scale: Array, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Array:
     axes = tuple(range(axis % x.ndim, x.ndim))
     deviation = np.sqrt(np.square(x).mean(axis=axes, keepdims=True) + x.dtype.type(epsilon))
-    return (x / deviation * scale).astype(x.dtype)
+    y: Array = (x / deviation * scale).astype(x.dtype)
+    return y
 
 
 def _better_lrn(graph: Graph, node: Node) -> str | None:
     x, size = graph.spec(node.inputs[0]), node.attributes["size"]
-    if x is None or not 3 <= len(x.shape) <= 5 or size % 2 == 0 or x.dtype.kind != "f" or x.dtype.itemsize < 4:
+    if x is None or not 3 <= len(x.shape) <= 5 or size % 2 == 0 or not is_float(x):
         return None
     return graph.add(
         "local_response_norm", node.inputs, node.name, size=size, alpha=node.attributes.get("alpha", 1e-4),
@@ -149,4 +159,5 @@ def lp_normalization(x: Array, *, axis: int = -1, p: int = 2) -> Array:
 def mean_variance_normalization(x: Array, *, axes: Sequence[int] = (0, 2, 3)) -> Array:
     centred = x - x.mean(axis=tuple(axes), keepdims=True)
     deviation = np.sqrt(np.square(centred).mean(axis=tuple(axes), keepdims=True))
-    return (centred / (deviation + x.dtype.type(1e-9))).astype(x.dtype)
+    y: Array = (centred / (deviation + x.dtype.type(1e-9))).astype(x.dtype)
+    return y

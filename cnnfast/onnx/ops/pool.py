@@ -86,7 +86,7 @@ def _places(windows: Windows, tap: Ints, sizes: Ints, columns_first: bool) -> Ar
     rank = len(sizes)
     clipped = [np.clip(windows.places(axis, tap[axis]), 0, sizes[axis] - 1) for axis in range(rank)]
     grid = np.meshgrid(*clipped, indexing="ij")
-    return np.ravel_multi_index(grid, sizes, order="F" if columns_first else "C").astype(np.int64)
+    return np.asarray(np.ravel_multi_index(tuple(grid), sizes, order="F" if columns_first else "C"), np.int64)
 
 
 def _better_average(graph: Graph, node: Node) -> str | None:
@@ -178,7 +178,7 @@ def max_unpool(
     )
     shape = (*x.shape[:2], *pooled)
     flat = np.zeros(math.prod(shape), x.dtype)
-    if indices.shape != x.shape or (indices.size and not (0 <= indices.min() and indices.max() < flat.size)):
+    if indices.shape != x.shape or (indices.size and (indices.min() < 0 or indices.max() >= flat.size)):
         raise ValueError(f"I must have X's shape {x.shape} and lie within {shape}, got shape {indices.shape}")
     flat[indices.reshape(-1)] = x.reshape(-1)
     wanted = shape if output_shape is None else tuple(int(size) for size in output_shape)

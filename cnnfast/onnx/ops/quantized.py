@@ -18,11 +18,11 @@ def _check_output(attributes: dict[str, Any]) -> None:
     for name in ("output_dtype", "precision"):
         kind = attributes.get(name, 0)
         if kind and kind not in INTEGERS and kind not in FLOATS:
-            raise ValueError(f"{name} must be an integer of 8 or 16 bits or a float of 16 or more, got element type {kind}")
+            raise ValueError(f"{name} must be an integer or a float of 8 or 16 bits or more, got element type {kind}")
 
 
 def _along(values: Array, x: Array, axis: int, block_size: int = 0) -> Array:
-    """Scales or zero points as x is shaped: one for all, one for each index along an axis, or one for each block of it."""
+    """Scales or zero points as x is shaped: one for all, one for each index along an axis, or for each block of it."""
     if values.size == 1:
         return values.reshape(())
     if not -x.ndim <= axis < x.ndim:
@@ -58,16 +58,18 @@ def quantize_linear(
     return _saturated(rounded if zero is None else rounded + _along(zero, x, axis, block_size), dtype)
 
 
-@onnx_op(
-    "DequantizeLinear", check=_check_output,
-    spec=lambda x, scale, zero=None, *, output_dtype=0, **rest: Spec(x.shape, np.dtype(FLOATS[output_dtype] or scale.dtype)),
-)  # fmt: skip
+def _dequantized(x: Spec, scale: Spec, zero: Spec | None = None, *, output_dtype: int = 0, **rest: Any) -> Spec:
+    return Spec(x.shape, np.dtype(FLOATS[output_dtype] or scale.dtype))
+
+
+@onnx_op("DequantizeLinear", spec=_dequantized, check=_check_output)
 def dequantize_linear(
     x: Array, scale: Array, zero: Array | None = None, *, axis: int = 1, block_size: int = 0, output_dtype: int = 0,
 ) -> Array:  # fmt: skip
     wide = x.astype(np.int64)
     shifted = wide if zero is None else wide - _along(zero, x, axis, block_size)
-    return (shifted.astype(scale.dtype) * _along(scale, x, axis, block_size)).astype(FLOATS[output_dtype] or scale.dtype)
+    y = shifted.astype(scale.dtype) * _along(scale, x, axis, block_size)
+    return y.astype(FLOATS[output_dtype] or scale.dtype)
 
 
 @onnx_op("DynamicQuantizeLinear", since=11, spec=lambda x: [
@@ -86,7 +88,8 @@ def _product(x: Array, y: Array, x_zero: Array | None, y_zero: Array | None) -> 
         left -= x_zero if x_zero.ndim != 1 or x_zero.size == 1 else x_zero[:, None]
     if y_zero is not None:
         right -= y_zero
-    return np.matmul(left, right)
+    product: Array = np.matmul(left, right)
+    return product
 
 
 def _matmul_spec(x: Spec, y: Spec, dtype: Any) -> Spec:
@@ -112,7 +115,9 @@ def qlinear_matmul(
     return _saturated(_product(x, y, x_zero, y_zero) * factor + _per_row(zero), zero.dtype)
 
 
-def _convolved(x: Array, weight: Array, x_zero: Array | None, weight_zero: Array | None, attributes: dict[str, Any]) -> Array:
+def _convolved(
+    x: Array, weight: Array, x_zero: Array | None, weight_zero: Array | None, attributes: dict[str, Any]
+) -> Array:
     """The convolution of what x and weight stand for without scales: whole numbers, in float64."""
     settings = settings_of(x.shape, weight.shape, **attributes)
     image, taps = x.astype(np.float64), weight.astype(np.float64)

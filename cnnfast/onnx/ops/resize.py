@@ -1,7 +1,7 @@
 """Resize and Upsample: one axis after the other, each output a weighted sum of inputs along it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ COORDINATES = (
     "align_corners", "asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "tf_crop_and_resize",
     "tf_half_pixel_for_nn",
 )  # fmt: skip
-ROUNDED = {
+ROUNDED: dict[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5), "round_prefer_ceil": lambda x: np.floor(x + 0.5),
     "floor": np.floor, "ceil": np.ceil,
 }  # fmt: skip
@@ -30,8 +30,8 @@ class Way:
     coordinates: str = "half_pixel"
     nearest_mode: str = "round_prefer_floor"
     cubic_coeff_a: float = -0.75
-    antialias: bool = False
-    exclude_outside: bool = False
+    antialias: int = 0
+    exclude_outside: int = 0
     extrapolation_value: float = 0.0
 
 
@@ -94,8 +94,8 @@ def _cubic(distance: Array, a: float) -> Array:
 
 
 def _resized(x: Array, axes: dict[int, Axis], way: Way) -> Array:
-    kind = x.dtype if x.dtype.kind == "f" or way.mode == "nearest" else np.float64
-    y = x.astype(kind)
+    kind = x.dtype if x.dtype.kind == "f" or way.mode == "nearest" else np.dtype(np.float64)
+    y: Any = x.astype(kind)
     for at, axis in axes.items():
         if axis.size == axis.wanted and math.isclose(axis.scale, 1) and (axis.start, axis.end) == (0, 1):
             continue
@@ -109,10 +109,10 @@ def _resized(x: Array, axes: dict[int, Axis], way: Way) -> Array:
         if way.coordinates == "tf_crop_and_resize":
             outside = ((places < 0) | (places > axis.size - 1)).reshape(along)
             y = np.where(outside, kind.type(way.extrapolation_value), y)
-    if y.dtype == x.dtype:
-        return y
-    limits = np.iinfo(x.dtype)
-    return np.clip(y, limits.min, limits.max).astype(x.dtype)
+    if y.dtype != x.dtype:
+        limits = np.iinfo(x.dtype)
+        y = np.clip(y, limits.min, limits.max).astype(x.dtype)
+    return np.asarray(y)
 
 
 def _axes(x: tuple[int, ...], roi: Array | None, scales: Array | None, sizes: Array | None, which: Sequence[int] | None,
@@ -131,7 +131,7 @@ def _axes(x: tuple[int, ...], roi: Array | None, scales: Array | None, sizes: Ar
             wanted = [int(factors[0] * x[axis] + 0.5) for axis in chosen]
     else:
         factors = [float(scale) for scale in given[0]]
-        wanted = [int(math.floor(factor * x[axis])) for axis, factor in zip(chosen, factors, strict=True)]
+        wanted = [math.floor(factor * x[axis]) for axis, factor in zip(chosen, factors, strict=True)]
     if min(factors, default=1) <= 0:
         raise ValueError(f"scales must be > 0, got {factors}")
     parts = [0.0] * len(chosen) + [1.0] * len(chosen) if roi is None or not roi.size else [float(each) for each in roi]
@@ -172,13 +172,14 @@ def _better(graph: Graph, node: Node, axes: dict[int, Axis], way: Way) -> str | 
 
 def _way(attributes: dict[str, Any]) -> Way:
     """The attributes of an op; those that cannot be are refused."""
-    words = {"coordinates" if name == "coordinate_transformation_mode" else name: value for name, value in attributes.items()}
+    words = dict(attributes)
     policy = words.pop("keep_aspect_ratio_policy", "stretch")
     words.pop("axes", None)
-    way = Way(**{name: bool(value) if name in ("antialias", "exclude_outside") else value for name, value in words.items()})
+    coordinates = words.pop("coordinate_transformation_mode", "half_pixel")
+    way = Way(coordinates=coordinates, **words)
     for name, value, choices in (
         ("mode", way.mode, ("nearest", "linear", "cubic")), ("nearest_mode", way.nearest_mode, tuple(ROUNDED)),
-        ("coordinate_transformation_mode", way.coordinates, COORDINATES), ("keep_aspect_ratio_policy", policy, POLICIES),
+        ("coordinate_transformation_mode", coordinates, COORDINATES), ("keep_aspect_ratio_policy", policy, POLICIES),
     ):  # fmt: skip
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
@@ -192,21 +193,21 @@ def _better_resize(graph: Graph, node: Node) -> str | None:
     names = [*node.inputs[1:], "", "", ""][:3]
     if x is None or any(name and name not in graph.constants for name in names):
         return None
-    given = [graph.constants.get(name) for name in names]
-    options = node.attributes
-    axes = _axes(x.shape, *given, options.get("axes"), options.get("keep_aspect_ratio_policy", "stretch"))
-    return _better(graph, node, axes, _way(options))
+    roi, scales, sizes = (graph.constants.get(name) for name in names)
+    policy = node.attributes.get("keep_aspect_ratio_policy", "stretch")
+    axes = _axes(x.shape, roi, scales, sizes, node.attributes.get("axes"), policy)
+    return _better(graph, node, axes, _way(node.attributes))
 
 
 @onnx_op("Resize", since=11, needs=(1, 2, 3), simplify=_better_resize, check=_way)
 def resize(
-    x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None, *, mode: str = "nearest",
-    coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor",
+    x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None, *,
+    mode: str = "nearest", coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor",
     cubic_coeff_a: float = -0.75, exclude_outside: int = 0, extrapolation_value: float = 0.0, antialias: int = 0,
     axes: Sequence[int] | None = None, keep_aspect_ratio_policy: str = "stretch",
 ) -> Array:  # fmt: skip
     way = Way(
-        mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a, bool(antialias), bool(exclude_outside),
+        mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a, antialias, exclude_outside,
         extrapolation_value,
     )  # fmt: skip
     return _resized(x, _axes(x.shape, roi, scales, sizes, axes, keep_aspect_ratio_policy), way)
@@ -214,7 +215,8 @@ def resize(
 
 def _old(attributes: dict[str, Any]) -> Way:
     """What Resize did before it could choose, and Upsample always."""
-    return _way({"mode": attributes.get("mode", "nearest"), "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
+    mode = attributes.get("mode", "nearest")
+    return _way({"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
 
 
 def _better_scaled(graph: Graph, node: Node) -> str | None:
@@ -233,4 +235,4 @@ def upsample(x: Array, scales: Array, *, mode: str = "nearest") -> Array:
 
 @onnx_op("Upsample", since=7, simplify=_better_scaled, check=_old)
 def upsample_7(x: Array, *, scales: Sequence[float], mode: str = "nearest") -> Array:
-    return upsample(x, np.asarray(scales), mode=mode)
+    return _resized(x, _axes(x.shape, None, np.asarray(scales), None, None), _old({"mode": mode}))

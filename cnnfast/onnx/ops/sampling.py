@@ -52,8 +52,9 @@ def _keys(t: Array) -> list[Array]:
     return [ends[0], *middle, ends[1]]
 
 
-def _between(x: Array, at: Sequence[Array], cubic: bool = False, padding_mode: str = "zeros", align_corners: bool = False
-             ) -> Array:  # fmt: skip
+def _between(
+    x: Array, at: Sequence[Array], cubic: bool = False, padding_mode: str = "zeros", align_corners: bool = False
+) -> Array:
     """x between its pixels: (N, C, *there) of places (N, *there) along each axis."""
     low = [np.floor(each) for each in at]
     parts = [each - base for each, base in zip(at, low, strict=True)]
@@ -86,7 +87,7 @@ def grid_sample(
 ) -> Array:  # fmt: skip
     sizes, corners = x.shape[2:], bool(align_corners)
     if grid.shape[-1] != len(sizes) or grid.ndim != x.ndim or len(grid) != len(x):
-        raise ValueError(f"grid must hold {len(sizes)} numbers for each output of {len(x)} pictures, got shape {grid.shape}")
+        raise ValueError(f"grid must hold {len(sizes)} numbers an output of {len(x)} pictures, got shape {grid.shape}")
     at = []
     for i, size in enumerate(sizes):
         place = grid[..., -1 - i]  # x comes first in the grid, the last axis of a picture
@@ -106,10 +107,13 @@ def affine_grid(theta: Array, size: Array, *, align_corners: int = 0) -> Array:
     ]
     places = np.meshgrid(*lines, indexing="ij")[::-1]
     points = np.stack([*places, np.ones(sizes)], axis=-1)
-    return np.einsum("nij,...j->n...i", theta.astype(np.float64), points).astype(theta.dtype)
+    grid: Array = np.einsum("nij,...j->n...i", theta.astype(np.float64), points).astype(theta.dtype)
+    return grid
 
 
-def _roi_spec(x: Spec, rois: Spec, *others: Spec, output_height: int = 1, output_width: int = 1, **rest: object) -> Spec:
+def _roi_spec(
+    x: Spec, rois: Spec, *others: Spec, output_height: int = 1, output_width: int = 1, **rest: object
+) -> Spec:
     return Spec((rois.shape[0], x.shape[1], output_height, output_width), x.dtype)
 
 
@@ -121,8 +125,8 @@ def roi_align(
     half = coordinate_transformation_mode == "half_pixel"
     if mode not in ("avg", "max") or not (half or coordinate_transformation_mode == "output_half_pixel"):
         raise ValueError(f"mode must be avg or max of half_pixel, got {mode!r} of {coordinate_transformation_mode!r}")
-    if len(pictures) != len(rois) or (pictures.size and not (0 <= pictures.min() and pictures.max() < len(x))):
-        raise ValueError(f"batch_indices must tell one of {len(x)} pictures for each of {len(rois)} rois, got {pictures}")
+    if len(pictures) != len(rois) or (pictures.size and (pictures.min() < 0 or pictures.max() >= len(x))):
+        raise ValueError(f"batch_indices must tell one of {len(x)} pictures for each roi, got {pictures}")
     y = np.zeros((len(rois), x.shape[1], output_height, output_width), x.dtype)
     for i, (roi, picture) in enumerate(zip(rois.astype(np.float64), pictures, strict=True)):
         start, end = (roi[:2][::-1] * spatial_scale - half / 2, roi[2:][::-1] * spatial_scale - half / 2)
@@ -154,7 +158,7 @@ def _bins(x: Array, lines: Sequence[Array], shape: Ints, mode: str) -> Array:
         weight = (part[0] if down else 1 - part[0])[:, None] * (part[1] if right else 1 - part[1])
         samples.append(x[:, rows[:, None], columns] * (weight * there).astype(x.dtype))
     if mode == "avg":
-        mean: Array = sum(samples).reshape(-1, *shape).mean(axis=(2, 4))  # type: ignore[union-attr]
+        mean: Array = np.sum(samples, axis=0).reshape(-1, *shape).mean(axis=(2, 4))
         return mean
     largest: Array = np.max(samples, axis=0).reshape(-1, *shape).max(axis=(2, 4))
     return largest
@@ -165,25 +169,27 @@ def roi_align_10(
     x: Array, rois: Array, pictures: Array, *, mode: str = "avg", output_height: int = 1, output_width: int = 1,
     sampling_ratio: int = 0, spatial_scale: float = 1.0,
 ) -> Array:  # fmt: skip
-    return roi_align(
+    y: Array = roi_align(
         x, rois, pictures, mode=mode, output_height=output_height, output_width=output_width,
         sampling_ratio=sampling_ratio, spatial_scale=spatial_scale, coordinate_transformation_mode="output_half_pixel",
     )  # fmt: skip
+    return y
 
 
 @onnx_op("DeformConv", since=19, spec=lambda x, weight, offset, *rest, **attributes: Spec(
     (x.shape[0], weight.shape[0], *offset.shape[2:]), x.dtype))  # fmt: skip
 def deform_conv(
     x: Array, weight: Array, offset: Array, bias: Array | None = None, mask: Array | None = None, *,
-    dilations: Numbers = None, group: int = 1, kernel_shape: Numbers = None, offset_group: int = 1, pads: Numbers = None,
-    strides: Numbers = None,
+    dilations: Numbers = None, group: int = 1, kernel_shape: Numbers = None, offset_group: int = 1,
+    pads: Numbers = None, strides: Numbers = None,
 ) -> Array:  # fmt: skip
     rank = x.ndim - 2
     N, C, K, kernel, there = len(x), x.shape[1], len(weight), weight.shape[2:], offset.shape[2:]
     step, spread = each(strides, rank, "strides"), each(dilations, rank, "dilations")
     padding = sides("NOTSET", pads, x.shape[2:], kernel, step, spread)
     taps = int(np.prod(kernel))
-    if C != weight.shape[1] * group or K % group or C % offset_group or offset.shape[1] != offset_group * taps * rank:
+    fits = weight.shape[1] * group == C and offset_group * taps * rank == offset.shape[1]
+    if not fits or K % group or C % offset_group:
         raise ValueError(f"W and offset do not fit X {x.shape} in {group} groups: {weight.shape}, {offset.shape}")
     moved = offset.reshape(N, offset_group, taps, rank, *there)
     amount = None if mask is None else mask.reshape(N, offset_group, taps, *there)
@@ -199,5 +205,5 @@ def deform_conv(
         values = values if amount is None else values * amount[:, :, i][:, :, None]
         columns[:, :, i] = values.reshape(N, C, *there)
     rows = weight.reshape(group, K // group, -1)
-    y = np.matmul(rows, columns.reshape(N, group, rows.shape[2], -1)).reshape(N, K, *there)
+    y: Array = np.matmul(rows, columns.reshape(N, group, rows.shape[2], -1)).reshape(N, K, *there)
     return y if bias is None else y + bias.reshape(-1, *(1,) * rank)

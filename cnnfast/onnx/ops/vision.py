@@ -28,7 +28,7 @@ def _deep(x: Spec, *, blocksize: int, mode: str = "DCR") -> Spec:
 
 @onnx_op("DepthToSpace", spec=_deep, check=_check_mode)
 def depth_to_space(x: Array, *, blocksize: int, mode: str = "DCR") -> Array:
-    N, C, H, W = x.shape
+    N, _, H, W = x.shape
     if mode == "DCR":
         blocks = x.reshape(N, blocksize, blocksize, -1, H, W).transpose(0, 3, 4, 1, 5, 2)
     else:
@@ -103,7 +103,7 @@ def non_max_suppression(
     score_threshold: Array | None = None, *, center_point_box: int = 0,
 ) -> Array:  # fmt: skip
     if boxes.ndim != 3 or scores.ndim != 3 or boxes.shape[2] != 4 or boxes.shape[:2] != scores.shape[::2]:
-        raise ValueError(f"boxes must be (N, boxes, 4), scores (N, classes, boxes), got {boxes.shape} and {scores.shape}")
+        raise ValueError(f"boxes must be (N, M, 4) and scores (N, classes, M), got {boxes.shape} and {scores.shape}")
     first = boxes[..., :2].astype(np.float64)
     second = boxes[..., 2:].astype(np.float64)
     if center_point_box:
@@ -137,6 +137,6 @@ def col2im(
     columns = x.reshape(len(x), -1, math.prod(kernel), *counts)
     y = np.zeros((*columns.shape[:2], *(size + sum(pair) for size, pair in zip(sizes, padding, strict=True))), x.dtype)
     for i, tap in enumerate(np.ndindex(*kernel)):
-        where = np.ix_(*(windows.places(axis, tap[axis]) + padding[axis][0] for axis in range(rank)))
-        y[(slice(None), slice(None), *where)] += columns[:, :, i]
-    return y[(..., *(slice(pair[0], pair[0] + size) for pair, size in zip(padding, sizes, strict=True)))]
+        where: Any = np.ix_(*(windows.places(axis, tap[axis]) + padding[axis][0] for axis in range(rank)))
+        y[(..., *where)] += columns[:, :, i]
+    return y[:, :, *(slice(pair[0], pair[0] + size) for pair, size in zip(padding, sizes, strict=True))]

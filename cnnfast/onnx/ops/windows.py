@@ -71,4 +71,4 @@ def taps(x: Array, windows: Windows, fill: Any) -> Iterator[tuple[Ints, Array]]:
             slice(start, start + (count - 1) * stride + 1, stride) if count else slice(0)
             for start, count, stride in zip(at, windows.counts, windows.strides, strict=True)
         )
-        yield tap, padded[(..., *part)]
+        yield tap, padded[..., *part]
