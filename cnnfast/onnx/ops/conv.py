@@ -107,7 +107,7 @@ def _transposed(
         wanted = [x[2 + i] * step[i] for i in range(rank)] if output_shape is None else output_shape
         sizes = each(wanted[-rank:], rank, "output_shape")
         cut = [span - size for span, size in zip(spans, sizes, strict=True)]
-        before = tuple(max(0, c) // 2 if auto_pad != "SAME_LOWER" else -(-max(0, c) // 2) for c in cut)
+        before = tuple(max(0, c) // 2 if auto_pad == "SAME_UPPER" else -(-max(0, c) // 2) for c in cut)
     if min(sizes) < 1:
         raise ValueError(f"the output must have sizes >= 1, got {sizes}")
     return Transposed(step, spread, before, sizes)

@@ -126,3 +126,13 @@ def dropout_10(x: Array, *, n_outputs: int, ratio: float = 0.5) -> Any:
 @onnx_op("Dropout", since=7, simplify=_better_dropout)
 def dropout_7(x: Array, *, n_outputs: int, ratio: float = 0.5) -> Any:
     return (x, np.ones_like(x)) if n_outputs > 1 else x
+
+
+def _check_dropout(attributes: dict[str, Any]) -> None:
+    if not attributes.get("is_test", 0):
+        raise ValueError("it is in training mode, which is not supported")
+
+
+@onnx_op("Dropout", since=6, simplify=_better_dropout, check=_check_dropout)
+def dropout_6(x: Array, *, n_outputs: int, is_test: int = 0, ratio: float = 0.5) -> Any:
+    return (x, np.ones_like(x)) if n_outputs > 1 else x

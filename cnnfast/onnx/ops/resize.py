@@ -15,9 +15,10 @@ COORDINATES = (
     "align_corners", "asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "tf_crop_and_resize",
     "tf_half_pixel_for_nn",
 )  # fmt: skip
+OPSET_10 = "floor where it grows, ceil where it shrinks"
 ROUNDED: dict[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5), "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    "floor": np.floor, "ceil": np.ceil,
+    "floor": np.floor, "ceil": np.ceil, OPSET_10: np.floor,
 }  # fmt: skip
 POLICIES = ("stretch", "not_larger", "not_smaller")
 
@@ -69,7 +70,8 @@ def _origin(axis: Axis, way: Way) -> Array:
 def _weights(x: Array, axis: Axis, way: Way) -> tuple[Array, Array]:
     """Of each output at x: the inputs it is made of, and how much of each. Both (outputs, taps)."""
     if way.mode == "nearest":
-        near = np.clip(ROUNDED[way.nearest_mode](x), 0, axis.size - 1).astype(np.int64)
+        rounded = np.ceil(x) if way.nearest_mode == OPSET_10 and axis.scale < 1 else ROUNDED[way.nearest_mode](x)
+        near = np.clip(rounded, 0, axis.size - 1).astype(np.int64)
         return near[:, None], np.ones((len(near), 1))
     base = np.ceil(x) - 1  # ONNX's reference counts a place on a pixel to the interval before it
     narrow = min(axis.scale, 1.0) if way.antialias else 1.0
@@ -216,7 +218,7 @@ def resize(
 def _old(attributes: dict[str, Any]) -> Way:
     """What Resize did before it could choose, and Upsample always."""
     mode = attributes.get("mode", "nearest")
-    return _way({"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"})
+    return _way({"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": OPSET_10})
 
 
 def _better_scaled(graph: Graph, node: Node) -> str | None:

@@ -85,7 +85,7 @@ def _check_grid(attributes: dict[str, object]) -> None:
 def grid_sample(
     x: Array, grid: Array, *, mode: str = "linear", padding_mode: str = "zeros", align_corners: int = 0,
 ) -> Array:  # fmt: skip
-    sizes, corners = x.shape[2:], bool(align_corners)
+    sizes, corners, cubic = x.shape[2:], bool(align_corners), mode in ("cubic", "bicubic")
     if grid.shape[-1] != len(sizes) or grid.ndim != x.ndim or len(grid) != len(x):
         raise ValueError(f"grid must hold {len(sizes)} numbers an output of {len(x)} pictures, got shape {grid.shape}")
     at = []
@@ -93,10 +93,10 @@ def grid_sample(
         place = grid[..., -1 - i]  # x comes first in the grid, the last axis of a picture
         place = (place + 1) / 2 * (size - 1) if corners else ((place + 1) * size - 1) / 2
         place = np.rint(place) if mode == "nearest" else place
-        at.append(_bounded(place, size, padding_mode, corners))
+        at.append(place if cubic else _bounded(place, size, padding_mode, corners))
     if mode == "nearest":
         return _read(x, [np.rint(place).astype(np.int64) for place in at])
-    return _between(x, at, mode in ("cubic", "bicubic"), padding_mode, corners)
+    return _between(x, at, cubic, padding_mode, corners)
 
 
 @onnx_op("AffineGrid", since=20, needs=(1,))
