@@ -92,7 +92,8 @@ def _bfloat16(what: str) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise ValueError(f"{what}: element type bfloat16 needs the package ml_dtypes") from None
-    return np.dtype(ml_dtypes.bfloat16)
+    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def array_of(tensor: Any, what: str, folder: Path | None = None) -> Array:

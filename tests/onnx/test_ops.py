@@ -1,5 +1,5 @@
-"""Ops as the official cases do not have them, each against ONNX Runtime, or against ONNX's own reference where it is not
-installed or does not know the op."""
+"""Ops as the official cases do not have them, each against ONNX Runtime, or against ONNX's own reference where that is
+not installed or does not know the op."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 
-import onnx.reference  # noqa: E402
+from onnx import reference  # noqa: E402
 
 import cnnfast.onnx  # noqa: E402
 
@@ -38,18 +38,22 @@ CASES: list[Case] = [
     ("Conv", 11, [(2, 4, 9, 7), (8, 4, 3, 2), (8,)], {"pads": [0, 1, 2, 1], "strides": [2, 1], "dilations": [1, 2]}),
     ("Conv", 11, [(1, 6, 7, 7), (6, 1, 3, 3), (6,)], {"group": 6, "auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     ("Conv", 11, [(1, 2, 5, 6, 7), (4, 2, 3, 2, 3), (4,)], {"pads": [1, 0, 1, 1, 1, 0], "strides": [1, 2, 2]}),
-    ("ConvTranspose", 11, [(2, 4, 5), (4, 3, 3), (6,)], {"group": 2, "strides": [3], "output_padding": [1], "pads": [1, 0]}),
-    ("ConvTranspose", 11, [(1, 4, 5, 3), (4, 2, 3, 4), (2,)], {"strides": [2, 3], "dilations": [2, 1], "pads": [1, 0, 2, 1]}),
+    ("ConvTranspose", 11, [(2, 4, 5), (4, 3, 3), (6,)], {
+        "group": 2, "strides": [3], "output_padding": [1], "pads": [1, 0]}),
+    ("ConvTranspose", 11, [(1, 4, 5, 3), (4, 2, 3, 4), (2,)], {
+        "strides": [2, 3], "dilations": [2, 1], "pads": [1, 0, 2, 1]}),
     ("ConvTranspose", 11, [(1, 4, 4, 4), (4, 1, 3, 3), (4,)], {"group": 4, "strides": [2, 2], "output_shape": [9, 8]}),
     ("ConvTranspose", 11, [(1, 2, 4, 5), (2, 3, 4, 4)], {"auto_pad": "SAME_LOWER", "strides": [3, 2]}),
     ("ConvTranspose", 11, [(1, 2, 4, 5), (2, 3, 3, 3)], {"auto_pad": "VALID", "strides": [1, 2]}),
     ("ConvTranspose", 11, [(1, 2, 3, 4, 3), (2, 3, 2, 3, 3), (3,)], {"strides": [2, 1, 2], "pads": [0, 1, 1, 1, 0, 1]}),
     ("MaxPool", 12, [(2, 3, 11)], {"kernel_shape": [3], "strides": [2], "pads": [1, 0], "ceil_mode": 1}),
-    ("MaxPool", 12, [(2, 3, 9, 8)], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "dilations": [2, 1]}),
+    ("MaxPool", 12, [(2, 3, 9, 8)], {
+        "kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "dilations": [2, 1]}),
     ("MaxPool", 12, [(1, 2, 5, 6, 7)], {"kernel_shape": [2, 3, 3], "strides": [2, 1, 2], "pads": [0, 1, 1, 1, 1, 0]}),
     ("MaxPool", 12, [bytes_of((1, 2, 6, 6))], {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER", "strides": [2, 2]}),
     ("AveragePool", 11, [(2, 3, 11)], {"kernel_shape": [4], "strides": [3], "pads": [1, 2], "count_include_pad": 1}),
-    ("AveragePool", 11, [(2, 3, 9, 8)], {"kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 1, 1, 0], "ceil_mode": 1}),
+    ("AveragePool", 11, [(2, 3, 9, 8)], {
+        "kernel_shape": [3, 2], "strides": [2, 3], "pads": [1, 1, 1, 0], "ceil_mode": 1}),
     ("AveragePool", 11, [(1, 2, 5, 6, 7)], {"kernel_shape": [2, 3, 3], "auto_pad": "SAME_LOWER", "strides": [2, 2, 2]}),
     ("LpPool", 11, [(2, 3, 9, 8)], {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1], "p": 3}),
     ("GlobalAveragePool", 11, [(2, 3, 5)], {}),
@@ -109,7 +113,8 @@ CASES: list[Case] = [
         ("GridSample", 16, [(2, 3, 5, 6), (2, 4, 3, 2)], {"mode": mode, "padding_mode": pad, "align_corners": corners})
         for mode in ("bilinear", "nearest", "bicubic") for pad in ("zeros", "border", "reflection") for corners in (0, 1)
     ),
-    ("RoiAlign", 16, [(2, 3, 9, 8), scales(1, 2, 6, 7, 0, 0, 3, 8, -2, 4, 20, 9).reshape(3, 4), ints(1, 0, 1)], {
+    ("RoiAlign", 16, [
+        (2, 3, 9, 8), scales(1, 2, 6, 7, 0, 0, 3, 8, -2, 4, 20, 9).reshape(3, 4), ints(1, 0, 1)], {
         "output_height": 3, "output_width": 2, "sampling_ratio": 2, "spatial_scale": 0.9}),
     ("RoiAlign", 10, [(2, 3, 9, 8), scales(1, 2, 6, 7, 0, 0, 3, 8).reshape(2, 4), ints(1, 0)], {
         "output_height": 2, "output_width": 4, "spatial_scale": 0.5}),
@@ -117,7 +122,8 @@ CASES: list[Case] = [
         "pooled_shape": [3, 2], "spatial_scale": 0.7}),
     ("QuantizeLinear", 13, [(2, 3, 4), scales(0.1, 0.2, 0.3), bytes_of((3,))], {"axis": 1}),
     ("QuantizeLinear", 13, [(2, 3, 4), scales(0.01), np.array([5], np.int8)], {}),
-    ("DequantizeLinear", 13, [bytes_of((2, 3, 4), np.int8), scales(0.1, 0.2, 0.3), bytes_of((3,), np.int8)], {"axis": 1}),
+    ("DequantizeLinear", 13, [bytes_of((2, 3, 4), np.int8), scales(0.1, 0.2, 0.3), bytes_of((3,), np.int8)], {
+        "axis": 1}),
     ("MatMulInteger", 10, [bytes_of((3, 400)), bytes_of((400, 5)), np.uint8(7), np.uint8(200)], {}),
     ("ConvInteger", 10, [bytes_of((1, 40, 6, 7)), bytes_of((4, 40, 3, 3)), np.uint8(100)], {"pads": [1, 1, 1, 1]}),
     ("QLinearConv", 10, [
@@ -132,7 +138,8 @@ CASES: list[Case] = [
     ("AffineGrid", 20, [(2, 2, 3), ints(2, 3, 4, 5)], {"align_corners": 1}),
     ("DeformConv", 19, [(2, 4, 5, 6), (6, 2, 3, 2), (2, 24, 3, 5), (6,), (2, 12, 3, 5)], {
         "group": 2, "offset_group": 2, "kernel_shape": [3, 2]}),
-    ("MaxUnpool", 11, [(1, 1, 2, 2), ints(5, 7, 13, 15).reshape(1, 1, 2, 2)], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+    ("MaxUnpool", 11, [(1, 1, 2, 2), ints(5, 7, 13, 15).reshape(1, 1, 2, 2)], {
+        "kernel_shape": [2, 2], "strides": [2, 2]}),
     ("NonMaxSuppression", 11, [
         np.random.default_rng(0).random((2, 30, 4), np.float32), np.random.default_rng(1).random((2, 3, 30), np.float32),
         ints(8), scales(0.2), scales(0.3)], {}),
@@ -176,7 +183,7 @@ def wanted_of(model: Any, feed: dict[str, Any]) -> list[Any]:
         options.log_severity_level = 4
         return list(ort.InferenceSession(model.SerializeToString(), options).run(None, feed))
     except Exception:  # not installed, or it does not know the op
-        return list(onnx.reference.ReferenceEvaluator(model).run(None, feed))
+        return list(reference.ReferenceEvaluator(model).run(None, feed))
 
 
 @pytest.mark.parametrize("fixed", [False, True], ids=["fed", "constant"])

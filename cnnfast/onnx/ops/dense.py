@@ -4,14 +4,28 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.ir import Graph, Node, Spec
+from cnnfast.graph.ir import Graph, Node, Shape, Spec
 from cnnfast.graph.table import same
 from cnnfast.onnx.registry import becomes, onnx_op
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.softmax import log_softmax, softmax
 
 
-@onnx_op("MatMul", simplify=becomes("matmul"))
+def matmul_shape(x: Shape, y: Shape) -> Shape:
+    """Of a matrix product, by NumPy's rules.
+
+    >>> matmul_shape((2, 1, 3, 4), (5, 4, 2)), matmul_shape((4,), (3, 4, 2))
+    ((2, 5, 3, 2), (3, 2))
+    """
+    left, right = x if len(x) > 1 else (1, *x), y if len(y) > 1 else (*y, 1)
+    if not x or not y or left[-1] != right[-2]:
+        raise ValueError(f"A and B must be matrices that can be multiplied, got shapes {x} and {y}")
+    rows, columns = left[-2:-1] if len(x) > 1 else (), right[-1:] if len(y) > 1 else ()
+    return (*np.broadcast_shapes(left[:-2], right[:-2]), *rows, *columns)
+
+
+@onnx_op("MatMul", simplify=becomes("matmul"), spec=lambda x, y: Spec(
+    matmul_shape(x.shape, y.shape), np.result_type(x.dtype, y.dtype)))  # fmt: skip
 def matmul(x: Array, y: Array) -> Array:
     product: Array = np.matmul(x, y)
     return product

@@ -13,6 +13,8 @@ from cnnfast.ops import shapes
 from cnnfast.ops.arrays import Array
 
 Numbers = Sequence[int] | None
+MOST_TAPS = 2**20
+"""In a window: a pool of more would take hours."""
 INT64 = np.dtype(np.int64)
 
 
@@ -27,6 +29,8 @@ def _windows(
     spread = each(dilations, rank, "dilations")
     if min(*kernel, *step, *spread, 1) < 1:
         raise ValueError(f"kernel_shape, strides and dilations must be >= 1, got {kernel}, {step}, {spread}")
+    if math.prod(kernel) > MOST_TAPS:
+        raise ValueError(f"kernel_shape must hold at most {MOST_TAPS} places, got {kernel}")
     padding = sides(auto_pad, pads, x[2:], kernel, step, spread)
     counts = tuple(
         shapes.pool_size(x[2 + i], kernel[i], step[i], padding[i], spread[i], bool(ceil_mode)) for i in range(rank)
@@ -165,25 +169,37 @@ def global_lp_pool(x: Array, *, p: int = 2) -> Array:
     return np.asarray(powers ** (1 / p), x.dtype)
 
 
-@onnx_op("MaxUnpool", since=9, needs=(2,))
+def _unpooled(
+    x: Ints, wanted: Array | None, kernel_shape: Sequence[int], pads: Numbers, strides: Numbers
+) -> tuple[Ints, Ints]:
+    """The shape before the pool as its windows tell it, and the one that is wanted, which is that or larger."""
+    rank = len(x) - 2
+    kernel, step = each(kernel_shape, rank, "kernel_shape"), each(strides, rank, "strides")
+    border = each(pads, 2 * rank, "pads", 0)
+    shape = (*x[:2], *((x[2 + i] - 1) * step[i] + kernel[i] - border[i] - border[rank + i] for i in range(rank)))
+    larger = shape if wanted is None else tuple(int(size) for size in wanted)
+    if min(shape) < 0 or len(larger) != len(shape) or any(a < b for a, b in zip(larger, shape, strict=True)):
+        raise ValueError(f"output_shape must be at least {shape}, got {larger}")
+    return shape, larger
+
+
+def _unpooled_spec(
+    x: Spec, indices: Spec, wanted: Array | None = None, *, kernel_shape: Sequence[int], pads: Numbers = None,
+    strides: Numbers = None,
+) -> Spec:  # fmt: skip
+    return Spec(_unpooled(x.shape, wanted, kernel_shape, pads, strides)[1], x.dtype)
+
+
+@onnx_op("MaxUnpool", since=9, needs=(2,), spec=_unpooled_spec)
 def max_unpool(
     x: Array, indices: Array, output_shape: Array | None = None, *, kernel_shape: Sequence[int], pads: Numbers = None,
     strides: Numbers = None,
 ) -> Array:  # fmt: skip
-    rank = x.ndim - 2
-    kernel, step = each(kernel_shape, rank, "kernel_shape"), each(strides, rank, "strides")
-    border = each(pads, 2 * rank, "pads", 0)
-    pooled = tuple(
-        (size - 1) * step[i] + kernel[i] - border[i] - border[rank + i] for i, size in enumerate(x.shape[2:])
-    )
-    shape = (*x.shape[:2], *pooled)
+    shape, wanted = _unpooled(x.shape, output_shape, kernel_shape, pads, strides)
     flat = np.zeros(math.prod(shape), x.dtype)
     if indices.shape != x.shape or (indices.size and (indices.min() < 0 or indices.max() >= flat.size)):
         raise ValueError(f"I must have X's shape {x.shape} and lie within {shape}, got shape {indices.shape}")
     flat[indices.reshape(-1)] = x.reshape(-1)
-    wanted = shape if output_shape is None else tuple(int(size) for size in output_shape)
-    if len(wanted) != len(shape) or any(a < b for a, b in zip(wanted, shape, strict=True)):
-        raise ValueError(f"output_shape must be at least {shape}, got {wanted}")
     y = np.zeros(wanted, x.dtype)
     y[tuple(slice(size) for size in shape)] = flat.reshape(shape)
     return y

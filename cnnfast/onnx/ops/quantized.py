@@ -6,6 +6,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Spec
 from cnnfast.onnx.ops.conv import CONVS, Numbers, conv_spec, settings_of
+from cnnfast.onnx.ops.dense import matmul_shape
 from cnnfast.onnx.registry import onnx_op
 from cnnfast.ops.arrays import Array
 
@@ -92,12 +93,7 @@ def _product(x: Array, y: Array, x_zero: Array | None, y_zero: Array | None) -> 
     return product
 
 
-def _matmul_spec(x: Spec, y: Spec, dtype: Any) -> Spec:
-    a, b = (np.broadcast_to(np.zeros((), np.int8), each.shape) for each in (x, y))
-    return Spec(np.matmul(a, b).shape, np.dtype(dtype))
-
-
-@onnx_op("MatMulInteger", since=10, spec=lambda x, y, *zeros: _matmul_spec(x, y, np.int32))
+@onnx_op("MatMulInteger", since=10, spec=lambda x, y, *zeros: Spec(matmul_shape(x.shape, y.shape), np.dtype(np.int32)))
 def matmul_integer(x: Array, y: Array, x_zero: Array | None = None, y_zero: Array | None = None) -> Array:
     return _product(x, y, x_zero, y_zero).astype(np.int32)
 
@@ -107,7 +103,8 @@ def _per_row(values: Array) -> Array:
     return values[:, None] if values.ndim == 1 and values.size > 1 else values
 
 
-@onnx_op("QLinearMatMul", since=10, spec=lambda *specs: _matmul_spec(specs[0], specs[3], specs[7].dtype))
+@onnx_op("QLinearMatMul", since=10, spec=lambda *specs: Spec(
+    matmul_shape(specs[0].shape, specs[3].shape), specs[7].dtype))  # fmt: skip
 def qlinear_matmul(
     x: Array, x_scale: Array, x_zero: Array, y: Array, y_scale: Array, y_zero: Array, scale: Array, zero: Array,
 ) -> Array:  # fmt: skip

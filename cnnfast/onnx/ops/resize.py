@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.ir import Graph, Node
+from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.onnx.registry import onnx_op
 from cnnfast.ops.arrays import Array
 
@@ -101,6 +101,8 @@ def _resized(x: Array, axes: dict[int, Axis], way: Way) -> Array:
     for at, axis in axes.items():
         if axis.size == axis.wanted and math.isclose(axis.scale, 1) and (axis.start, axis.end) == (0, 1):
             continue
+        if axis.wanted == 0:
+            return np.zeros(_spec(Spec.of(x), axes).shape, x.dtype)
         places = _origin(axis, way)
         taps, weights = _weights(places, axis, way)
         along = (-1, *(1,) * (x.ndim - 1 - at))
@@ -134,14 +136,18 @@ def _axes(x: tuple[int, ...], roi: Array | None, scales: Array | None, sizes: Ar
     else:
         factors = [float(scale) for scale in given[0]]
         wanted = [math.floor(factor * x[axis]) for axis, factor in zip(chosen, factors, strict=True)]
-    if min(factors, default=1) <= 0:
-        raise ValueError(f"scales must be > 0, got {factors}")
+    if min(factors, default=1) <= 0 or min(wanted, default=0) < 0 or not all(map(math.isfinite, factors)):
+        raise ValueError(f"scales must be > 0 and sizes >= 0, got {factors} and {wanted}")
     parts = [0.0] * len(chosen) + [1.0] * len(chosen) if roi is None or not roi.size else [float(each) for each in roi]
     if len(parts) != 2 * len(chosen):
         raise ValueError(f"roi must hold {2 * len(chosen)} numbers, got {len(parts)}")
     return {
         axis: Axis(x[axis], wanted[i], factors[i], parts[i], parts[len(chosen) + i]) for i, axis in enumerate(chosen)
     }
+
+
+def _spec(x: Spec, axes: dict[int, Axis]) -> Spec:
+    return Spec(tuple(axes[i].wanted if i in axes else size for i, size in enumerate(x.shape)), x.dtype)
 
 
 def _better(graph: Graph, node: Node, axes: dict[int, Axis], way: Way) -> str | None:
@@ -201,7 +207,14 @@ def _better_resize(graph: Graph, node: Node) -> str | None:
     return _better(graph, node, axes, _way(node.attributes))
 
 
-@onnx_op("Resize", since=11, needs=(1, 2, 3), simplify=_better_resize, check=_way)
+def _resize_spec(
+    x: Spec, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None, **attributes: Any
+) -> Spec:
+    policy = attributes.get("keep_aspect_ratio_policy", "stretch")
+    return _spec(x, _axes(x.shape, roi, scales, sizes, attributes.get("axes"), policy))
+
+
+@onnx_op("Resize", since=11, needs=(1, 2, 3), spec=_resize_spec, simplify=_better_resize, check=_way)
 def resize(
     x: Array, roi: Array | None = None, scales: Array | None = None, sizes: Array | None = None, *,
     mode: str = "nearest", coordinate_transformation_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor",
@@ -229,12 +242,16 @@ def _better_scaled(graph: Graph, node: Node) -> str | None:
     return _better(graph, node, _axes(x.shape, None, scales, None, None), _old(node.attributes))
 
 
-@onnx_op("Resize", since=10, needs=(1,), simplify=_better_scaled, check=_old)
-@onnx_op("Upsample", since=9, needs=(1,), simplify=_better_scaled, check=_old)
+def _scaled_spec(x: Spec, scales: Any, **attributes: Any) -> Spec:
+    return _spec(x, _axes(x.shape, None, np.asarray(scales), None, None))
+
+
+@onnx_op("Resize", since=10, needs=(1,), spec=_scaled_spec, simplify=_better_scaled, check=_old)
+@onnx_op("Upsample", since=9, needs=(1,), spec=_scaled_spec, simplify=_better_scaled, check=_old)
 def upsample(x: Array, scales: Array, *, mode: str = "nearest") -> Array:
     return _resized(x, _axes(x.shape, None, scales, None, None), _old({"mode": mode}))
 
 
-@onnx_op("Upsample", since=7, simplify=_better_scaled, check=_old)
+@onnx_op("Upsample", since=7, spec=_scaled_spec, simplify=_better_scaled, check=_old)
 def upsample_7(x: Array, *, scales: Sequence[float], mode: str = "nearest") -> Array:
     return _resized(x, _axes(x.shape, None, np.asarray(scales), None, None), _old({"mode": mode}))

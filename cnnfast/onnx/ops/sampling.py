@@ -99,7 +99,8 @@ def grid_sample(
     return _between(x, at, cubic, padding_mode, corners)
 
 
-@onnx_op("AffineGrid", since=20, needs=(1,))
+@onnx_op("AffineGrid", since=20, needs=(1,), spec=lambda theta, size, **attributes: Spec(
+    (theta.shape[0], *(int(each) for each in size[2:]), len(size) - 2), theta.dtype))  # fmt: skip
 def affine_grid(theta: Array, size: Array, *, align_corners: int = 0) -> Array:
     sizes = [int(each) for each in size[2:]]
     lines = [
@@ -125,6 +126,8 @@ def roi_align(
     half = coordinate_transformation_mode == "half_pixel"
     if mode not in ("avg", "max") or not (half or coordinate_transformation_mode == "output_half_pixel"):
         raise ValueError(f"mode must be avg or max of half_pixel, got {mode!r} of {coordinate_transformation_mode!r}")
+    if sampling_ratio < 0:
+        raise ValueError(f"sampling_ratio must be >= 0, got {sampling_ratio}")
     if len(pictures) != len(rois) or (pictures.size and (pictures.min() < 0 or pictures.max() >= len(x))):
         raise ValueError(f"batch_indices must tell one of {len(x)} pictures for each roi, got {pictures}")
     y = np.zeros((len(rois), x.shape[1], output_height, output_width), x.dtype)

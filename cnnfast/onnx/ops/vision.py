@@ -121,7 +121,11 @@ def non_max_suppression(
     return np.array(found, np.int64).reshape(-1, 3)
 
 
-@onnx_op("Col2Im", since=18, needs=(1, 2))
+def _col2im_spec(x: Spec, image_shape: Array, block_shape: Array, **attributes: Any) -> Spec:
+    return Spec((x.shape[0], x.shape[1] // max(math.prod(map(int, block_shape)), 1), *map(int, image_shape)), x.dtype)
+
+
+@onnx_op("Col2Im", since=18, needs=(1, 2), spec=_col2im_spec)
 def col2im(
     x: Array, image_shape: Array, block_shape: Array, *, dilations: Numbers = None, pads: Numbers = None,
     strides: Numbers = None,
