@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.specialise import named
-from cnnfast.graph.table import TABLE, Given, Ready, Runner, given_inputs
+from cnnfast.graph.table import TABLE, Ready, Runner, given_inputs
 from cnnfast.ops import fused
 from cnnfast.ops.arrays import Array
 
@@ -87,7 +87,9 @@ def _step(graph: Graph, node: Node, plans: Plans) -> Step:
     return Step(ready.run, sources, tuple(node.outputs), into, (node,))
 
 
-def _run(run: Any, attributes: dict[str, Any], present: tuple[bool, ...], node: Node, *arrays: Array, **out: Any) -> Any:
+def _run(
+    run: Any, attributes: dict[str, Any], present: tuple[bool, ...], node: Node, *arrays: Array, **out: Any
+) -> Any:
     """A row of the table on arrays: what is left out of its inputs is None."""
     given = iter(arrays)
     with named(node):
