@@ -156,7 +156,8 @@ class NetworkPlan:
             items = [place(value) for value in (*step.sources, step.target)]
             link = chain.link(step.run, items[0].shape, items[-1].shape) if len(items) == 2 else None
             if link:
-                linked.append((*link, *(item.i if isinstance(item, End) else item for item in items)))
+                x, y = (item.i if isinstance(item, End) else item for item in items)
+                linked.append((*link, x, None, y))
                 continue
             if linked:
                 calls.append(chain.Run(linked, shapes))
