@@ -33,20 +33,26 @@ INLINE panel panel_at(const conv2d_problem *p, const real *packed, int64_t colum
                    .weight = at + TILE_N};
 }
 
-INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
-    const int64_t Cg = p->g.C / p->groups, columns = p->groups * panels_per_group(p);
-    for (int64_t column = 0; column < columns; column++) {
+/* Input channels at a time: where taps are neighbours in memory, what is read for one is in L1 for the others. */
+enum { PACK_CHANNELS = 16 };
+
+INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed, int64_t col0, int64_t col1) {
+    const int64_t Cg = p->g.C / p->groups;
+    for (int64_t column = col0; column < col1; column++) {
         panel to = panel_at(p, packed, column);
         real *at = packed + column * panel_size(p);
-        memset(at, 0, (size_t)panel_size(p) * sizeof *at);
+        memset(at, 0, (size_t)(to.channels < TILE_N ? panel_size(p) : TILE_N) * sizeof *at);
         if (bias) memcpy(at, bias + to.k0, (size_t)to.channels * sizeof *at);
-        at += TILE_N;
-        for (int64_t r = 0; r < p->g.R; r++)
-            for (int64_t s = 0; s < p->g.S; s++)
-                for (int64_t c = 0; c < Cg; c++, at += TILE_N) {
-                    const real *from = weight + r * p->step_r + s * p->step_s + c * p->step_c + to.k0 * p->step_k;
-                    for (int k = 0; k < to.channels; k++) at[k] = from[k * p->step_k];
-                }
+        for (int64_t c0 = 0; c0 < Cg; c0 += PACK_CHANNELS)
+            for (int64_t r = 0; r < p->g.R; r++)
+                for (int64_t s = 0; s < p->g.S; s++)
+                    for (int64_t c = c0; c < min64(Cg, c0 + PACK_CHANNELS); c++) {
+                        const real *from = weight + r * p->step_r + s * p->step_s + c * p->step_c + to.k0 * p->step_k;
+                        real *row = at + (1 + (r * p->g.S + s) * Cg + c) * TILE_N;
+                        if (p->step_k == 1) memcpy(row, from, (size_t)to.channels * sizeof *row);
+                        else
+                            for (int k = 0; k < to.channels; k++) row[k] = from[k * p->step_k];
+                    }
     }
 }
 

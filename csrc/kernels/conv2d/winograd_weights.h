@@ -53,19 +53,28 @@ INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_
         }
 }
 
-INLINE void winograd_pack(tiling of, const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
-    const int64_t Cg = p->g.C / p->groups, columns = p->groups * panels_per_group(p);
+/* Input channels whose products are put together before they go to their places, which lie a large power of two apart. */
+enum { TOGETHER = 4 };
+
+INLINE void winograd_pack(tiling of, const conv2d_problem *p, const real *weight, const real *bias, real *packed, int64_t col0, int64_t col1) {
+    const int64_t Cg = p->g.C / p->groups;
     const filter_matrices G = matrices_of(of);
-    for (int64_t column = 0; column < columns; column++) {
+    real block[MOST_PRODUCTS * MOST_PRODUCTS * TOGETHER * TILE_N];
+    for (int64_t column = col0; column < col1; column++) {
         const panel to = winograd_panel(p, packed, column, tile_values(of));
         real *at = (real *)to.bias;
         memset(at, 0, TILE_N * sizeof *at);
         if (bias) memcpy(at, bias + to.k0, (size_t)to.channels * sizeof *at);
         at += TILE_N;
-        for (int64_t c = 0; c < Cg; c++, at += TILE_N)
-            for (int k = 0; k < TILE_N; k += FILTERS)
-                transform_filters(of, &G, p, weight + c * p->step_c + (to.k0 + k) * p->step_k,
-                                  (int)max64(0, min64(FILTERS, to.channels - k)), Cg * TILE_N, at + k);
+        for (int64_t c = 0; c < Cg; c += TOGETHER, at += TOGETHER * TILE_N) {
+            const int64_t some = min64(TOGETHER, Cg - c);
+            for (int64_t i = 0; i < some; i++)
+                for (int k = 0; k < TILE_N; k += FILTERS)
+                    transform_filters(of, &G, p, weight + (c + i) * p->step_c + (to.k0 + k) * p->step_k,
+                                      (int)max64(0, min64(FILTERS, to.channels - k)), TOGETHER * TILE_N, block + i * TILE_N + k);
+            for (int f = 0; f < tile_values(of); f++)
+                memcpy(at + f * Cg * TILE_N, block + f * TOGETHER * TILE_N, (size_t)(some * TILE_N) * sizeof *at);
+        }
     }
 }
 
