@@ -109,12 +109,17 @@ enum { MOST_FEW = 4 };
 
 static void few_share(void *context, int thread, parallel_watch *watch) {
     (void)watch;
-    static void (*const in[])(const uint32_t *, uint32_t *, int64_t, int64_t, int64_t) = {few_in_2, few_in_3, few_in_4};
-    static void (*const out[])(const uint32_t *, uint32_t *, int64_t, int64_t, int64_t) = {few_out_2, few_out_3, few_out_4};
     const job *j = context;
     const int64_t C = j->c->C, pixels = j->c->pixels, begin = pixels * thread / j->threads, end = pixels * (thread + 1) / j->threads;
-    for (int64_t n = 0, at = 0; n < j->c->N; n++, at += C * pixels)
-        (j->rows == C ? in : out)[C - 2]((const uint32_t *)j->c->from + at, (uint32_t *)j->c->to + at, pixels, begin, end);
+    const uint32_t *from = j->c->from;
+    uint32_t *to = j->c->to;
+    const bool in = j->rows == C;
+    for (int64_t n = 0; n < j->c->N; n++, from += C * pixels, to += C * pixels)
+        switch (C) {
+        case 2: (in ? few_in_2 : few_out_2)(from, to, pixels, begin, end); break;
+        case 3: (in ? few_in_3 : few_out_3)(from, to, pixels, begin, end); break;
+        case 4: (in ? few_in_4 : few_out_4)(from, to, pixels, begin, end); break;
+        }
 }
 
 /* Strips of BLOCK columns of `from`, that is of BLOCK whole rows of `to`, of every image. */

@@ -31,25 +31,43 @@ INLINE filter_matrices matrices_of(tiling of) {
 }
 
 #define FILTERS (LANES < 8 ? LANES : 8) /* at once */
+typedef double filters __attribute__((vector_size(FILTERS * sizeof(double))));
+typedef real rounded __attribute__((vector_size(FILTERS * sizeof(real))));
 
-/* G w G^T, in double, rounded once: of `filters` of the output channels from `w` on, one input channel. `product`: from one
- * of its products in `to` to the next. */
-INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_problem *p, const real *w, int filters, int64_t product,
+/* G w G^T, in double, rounded once: of `count` of the output channels from `w` on, one input channel. `product`: from one of its
+ * products in `to` to the next. */
+INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_problem *p, const real *w, int count, int64_t product,
                               real *to) {
-    double half[MOST_PRODUCTS][MOST_PRODUCTS][FILTERS] = {0};
-    for (int r = 0; r < of.h.r; r++)
-        for (int s = 0; s < of.w.r; s++) {
-            double tap[FILTERS] = {0};
-            for (int k = 0; k < filters; k++) tap[k] = (double)w[r * p->step_r + s * p->step_s + k * p->step_k];
-            for (int i = 0; i < products(of.h); i++)
-                for (int k = 0; k < FILTERS; k++) half[i][s][k] += G->h[i][r] * tap[k];
+    filters half[MOST_PRODUCTS][MOST_PRODUCTS];
+#pragma GCC unroll 8
+    for (int s = 0; s < of.w.r; s++) {
+        filters tap[MOST_PRODUCTS];
+#pragma GCC unroll 8
+        for (int r = 0; r < of.h.r; r++) {
+            const real *from = w + r * p->step_r + s * p->step_s;
+            tap[r] = (filters){0};
+            if (count == FILTERS)
+#pragma GCC unroll 8
+                for (int k = 0; k < FILTERS; k++) tap[r][k] = (double)from[k * p->step_k];
+            else
+                for (int k = 0; k < count; k++) tap[r][k] = (double)from[k * p->step_k];
         }
+#pragma GCC unroll 8
+        for (int i = 0; i < products(of.h); i++) {
+            half[i][s] = (filters){0};
+#pragma GCC unroll 8
+            for (int r = 0; r < of.h.r; r++) half[i][s] += G->h[i][r] * tap[r];
+        }
+    }
+#pragma GCC unroll 8
     for (int i = 0; i < products(of.h); i++)
+#pragma GCC unroll 8
         for (int j = 0; j < products(of.w); j++, to += product) {
-            double u[FILTERS] = {0};
-            for (int s = 0; s < of.w.r; s++)
-                for (int k = 0; k < FILTERS; k++) u[k] += G->w[j][s] * half[i][s][k];
-            for (int k = 0; k < FILTERS; k++) to[k] = (real)u[k];
+            filters u = {0};
+#pragma GCC unroll 8
+            for (int s = 0; s < of.w.r; s++) u += G->w[j][s] * half[i][s];
+            const rounded v = __builtin_convertvector(u, rounded);
+            memcpy(to, &v, sizeof v);
         }
 }
 
