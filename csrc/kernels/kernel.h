@@ -37,8 +37,9 @@ typedef struct {
 } tile;
 
 typedef struct {
-    const void *x, *residual; /* residual may be NULL, or y itself */
+    const void *x, *residual; /* residual may be NULL, or y itself; its pixels lie as y's do */
     void *y;
+    int64_t y_step; /* elements from a pixel of y to the next: K, or more where y is some channels of wider pixels */
     int64_t *indices;
     bool stream; /* y is larger than the last level of cache: stored past it, it leaves other data there */
 } tensors;
@@ -63,6 +64,8 @@ typedef struct kernel {
     size_t (*packed_size)(const void *problem);
     void (*pack)(const void *problem, const void *weight, const void *bias, void *packed);
     void (*run)(const void *problem, const void *packed, const tensors *, tile, void *workspace);
+    /* Optional, where packing takes long: what pack does, for columns [col0, col1) alone, so that threads may share it. */
+    void (*pack_columns)(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1);
 } kernel;
 
 #endif

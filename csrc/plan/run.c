@@ -19,8 +19,8 @@ typedef struct {
     int64_t images;
 } staging;
 
-static bool other_order(const cnnfast_plan *plan, int64_t channels, int64_t pixels) {
-    return plan->layout == CNNFAST_NCHW && channels > 1 && pixels > 1;
+static bool other_order(cnnfast_layout layout, int64_t channels, int64_t pixels) {
+    return layout == CNNFAST_NCHW && channels > 1 && pixels > 1;
 }
 
 static staging stage(const cnnfast_plan *plan, const kernel *k, int64_t N) {
@@ -29,9 +29,9 @@ static staging stage(const cnnfast_plan *plan, const kernel *k, int64_t N) {
     const bool unpool = plan->checks_indices, pool_indices = plan->table == &pool2d_table && plan->problem.pool.with_indices;
     const bool widened = plan->integer && dtype_size(plan->in) != type_size(plan->type);
     const bool narrowed = plan->integer && dtype_size(plan->out) != type_size(plan->type);
-    const bool x = other_order(plan, g->C, in) || widened, y = other_order(plan, g->K, out) || narrowed;
+    const bool x = other_order(plan->x_layout, g->C, in) || widened, y = other_order(plan->y_layout, g->K, out) || narrowed;
     const size_t size = type_size(plan->type);
-    staging s = {.x = x, .y = y, .indices = unpool ? other_order(plan, g->C, in) : pool_indices && other_order(plan, g->K, out)};
+    staging s = {.x = x, .y = y, .indices = unpool ? other_order(plan->x_layout, g->C, in) : pool_indices && other_order(plan->y_layout, g->K, out)};
     if (s.x) s.x_bytes = (size_t)(in * g->C) * size;
     if (s.y) s.y_bytes = (size_t)(out * g->K) * size;
     if (s.indices) s.index_bytes = (size_t)(unpool ? in * g->C : out * g->K) * sizeof(int64_t);
@@ -151,6 +151,7 @@ static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, c
         const bool last = i + 1 == p->count;
         of.y = last ? t->y : workspace + (i % 2 ? half : 0);
         of.residual = last ? t->residual : NULL;
+        of.y_step = last ? t->y_step : stage->g.K;
         const int most = threads_for(stage, N);
         if (!run_kernels(stage, &of, N, workspace + between, most < threads ? most : threads, watch)) return false;
     }
@@ -174,7 +175,7 @@ cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tenso
     parallel_watch watch = {0};
     if (!status && !run_kernels(plan, t, rows, workspace, threads, &watch)) status = CNNFAST_INTERRUPTED;
     free(workspace);
-    free(plan->packed);
+    packing_drop(plan->packing);
     return status;
 }
 
@@ -188,6 +189,14 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
     const window *g = &plan->g;
     if (args->N < 0) return CNNFAST_INVALID_SHAPE;
     if (check_tensors(g, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
+    if (args->y_step && args->y_step < g->K) return CNNFAST_INVALID_SHAPE;
+    if (args->y_step > g->K) {
+        const bool dense = plan->checks_indices || plan->table == &linear_table || plan->table == &softmax_table;
+        if (dense || plan->y_layout == CNNFAST_NCHW || stage(plan, plan->kernel, 1).y) return CNNFAST_UNSUPPORTED;
+        window wide = *g;
+        wide.K = args->y_step;
+        if (wide.K > (INT64_C(1) << 40) || check_tensors(&wide, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
+    }
     if (args->N == 0) return CNNFAST_OK;
     const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
     if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
@@ -206,28 +215,34 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
                        parallel_watch *watch) {
     const window *g = &plan->g;
     const int64_t in = g->H * g->W, out = g->P * g->Q, n = min64(s->images, args->N - first);
-    const bool order = plan->layout == CNNFAST_NCHW, unpool = plan->checks_indices;
+    const bool x_order = plan->x_layout == CNNFAST_NCHW, y_order = plan->y_layout == CNNFAST_NCHW, unpool = plan->checks_indices;
+    const int64_t y_step = args->y_step ? args->y_step : g->K;
     const size_t x_image = (size_t)(in * g->C) * dtype_size(plan->in), y_image = (size_t)(out * g->K) * dtype_size(plan->out);
     char *x = at, *y = x + size_align((size_t)s->images * s->x_bytes), *index = y + size_align((size_t)s->images * s->y_bytes);
     char *kernels = index + size_align((size_t)s->images * s->index_bytes);
 
     const char *from_x = (const char *)args->x + (size_t)first * x_image;
-    char *to_y = (char *)args->y + (size_t)first * y_image;
+    char *to_y = (char *)args->y + (size_t)(first * out * y_step) * dtype_size(plan->out);
     const char *residual = args->residual ? (const char *)args->residual + (size_t)first * y_image : NULL;
+    if (args->residual == args->y) residual = to_y;
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
-    tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .residual = residual, .indices = s->indices ? (void *)index : indices};
+    tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .y_step = y_step, .residual = residual, .indices = s->indices ? (void *)index : indices};
     t.stream = !s->y && (size_t)n * y_image > cache_last_level();
 
-    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, order}, threads, watch);
+    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, x_order}, threads, watch);
     if (s->y && residual) { /* the kernels read it where they then write */
-        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
+        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, y_order}, threads, watch);
         t.residual = y;
     }
-    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
+    if (y_step != g->K && residual && residual != to_y) { /* so that both have one step */
+        convert_spread(&(conversion){residual, to_y, n, g->K, out, plan->out, plan->type, false}, y_step, threads, watch);
+        t.residual = to_y;
+    }
+    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, x_order}, threads, watch);
     const bool in_turn = plan->kernel == &fused_in_turn;
     if (!(in_turn ? run_in_turn : run_kernels)(plan, &t, n, kernels, threads, watch)) return false;
-    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
-    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
+    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, y_order}, threads, watch);
+    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, y_order}, threads, watch);
     return true;
 }
 

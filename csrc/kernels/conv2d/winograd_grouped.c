@@ -118,7 +118,7 @@ static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *
     else multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
     for (int i = 0; i < tiles; i++) {
         const origin o = origin_of(p, t, 4, 4, first + i);
-        const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * g->K + c->k0, io);
+        const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * io->y_step + c->k0, io);
         if (c->outputs == LANES) output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, LANES);
         else output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, c->outputs);
         finish_tile(p, &y, c->outputs);
