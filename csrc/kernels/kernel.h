@@ -51,6 +51,7 @@ typedef struct {
     int64_t columns;    /* units of output channels that different threads may take */
     int64_t block_rows; /* at most so many rows a call: what fits the caches, and well under 100 ms */
     int64_t tile_pixels, tile_channels; /* the micro-kernel's registers, for explain(); 0 where it has none */
+    bool streams;       /* it stores past the caches itself where y lies at a cache line and tensors.stream says so */
     size_t workspace;   /* bytes a call needs, SIZE_OVERFLOW where that cannot be had */
     double flops;       /* of an image's products, where they are not as many as the definition's; 0: they are */
 } grain;

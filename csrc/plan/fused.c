@@ -22,10 +22,6 @@ static cnnfast_padding_mode mode_of(const cnnfast_plan *s) {
     return s->table == &separable_conv2d_table ? s->problem.separable.depthwise.padding_mode : CNNFAST_ZEROS;
 }
 
-/* Rows of the output that a kernel computes together; 0 where it does not go by rows. */
-static int64_t strip_of(const cnnfast_plan *s) { return s->grain.rows_per_image ? s->grain.strip_rows : 1; }
-static int64_t strips_of(const cnnfast_plan *s) { return ceil_div(s->g.P, strip_of(s)); }
-
 /* Whole strips of them. The last may end below the image, for its kernel reads as if it did. */
 static range whole_strips(const cnnfast_plan *s, range y) {
     const int64_t strip = strip_of(s);
@@ -53,8 +49,6 @@ static int64_t most_read(const cnnfast_plan *s, int64_t rows) {
     if (mode_of(s) == CNNFAST_CIRCULAR && pads) return g->H;
     return min64(g->H, mode_of(s) == CNNFAST_REFLECT ? under + pads : under);
 }
-
-static size_t row_bytes(const cnnfast_plan *s) { return (size_t)(s->g.Q * s->g.K) * type_size(s->type); }
 
 /* Sets the bytes of each stage's buffer for bands of so many of the last stage's strips; gives their sum. */
 static size_t size_buffers(fused_problem *p, int64_t band) {

@@ -142,6 +142,11 @@ cnnfast_status check_overflow(const cnnfast_conv2d *, const conv2d_problem *, in
 
 /* Units of an image's output, as tiles count them. */
 int64_t image_units(const cnnfast_plan *);
+/* Rows of the output that a kernel computes together, 0 where it does not go by rows; how many such strips an image is; and
+ * the bytes of a row. */
+int64_t strip_of(const cnnfast_plan *);
+int64_t strips_of(const cnnfast_plan *);
+size_t row_bytes(const cnnfast_plan *);
 
 /* The dtype a convolution of `in` gives: itself, or its accumulator. */
 cnnfast_dtype conv_output_dtype(cnnfast_dtype in);

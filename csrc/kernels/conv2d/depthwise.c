@@ -153,7 +153,7 @@ static grain grain_of(const void *problem) {
     const int64_t rows = max64(1, min64(64, min64(by_time, by_size)));
     bool is3x3 = is_fixed3x3(&p->g);
     return (grain){.columns = ceil_div(p->g.K, LANES), .block_rows = rows, .tile_pixels = is3x3 ? TILE_P * TILE_Q : LINE_Q,
-                   .tile_channels = LANES, .workspace = SYMBOL(depthwise_workspace)(p, rows)};
+                   .tile_channels = LANES, .streams = epilogue_streams(&p->epilogue, p->g.K) && VEC_BYTES == CACHE_LINE, .workspace = SYMBOL(depthwise_workspace)(p, rows)};
 }
 
 static size_t packed_size(const void *problem) { return SYMBOL(depthwise_packed_size)(problem); }

@@ -2,6 +2,7 @@
  * padding, a band of it copied with its border into the workspace, once for all output channels. */
 #include "common/band.h"
 #include "common/cost.h"
+#include "common/epilogue.h"
 #include "panels.h"
 
 #if CNNFAST_REAL
@@ -83,7 +84,7 @@ static grain grain_of(const void *problem) {
     size_t cols = (size_t)((b.cols - 1) * (pointwise ? 1 : g->stride[1]) + (g->S - 1) * g->dilation[1] + 1);
     size_t band = b.copied ? size_mul(size_mul(rows, cols), size_mul((size_t)b.step, sizeof(real))) : 0;
     return (grain){.columns = p->groups * panels_per_group(p), .block_rows = b.rows, .tile_pixels = TILE_M,
-                   .tile_channels = TILE_N, .workspace = size_add(taps_bytes(p), band)};
+                   .tile_channels = TILE_N, .streams = epilogue_streams(&p->epilogue, p->g.K / p->groups), .workspace = size_add(taps_bytes(p), band)};
 }
 
 static size_t packed_size(const void *problem) { return panels_bytes(problem); }

@@ -45,7 +45,7 @@ static grain grain_of(const void *problem) {
     const int64_t tiles = grid_of(p, 4, 4).image;
     const bool dilated = p->g.dilation[0] > 1 || p->g.dilation[1] > 1;
     return (grain){.rows_per_image = tiles, .strip_rows = dilated ? 0 : 4, .columns = lanes_columns(p, &l), .block_rows = 64 * TILES,
-                   .tile_pixels = TILES, .tile_channels = LANES,
+                   .tile_pixels = TILES, .tile_channels = LANES, .streams = epilogue_streams(&p->epilogue, p->g.K) && VEC_BYTES == CACHE_LINE,
                    .workspace = size_mul((size_t)(zeros_of_pixel(p) + elements_of_V(&l)), sizeof(real)),
                    .flops = 2.0 * (double)(tiles * VALUES * l.Cg) * (double)p->g.K};
 }

@@ -52,7 +52,7 @@ static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const double row = 4.0 * (double)p->g.Q * (double)p->g.K;
     return (grain){.rows_per_image = tile_rows(p), .strip_rows = 2, .columns = 1, .block_rows = max64(1, (int64_t)(1e7 / row)),
-                   .workspace = (4 + 4 + 16) * PLANE * sizeof(real)};
+                   .streams = epilogue_streams(&p->epilogue, p->g.K), .workspace = (4 + 4 + 16) * PLANE * sizeof(real)};
 }
 
 /* For each vector of channels its biases, then [j][c][i] weights: i and j count products down and across. */

@@ -4,6 +4,7 @@
  */
 #include "common/band.h"
 #include "common/cost.h"
+#include "common/epilogue.h"
 #include "common/gemm.h"
 #include "conv_transpose2d/problem.h"
 
@@ -119,7 +120,7 @@ static grain grain_of(const void *problem) {
     rows = min64(rows, by_time);
     if (packed_size(problem) <= WEIGHT_BYTES) rows = min64(rows, max64(p->g.stride[0], OUTPUT_BYTES / (p->g.Q * p->g.K * (int64_t)sizeof(real))));
     return (grain){.columns = p->groups * panels(p), .block_rows = rows, .tile_pixels = TILE_M, .tile_channels = TILE_N,
-                   .workspace = size_add(taps_bytes(p), band_bytes(p, rows))};
+                   .streams = epilogue_streams(&p->epilogue, p->g.K / p->groups), .workspace = size_add(taps_bytes(p), band_bytes(p, rows))};
 }
 
 /* Where a call's band lies. */
