@@ -23,6 +23,7 @@ import cnnfast.network_plan
 import cnnfast.ops
 import cnnfast.plot
 import cnnfast.summary
+import cnnfast.weights
 from cnnfast.ops.plan import Plan
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +33,8 @@ C = ROOT / "csrc"
 # A module imports only from its own floor or a lower one. "" is cnnfast/__init__.py, the public names.
 FLOORS = {
     "backends": 0, "ops": 1, "layers": 2, "program": 3, "network_plan": 3, "summary": 3, "model": 3, "sequential": 3,
-    "models": 4, "filters": 5, "datasets": 5, "plot": 5, "": 5, "verification": 5, "bench": 6, "cli": 7, "__main__": 8,
+    "weights": 3, "models": 4, "filters": 5, "datasets": 5, "plot": 5, "": 5, "verification": 5, "bench": 6, "cli": 7,
+    "__main__": 8,
 }  # fmt: skip
 C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4}
 
@@ -176,7 +178,7 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 
 def modules() -> list[ModuleType]:
-    packages = (cnnfast.ops, cnnfast.backends.reference, cnnfast.layers, cnnfast.models, cnnfast.plot)
+    packages = (cnnfast.ops, cnnfast.backends.reference, cnnfast.layers, cnnfast.models, cnnfast.plot, cnnfast.weights)
     within = [
         importlib.import_module(found.name)
         for package in packages
@@ -189,6 +191,7 @@ def modules() -> list[ModuleType]:
         "cnnfast.program",
         "cnnfast.network_plan",
         "cnnfast.summary",
+        "cnnfast.weights",
     )
     return [*within, *(importlib.import_module(name) for name in alone)]
 
