@@ -8,6 +8,9 @@ from cnnfast.model import Model
 from cnnfast.models.vgg import D
 
 Size = Sequence[int]
+FEATURES = 4096
+"""Filters of fc6 and fc7."""
+
 BORDER = 100
 """Pixels of padding before the first convolution, so that a picture of any size leaves something to fc6."""
 
@@ -47,7 +50,7 @@ def _trunk(input_shape: Size, classes: int) -> tuple[Tensor, dict[int, Tensor], 
             x = Conv2D(filters, 3, padding=padding, activation="relu", name=f"conv{block}_{k}")(x)
         x = pools[block] = MaxPooling2D(2, ceil_mode=True, name=f"pool{block}")(x)
     for name, size in (("6", 7), ("7", 1)):
-        x = Dropout(0.5, name=f"drop{name}")(Conv2D(4096, size, activation="relu", name=f"fc{name}")(x))
+        x = Dropout(0.5, name=f"drop{name}")(Conv2D(FEATURES, size, activation="relu", name=f"fc{name}")(x))
     return inputs, pools, Conv2D(classes, 1, name="score_fr")(x)
 
 

@@ -7,8 +7,8 @@ from cnnfast.layers.tensor import Tensor
 from cnnfast.model import Model
 from cnnfast.ops import checks
 
-DEPTH = 5
-"""Levels of the U: 64, 128, 256, 512 and 1024 filters."""
+DEPTH, FILTERS = 5, 64
+"""Levels of the U, and the filters of the first; each has twice as many as the one above: 1024 at the bottom."""
 
 
 def UNet(padding: str = "valid", input_shape: Sequence[int] | None = None, classes: int = 2) -> Model:
@@ -36,11 +36,11 @@ def UNet(padding: str = "valid", input_shape: Sequence[int] | None = None, class
             across.append(x)
             _even(x, level)
             x = MaxPooling2D(2, name=f"down{level}_pool")(x)
-        x = _double(x, f"down{level}", 64 << level, padding)
+        x = _double(x, f"down{level}", FILTERS << level, padding)
     for level in reversed(range(DEPTH - 1)):
-        x = Conv2DTranspose(64 << level, 2, strides=2, name=f"up{level}_upconv")(x)
+        x = Conv2DTranspose(FILTERS << level, 2, strides=2, name=f"up{level}_upconv")(x)
         x = Concatenate(name=f"up{level}_concat")([_cropped(across[level], x, f"up{level}_crop"), x])
-        x = _double(x, f"up{level}", 64 << level, padding)
+        x = _double(x, f"up{level}", FILTERS << level, padding)
     return Model(inputs, Conv2D(classes, 1, name="logits")(x), "unet")
 
 
