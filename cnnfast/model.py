@@ -265,6 +265,9 @@ class Model(Layer):
         found by their names, or by their order where Keras counted names (conv2d_7). `cnnfast.models.load_torch` reads
         torch's state dicts.
 
+        No file makes code run. HDF5's own library has been seen to hang on a damaged .h5 file: take those from people
+        you trust, and safetensors from others.
+
         Raises
         ------
         OSError : the file cannot be read

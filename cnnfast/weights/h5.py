@@ -3,6 +3,7 @@
 Only arrays and the names of layers are read, never a configuration; links to other files are refused.
 """
 
+import math
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from cnnfast.weights.places import Place, Stored, is_model, reading
 
 if TYPE_CHECKING:
     from cnnfast.model import Model
+
+TEXTS, TEXT_BYTES = 2**16, 2**22
+"""Names in an attribute, and their bytes, at most; HDF5 itself allows 64 KB."""
 
 
 def package() -> Any:
@@ -61,8 +65,17 @@ def _names(group: Any, attribute: str) -> list[str]:
     parts = [attribute] if attribute in group.attrs else []
     while parts[:1] != [attribute] and f"{attribute}{len(parts)}" in group.attrs:
         parts.append(f"{attribute}{len(parts)}")
-    names = [name for part in parts for name in np.ravel(group.attrs[part])]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    return [name for part in parts for name in _texts(group, part)]
+
+
+def _texts(group: Any, attribute: str) -> list[str]:
+    """An attribute, once it is seen to be texts and not more than Keras writes: damage may make it endless."""
+    entry = group.attrs.get_id(attribute)
+    count = math.prod(entry.shape or ())
+    if entry.dtype.kind not in "SO" or count > TEXTS or count * entry.dtype.itemsize > TEXT_BYTES:
+        raise ValueError(f"{group.file.filename}: {attribute} of {group.name} must be names")
+    texts = np.ravel(group.attrs[attribute])
+    return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
 
 
 def _keras3(root: Any) -> Iterator[tuple[str, list[Any]]]:
@@ -76,7 +89,7 @@ def _keras3(root: Any) -> Iterator[tuple[str, list[Any]]]:
         if values:
             if "name" not in values.attrs:
                 raise ValueError(f"{root.file.filename}: {key} does not tell its layer's name, as a later Keras 3 does")
-            yield str(values.attrs["name"]), [_child(values, str(i)) for i in range(len(values))]
+            yield _texts(values, "name")[0], [_child(values, str(i)) for i in range(len(values))]
 
 
 def _child(group: Any, path: str) -> Any:

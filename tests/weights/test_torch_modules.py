@@ -75,8 +75,8 @@ def test_a_network_of_ones_own(torch: Any, tmp_path: Path) -> None:
     torch.manual_seed(1)
     nn = torch.nn
     module = nn.Sequential(
-        nn.Conv2d(4, 8, 3, groups=2), nn.BatchNorm2d(8), nn.PReLU(8), nn.ConvTranspose2d(8, 6, 3, 2), nn.MaxPool2d(3, 2),
-        nn.Flatten(), nn.Linear(7 * 6 * 6, 5),
+        nn.Conv2d(4, 8, 3, groups=2), nn.BatchNorm2d(8), nn.PReLU(8), nn.ConvTranspose2d(8, 6, 3, 2),
+        nn.MaxPool2d(3, 2), nn.Flatten(), nn.Linear(7 * 6 * 6, 5),
     )  # fmt: skip
     model = Sequential([
         Conv2D(8, 3, groups=2, input_shape=(9, 8, 4)), BatchNormalization(epsilon=1e-5), PReLU(),
