@@ -1,11 +1,14 @@
 """Keras' h5 files of weights: those of Keras Applications and `save_weights("x.h5")`, and Keras 3's .weights.h5.
 
+Layers are found by name. Where a file of Keras 2 has other names (Keras Applications changed some after the files were
+made), its layers are taken in Keras' order, as Keras itself does, if every shape is right.
+
 Only arrays and the names of layers are read, never a configuration; links to other files are refused.
 """
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnfast.layers.base import Layer
 from cnnfast.ops.arrays import Array
 from cnnfast.weights.places import Place, Stored, is_model, reading
 
@@ -32,9 +36,20 @@ def package() -> Any:
     return h5py
 
 
+class Contents(dict[str, Stored]):
+    """A file's arrays: "conv1/0" is the first of the layer conv1. `in_order`: whether layers are in Keras' order."""
+
+    in_order = False
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers' names."""
+        return list(dict.fromkeys(name.rpartition("/")[0] for name in self))
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[dict[str, Stored]]:
-    """The file's arrays: "conv1/0" is the first of the layer conv1, in Keras' order."""
+def opened(path: Path) -> Iterator[Contents]:
+    """The file's arrays."""
     library = package()
     with reading(path), library.File(path, "r") as file:
         root = _child(file, "model_weights") if "model_weights" in file else file  # of a whole model that was saved
@@ -44,7 +59,8 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
             layers = _keras3(root)
         else:
             raise ValueError(f"{path} must be a file of weights as Keras writes it: it names no layers")
-        stored = {}
+        stored = Contents()
+        stored.in_order = "layers" not in root
         for name, arrays in layers:
             for i, array in enumerate(arrays):
                 if f"{name}/{i}" in stored:
@@ -115,18 +131,45 @@ def _read(array: Any) -> Array:
     return values
 
 
-def places(model: "Model", stored: Collection[str]) -> dict[str, Place]:
+def places(model: "Model", stored: Contents) -> dict[str, Place]:
     """Each layer's weights in order, under the name that the file has for the layer."""
     layers = [layer for layer in model.layers if layer.weights]
     nested = [layer.label for layer in layers if is_model(layer)]
     if nested:
         raise ValueError(f"a model of which {', '.join(nested)} is a part takes no h5 file: load that part by itself")
-    theirs = counted([layer.name for layer in layers], dict.fromkeys(name.rpartition("/")[0] for name in stored))
+    theirs = stored.layers
+    result = _named(layers, counted([layer.name for layer in layers], theirs))
+    if stored.in_order and result.keys() != stored.keys() and len(theirs) == len(layers):
+        ordered = [layer.name for layer in in_keras_order(model) if layer.weights]
+        other = _named(layers, dict(zip(ordered, theirs, strict=True)))
+        if {name: place.shape for name, place in other.items()} == {name: each.shape for name, each in stored.items()}:
+            return other
+    return result
+
+
+def _named(layers: Iterable[Layer], theirs: Mapping[str, str]) -> dict[str, Place]:
     return {
         f"{theirs[layer.name]}/{i}": Place(weight, weight.shape)
         for layer in layers
         for i, weight in enumerate(layer.weights)
     }
+
+
+def in_keras_order(model: "Model") -> list[Layer]:
+    """The layers as `model.layers` of Keras has them: by their distance from the output, then as a walk finds them."""
+    depths = dict.fromkeys((tensor.layer for tensor in model.traced), 0)
+    for tensor in reversed(model.traced):
+        for source in tensor.inputs:
+            if source.layer in depths:
+                depths[source.layer] = max(depths[source.layer], depths[tensor.layer] + 1)
+    found: dict[Layer, int] = {}
+    waiting = list(reversed(model.outputs))
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.layer in depths and tensor.layer not in found:
+            found[tensor.layer] = len(found)
+            waiting += reversed(tensor.inputs)
+    return sorted(found, key=lambda layer: (-depths[layer], found[layer]))
 
 
 def counted(ours: Collection[str], theirs: Collection[str]) -> dict[str, str]:

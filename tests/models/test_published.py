@@ -32,6 +32,7 @@ from cnnfast.models import (
 )
 from cnnfast.models.torchvision import torchvision_names
 from cnnfast.weights import state_dict
+from cnnfast.weights.h5 import in_keras_order
 from cnnfast.weights.places import own_places
 
 Shape = tuple[int, ...]
@@ -121,11 +122,29 @@ def in_keras3(name: str) -> str:
     return name.replace("/depthwise_kernel", "/kernel")
 
 
+KERAS_ORDER = [(lambda: ResNet50(form="keras"), "060690d6283782d1"), (InceptionV3, "4565bee700d85d59")]
+
+
+@pytest.mark.parametrize(("make", "expected"), KERAS_ORDER)
+def test_the_order_of_layers_is_keras(make: Callable[[], Model], expected: str) -> None:
+    """Of those with weights: in a block the shortcut's convolution comes late, in a module the longest branch first."""
+    names = [layer.name for layer in in_keras_order(make()) if layer.weights]
+    assert hashlib.sha256(" ".join(names).encode()).hexdigest()[:16] == expected
+
+
 def keras2(file: Any, model: Model, arrays: Mapping[str, Any], first: int) -> None:
     """As Keras 2 wrote Keras Applications' files: counted names begin where the process was; activations are listed."""
-    names = [counted_from(first, layer.name) for layer in model.layers]
-    file.attrs["layer_names"] = [name.encode() for name in names]
-    for layer, name in zip(model.layers, names, strict=True):
+    write2(file, {counted_from(first, layer.name): layer for layer in in_keras_order(model)}, arrays)
+
+
+def keras2_before(file: Any, model: Model, arrays: Mapping[str, Any], first: int) -> None:
+    """The same, when the layers had other names."""
+    write2(file, {f"res{first + i}_branch": layer for i, layer in enumerate(in_keras_order(model))}, arrays)
+
+
+def write2(file: Any, layers: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    file.attrs["layer_names"] = [name.encode() for name in layers]
+    for name, layer in layers.items():
         group = file.create_group(name)
         group.attrs["weight_names"] = np.array([f"{name}/{weight.name}:0".encode() for weight in layer.weights], "S60")
         for weight in layer.weights:
@@ -155,7 +174,7 @@ def counted_from(first: int, name: str) -> str:
 
 
 KERAS_OUTPUTS: list[tuple[Callable[..., Model], dict[str, Any], int, list[float], float, Any]] = [
-    (ResNet50, {"form": "keras"}, 64, [1568.06, 2345.19, 1622.59, 0.0], 11150, keras2),
+    (ResNet50, {"form": "keras"}, 64, [1568.06, 2345.19, 1622.59, 0.0], 11150, keras2_before),
     (InceptionV3, {}, 96, [0.379202, 0.0646415, 0.115463, 0.0], 2.355, keras2),
     (MobileNet, {}, 64, [0.200405, 0.0, 0.133094, 0.0], 3.043, keras3),
     (MobileNetV2, {}, 64, [2.09694, 1.67116, 0.515561, 2.74231], 6, keras3),

@@ -367,7 +367,7 @@ FAULTS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "another file's link": (lambda root: elsewhere(__import__("h5py"))(root), "must be in the file itself"),
     "another file's array": (virtual, "must be an array in the file itself"),
     "another file's bytes": (external, "must be an array in the file itself"),
-    "numbers for names": (lambda root: root.attrs.__setitem__("layer_names", 7), "layer_names of /model_w.* must be names"),
+    "numbers for names": (lambda root: root.attrs.__setitem__("layer_names", 7), "/model_weights must be names"),
 }
 
 
