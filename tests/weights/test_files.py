@@ -241,7 +241,7 @@ def test_hostile_npz(tmp_path: Path) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     refused(path, "w.npz is damaged")
-    at = whole.rindex(np.ones(2, np.float32).tobytes())  # of the second array: the first may not be assigned yet
+    at = whole.rindex(np.ones(2, np.float32).tobytes())
     path.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
     refused(path, "CRC|crc")
     huge = npy(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 1099511627776)}\n")
@@ -253,6 +253,19 @@ def test_hostile_npz(tmp_path: Path) -> None:
     ):  # fmt: skip
         members(path, {"d/kernel.npy": kernel, "d/bias.npy": bad})
         refused(path, words)
+
+
+def test_a_damaged_last_array_leaves_the_first_as_it_was(tmp_path: Path) -> None:
+    """Its damage shows as it is read, after its header and the array before it."""
+    model = Sequential([Dense(20_000, input_shape=(1,))])
+    model.save_weights(path := tmp_path / "w.npz")
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) - 2000] ^= 1
+    path.write_bytes(whole)
+    version = model.version
+    with pytest.raises(ValueError, match="Bad CRC-32 for file 'dense/bias.npy'"):
+        model.load_weights(path)
+    assert model.version == version
 
 
 def tensors(path: Path, header: object, payload: bytes = b"", length: int | None = None) -> None:
