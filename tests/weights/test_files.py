@@ -263,7 +263,7 @@ def test_a_damaged_last_array_leaves_the_first_as_it_was(tmp_path: Path) -> None
     whole[len(whole) - 2000] ^= 1
     path.write_bytes(whole)
     version = model.version
-    with pytest.raises(ValueError, match="Bad CRC-32 for file 'dense/bias.npy'"):
+    with pytest.raises(ValueError, match="Bad CRC-32 for file 'dense/bias"):
         model.load_weights(path)
     assert model.version == version
 
