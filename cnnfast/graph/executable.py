@@ -177,4 +177,10 @@ def _call(step: Step, items: Sequence[Any], ends: Ends, values: Values) -> None:
     given = step.run(*sources)
     for name, result in zip(step.targets, given if isinstance(given, tuple) else (given,), strict=False):
         if name:
-            values[name] = np.asarray(result)
+            values[name] = _kept(np.asarray(result), sources, items)
+
+
+def _kept(y: Array, sources: Sequence[Array], items: Sequence[Any]) -> Array:
+    """y, copied where it is a view of a buffer, which later steps write to."""
+    buffers = [x for x, item in zip(sources, items, strict=False) if not isinstance(item, str)]
+    return y.copy() if any(np.may_share_memory(x, y) for x in buffers) else y

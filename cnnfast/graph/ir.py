@@ -71,6 +71,11 @@ class Graph:
         self._count += 1
         return f"{hint}:{self._count}"
 
+    def keep_clear_of(self, names: Iterable[str]) -> None:
+        """Let `fresh` give none of these names of a file, which may end in a number as well: "conv:1"."""
+        ends = (name.rpartition(":")[2] for name in names if ":" in name)
+        self._count = max((int(end) for end in ends if end.isdecimal() and len(end) < 20), default=self._count)
+
     def constant(self, array: Any, hint: str = "constant") -> str:
         """Add a constant; its name."""
         name = self.fresh(hint)

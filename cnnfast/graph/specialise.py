@@ -7,12 +7,6 @@ import numpy as np
 from cnnfast.graph import table
 from cnnfast.graph.ir import Graph, Node, Spec
 
-OF_SPECS = {
-    "shape": lambda spec: np.array(spec.shape, np.int64),
-    "size": lambda spec: np.array(spec.size, np.int64),
-}
-"""Ops of their input's shape alone: constants once that is known."""
-
 
 def specialise(graph: Graph, specs: Mapping[str, Spec]) -> Graph:
     """A copy of the graph for inputs of these specs.
@@ -45,12 +39,10 @@ def respec(graph: Graph, nodes: list[Node]) -> None:
 
 def _fold(graph: Graph, node: Node) -> bool:
     """Make constants of a node's outputs where nothing of it waits for a run."""
-    if node.op in OF_SPECS:
-        spec = graph.spec(node.inputs[0])
-        if spec is None:
-            return False
-        results: tuple[object, ...] = (OF_SPECS[node.op](spec),)
-    elif all(not value or value in graph.constants for value in node.inputs) and not table.TABLE[node.op].random:
+    row, specs = table.TABLE[node.op], [graph.spec(value) for value in node.inputs]
+    if row.known is not None and None not in specs:
+        results: tuple[object, ...] = (row.known(*specs, **node.attributes),)
+    elif all(not value or value in graph.constants for value in node.inputs) and not row.random:
         results = table.evaluate(node, [graph.constants.get(value) for value in node.inputs])
     else:
         return False

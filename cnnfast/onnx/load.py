@@ -11,7 +11,7 @@ from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Spec
 from cnnfast.graph.network import Network
 from cnnfast.onnx.importer import graph_of
-from cnnfast.onnx.reader import read
+from cnnfast.onnx.reader import dtype_of, read
 from cnnfast.ops.arrays import Array, as_array
 
 
@@ -106,28 +106,22 @@ def load(model: str | os.PathLike[str] | bytes) -> Model:
     Raises
     ------
     ValueError : it is not a valid model, or holds something not supported; the message names the node and the op
-    ImportError : the extra `onnx` is not installed
     OSError : the file cannot be read
     """
-    file, initializers = read(model)
-    names = {each.name for each in file.graph.initializer}
-    inputs = [_value(each) for each in file.graph.input if each.name not in names]
-    return Model(Network(graph_of(file, initializers)), inputs, [_value(each) for each in file.graph.output])
+    proto, arrays = read(model)
+    file = proto.graph
+    inputs = [_value(each) for each in file.input if each.name not in arrays]
+    return Model(Network(graph_of(proto, arrays)), inputs, [_value(each) for each in file.output])
 
 
 def _value(info: Any) -> Value:
-    import onnx
-
-    if not info.type.HasField("tensor_type"):
-        raise ValueError(f"{info.name!r} must be a tensor, got {info.type.WhichOneof('value')}")
-    tensor = info.type.tensor_type
-    shape = None
-    if tensor.HasField("shape"):
-        shape = tuple(
-            size.dim_value if size.HasField("dim_value") else size.dim_param or None for size in tensor.shape.dim
-        )
-    try:
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)) if tensor.elem_type else None
-    except KeyError:
-        raise ValueError(f"{info.name!r} has element type {tensor.elem_type}, which is not known") from None
+    if info.type is None:
+        return Value(info.name, None, None)
+    tensor, shape = info.type.tensor_type, None
+    if tensor is None:
+        raise ValueError(f"{info.name!r} must be a tensor")
+    if tensor.shape is not None:
+        sizes = [size.dim_param or None if size.dim_value is None else size.dim_value for size in tensor.shape.dim]
+        shape = tuple(None if isinstance(size, int) and size < 0 else size for size in sizes)
+    dtype = dtype_of(tensor.elem_type, repr(info.name)) if tensor.elem_type else None
     return Value(info.name, shape, dtype)
