@@ -208,3 +208,60 @@ def test_a_view_of_a_buffer_outlives_it() -> None:
     model = helper.make_model(file, opset_imports=[helper.make_opsetid("", 13)])
     x = np.random.default_rng(5).normal(size=shape).astype(np.float32)
     same(load(model.SerializeToString())(x), ReferenceEvaluator(model).run(None, {"x": x}))
+
+
+SPELT = {
+    "silu": ("silu", [("Sigmoid", "x", "a"), ("Mul", "x a", "y0")]),
+    "silu, the other way": ("silu", [("Sigmoid", "x", "a"), ("Mul", "a x", "y0")]),
+    "mish": ("mish", [("Softplus", "x", "a"), ("Tanh", "a", "b"), ("Mul", "x b", "y0")]),
+    "hardsigmoid": ("hardsigmoid", [("Add", "x three", "a"), ("Clip", "a zero six", "b"), ("Div", "b six", "y0")]),
+    "hardswish": ("hardswish", [
+        ("Add", "three x", "a"), ("Clip", "a zero six", "b"), ("Mul", "x b", "c"), ("Div", "c six", "y0")]),
+    "hardswish, divided first": ("hardswish", [
+        ("Add", "x three", "a"), ("Clip", "a zero six", "b"), ("Div", "b six", "c"), ("Mul", "c x", "y0")]),
+    "hardswish by a sixth": ("hardswish", [
+        ("Add", "x three", "a"), ("Clip", "a zero six", "b"), ("Mul", "b sixth", "c"), ("Mul", "c x", "y0")]),
+    "hardswish by its gate": ("hardswish", [("HardSigmoid", "x", "a"), ("Mul", "x a", "y0")]),
+    "gelu as torch": ("gelu", [
+        ("Div", "x root", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "x c", "d"), ("Mul", "d half", "y0")]),
+    "gelu, halved first": ("gelu", [
+        ("Mul", "x rroot", "a"), ("Erf", "a", "b"), ("Add", "one b", "c"), ("Mul", "half x", "d"), ("Mul", "d c", "y0")]),
+    "gelu, half in the gate": ("gelu", [
+        ("Div", "x root", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "c half", "d"), ("Mul", "x d", "y0")]),
+    "gelu by tanh": ("gelu", [
+        ("Pow", "x three", "a"), ("Mul", "a k", "b"), ("Add", "x b", "c"), ("Mul", "c s", "d"), ("Tanh", "d", "e"),
+        ("Add", "e one", "f"), ("Mul", "x f", "g"), ("Mul", "g half", "y0")]),
+    "gelu by tanh, cubed by hand": ("gelu", [
+        ("Mul", "x x", "a"), ("Mul", "a x", "b"), ("Mul", "k b", "c"), ("Add", "c x", "d"), ("Mul", "s d", "e"),
+        ("Tanh", "e", "f"), ("Add", "one f", "g"), ("Mul", "x half", "h"), ("Mul", "h g", "y0")]),
+    "another's sigmoid": (None, [("Neg", "x", "b"), ("Sigmoid", "b", "a"), ("Mul", "x a", "y0")]),
+    "another number": (None, [("Add", "x one", "a"), ("Clip", "a zero six", "b"), ("Div", "b six", "y0")]),
+    "another root": (None, [
+        ("Div", "x three", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "x c", "d"), ("Mul", "d half", "y0")]),
+    "a gate twice": (None, [("Sigmoid", "x", "a"), ("Mul", "a a", "y0")]),
+}  # fmt: skip
+NUMBERS = {
+    "zero": f32(0), "one": f32(1), "three": f32(3), "six": f32(6), "half": f32(0.5), "sixth": f32(1 / 6), "root": f32(2**0.5),
+    "rroot": f32(0.5**0.5), "k": f32(0.044715), "s": f32((2 / np.pi) ** 0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPELT)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_that_are_spelt_out(name: str, dtype: Any) -> None:
+    wanted, lines = SPELT[name]
+    used = {each for _, inputs, _ in lines for each in inputs.split()}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    file = helper.make_graph(
+        [helper.make_node(op, inputs.split(), [output], **({"alpha": 1 / 6} if op == "HardSigmoid" else {}))
+         for op, inputs, output in lines], "spelt",
+        [helper.make_tensor_value_info("x", kind, PICTURE)], [helper.make_tensor_value_info("y0", kind, PICTURE)],
+        [numpy_helper.from_array(number.astype(dtype), each) for each, number in NUMBERS.items() if each in used],
+    )  # fmt: skip
+    model = helper.make_model(file, opset_imports=[helper.make_opsetid("", 14)])
+    x = np.random.default_rng(11).normal(size=PICTURE, scale=3).astype(dtype)
+    ops = [node.op for node in improved(graph(model), {"x": Spec.of(x)}).nodes]
+    assert ops == [wanted] if wanted else len(ops) > 1
+    np.testing.assert_allclose(
+        load(model.SerializeToString())(x)[0], ReferenceEvaluator(model).run(None, {"x": x})[0], rtol=1e-5, atol=1e-6
+    )

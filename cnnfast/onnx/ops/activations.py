@@ -12,6 +12,7 @@ from cnnfast.onnx.ops.floats import floats_become, in_floats, is_floats
 from cnnfast.onnx.registry import onnx_op
 from cnnfast.ops import activations, gates
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.signatures import FLOATS
 
 SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 """ONNX's defaults: float32's nearest of the published numbers."""
@@ -119,13 +120,16 @@ def mish(x: Array) -> Array:
 
 def _better_softplus(graph: Graph, node: Node) -> str | None:
     spec = graph.spec(node.inputs[0])
-    return graph.add("softplus", node.inputs, node.name) if spec is not None and spec.dtype == np.float32 else None
+    if spec is None or spec.dtype not in FLOATS:
+        return None
+    exact = {} if spec.dtype == np.float32 else {"threshold": 40.0}  # log(1 + exp(-40)) is no bit of a float64
+    return graph.add("softplus", node.inputs, node.name, **exact)
 
 
 @onnx_op("Softplus", spec=same, pointwise=True, simplify=_better_softplus)
 @in_floats
 def softplus(x: Array) -> Array:
-    return gates.softplus(x, 1.0, 20.0 if x.dtype == np.float32 else 40.0)  # log(1 + exp(-40)) is no bit of a float64
+    return gates.softplus(x, 1.0, 20.0 if x.dtype == np.float32 else 40.0)
 
 
 @onnx_op("Softsign", spec=same, pointwise=True)
