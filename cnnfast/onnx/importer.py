@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from cnnfast.graph.ir import Graph, Node
-from cnnfast.onnx import ops, registry
+from cnnfast.onnx import elements, ops, registry
 from cnnfast.ops.arrays import Array
 
 assert ops, "the ops must be known before a model is read"
 
-FIRST_OPSET = 7
+FIRST_OPSET = 6
+"""Ops that have not changed since are taken from older files too."""
 
 
 def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
@@ -31,6 +32,8 @@ def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
     missing = [name for name in graph.outputs if name not in there]
     if missing:
         raise ValueError(f"the model's outputs {missing} are given by no node")
+    elements.check(file)
+    elements.widen(graph, file)
     return graph
 
 
@@ -38,22 +41,22 @@ def _opset(model: Any) -> int:
     found: dict[str, int] = {}
     for each in model.opset_import:
         found.setdefault("" if each.domain in registry.DOMAINS else each.domain, each.version)
-    opset = found.get("", 1)
-    if opset < FIRST_OPSET:
-        raise ValueError(f"the model's opset must be {FIRST_OPSET} or later, got {opset}")
-    return opset
+    return found.get("", 1)
 
 
 def _node(node: Any, opset: int, there: set[str]) -> Node:
     label = f"{node.name or (node.output[0] if node.output else '?')} ({node.op_type})"
-    known = registry.find(node.op_type, opset) if node.domain in registry.DOMAINS else None
+    known = registry.find(node.op_type, max(opset, FIRST_OPSET)) if node.domain in registry.DOMAINS else None
     if known is None:
         where = f"{node.domain}, version" if node.domain not in registry.DOMAINS else "opset"
         raise ValueError(f"node {label}: op {node.op_type} of {where} {opset} is not supported")
+    if opset < FIRST_OPSET and _changed(node.op_type, opset):
+        raise ValueError(f"node {label}: the model's opset must be {FIRST_OPSET} or later, got {opset}")
     attributes = {each.name: _attribute(each, label) for each in node.attribute}
     unknown, lacking = attributes.keys() - known.attributes, known.required - attributes.keys()
     if unknown or lacking:
-        raise ValueError(f"node {label}: attribute {min(unknown or lacking)!r} is {'not supported' if unknown else 'missing'}")
+        what = "not supported" if unknown else "missing"
+        raise ValueError(f"node {label}: attribute {min(unknown or lacking)!r} is {what}")
     for name in node.input:
         if name and name not in there:
             raise ValueError(f"node {label}: its input {name!r} is given by no node before it")
@@ -68,10 +71,26 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
     there.update(name for name in outputs if name)
     if known.counts_outputs:
         attributes["n_outputs"] = len(outputs)
+    if known.check is not None:
+        try:
+            known.check(attributes)
+        except ValueError as error:
+            raise ValueError(f"node {label}: {error}") from None
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()
     return Node(known.row, inputs, outputs, attributes, node.name)
+
+
+def _changed(op: str, opset: int) -> bool:
+    """Whether the op has another meaning than in the first opset that is read."""
+    import onnx
+
+    try:
+        schemas = [onnx.defs.get_schema(op, version) for version in (opset, FIRST_OPSET)]
+    except onnx.defs.SchemaError:
+        return True
+    return bool(schemas[0].since_version != schemas[1].since_version)
 
 
 def _attribute(attribute: Any, label: str) -> Any:

@@ -17,6 +17,7 @@ class Known:
 
     attributes : the ONNX attributes it takes; those that must be given are in `required`
     counts_outputs : it has an argument `n_outputs`: how many a node wants
+    check : check(attributes), n_outputs among them, raises ValueError for what is not supported
     """
 
     name: str
@@ -24,6 +25,7 @@ class Known:
     attributes: frozenset[str]
     required: frozenset[str]
     counts_outputs: bool
+    check: Callable[[dict[str, Any]], object] | None = None
 
     @property
     def row(self) -> str:
@@ -33,11 +35,14 @@ class Known:
 KNOWN: dict[str, list[Known]] = {}
 
 
-def onnx_op(name: str, since: int = 1, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def onnx_op(
+    name: str, since: int = 1, check: Callable[[dict[str, Any]], object] | None = None, **settings: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The decorator of run(*inputs, **attributes): ONNX's inputs as arrays (None where left out), attributes by its names.
 
     `settings` are those of `graph.table.Row`. The function's keywords are the attributes that it knows; a model with
-    others is refused. A file's op is the latest that is not newer than the file's opset.
+    others is refused when it is loaded, as is one whose attributes make `check` raise ValueError. A file's op is the
+    latest that is not newer than the file's opset.
     """
 
     def put(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +51,7 @@ def onnx_op(name: str, since: int = 1, **settings: Any) -> Callable[[Callable[..
         ]  # fmt: skip
         names = frozenset(each.name for each in keywords) - {"n_outputs"}
         required = frozenset(each.name for each in keywords if each.default is inspect.Parameter.empty) - {"n_outputs"}
-        known = Known(name, since, names, required, any(each.name == "n_outputs" for each in keywords))
+        known = Known(name, since, names, required, any(each.name == "n_outputs" for each in keywords), check)
         op(known.row, **settings)(run)
         KNOWN.setdefault(name, []).append(known)
         return run

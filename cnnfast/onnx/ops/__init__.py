@@ -9,15 +9,20 @@ from cnnfast.onnx.ops import (
     dtypes,
     elementwise,
     indexing,
+    legacy,
     logic,
     norm,
     ordering,
     parts,
     pool,
+    quantized,
     reductions,
+    resize,
+    sampling,
+    vision,
 )
 
 __all__ = [
-    "activations", "arrays", "constants", "conv", "dense", "dtypes", "elementwise", "indexing", "logic", "norm",
-    "ordering", "parts", "pool", "reductions",
+    "activations", "arrays", "constants", "conv", "dense", "dtypes", "elementwise", "indexing", "legacy", "logic", "norm",
+    "ordering", "parts", "pool", "quantized", "reductions", "resize", "sampling", "vision",
 ]  # fmt: skip
