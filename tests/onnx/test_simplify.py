@@ -1,5 +1,7 @@
 """What ONNX's nodes become, before and after, and that both give the numbers of ONNX's own evaluator."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +27,7 @@ class Case(NamedTuple):
 
     nodes: tuple[tuple[str, str, dict[str, Any]], ...]
     becomes: tuple[str, ...]
-    constants: dict[str, Any] = {}
+    constants: Mapping[str, Any] = MappingProxyType({})
     shape: tuple[int, ...] = PICTURE
     opset: int = 13
     outputs: int = 1
@@ -94,7 +96,8 @@ CASES = {
     "slice by attributes": one("Slice", "slice", opset=9, starts=[1], ends=[3], axes=[1]),
     "split": Case((("Split", "_", {"axis": 1}),), ("slice", "slice"), outputs=2),
     "split of sizes": Case((("Split", "_ s", {"axis": 1}),), ("slice", "slice"), {"s": i64(3, 5)}, outputs=2),
-    "split by attributes": Case((("Split", "_", {"axis": -1, "split": [2, 3]}),), ("slice", "slice"), {}, PICTURE, 9, 2),
+    "split by attributes": Case(
+        (("Split", "_", {"axis": -1, "split": [2, 3]}),), ("slice", "slice"), {}, PICTURE, 9, 2),
     "split to the last": Case((("Split", "_", {"axis": 1, "num_outputs": 3}),), ("slice",) * 3, {}, PICTURE, 18, 3),
     "flatten": one("Flatten", "reshape", axis=-2),
     "squeeze": one("Squeeze", "reshape", "_ a", {"a": i64(1)}, (3, 1, 4)),
@@ -121,7 +124,7 @@ def model_of(case: Case) -> Any:
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(case.dtype))
     graph = helper.make_graph(
         nodes, "case", [helper.make_tensor_value_info("x", kind, case.shape)],
-        [helper.make_value_info(f"y{i}", helper.make_tensor_type_proto(TensorProto.FLOAT, None)) for i in range(case.outputs)],
+        [helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, None) for i in range(case.outputs)],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in case.constants.items()],
     )  # fmt: skip
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", case.opset)])
@@ -197,8 +200,10 @@ def test_between_convolutions_nothing_is_transposed(name: str) -> None:
 def test_a_view_of_a_buffer_outlives_it() -> None:
     """Expand gives a view; what it saw lies in the arena, where later steps write."""
     shape = (64, 32)
-    nodes = [("Relu", ["x"], "a"), ("Expand", ["a", "s"], "b"), ("Neg", ["a"], "c"), ("Exp", ["c"], "d"), ("Neg", ["d"], "e"),
-             ("Exp", ["e"], "f"), ("Neg", ["f"], "g"), ("Add", ["b", "g"], "y0")]  # fmt: skip
+    nodes = [
+        ("Relu", ["x"], "a"), ("Expand", ["a", "s"], "b"), ("Neg", ["a"], "c"), ("Exp", ["c"], "d"),
+        ("Neg", ["d"], "e"), ("Exp", ["e"], "f"), ("Neg", ["f"], "g"), ("Add", ["b", "g"], "y0"),
+    ]  # fmt: skip
     file = helper.make_graph(
         [helper.make_node(op, inputs, [output]) for op, inputs, output in nodes], "view",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
@@ -223,11 +228,14 @@ SPELT = {
         ("Add", "x three", "a"), ("Clip", "a zero six", "b"), ("Mul", "b sixth", "c"), ("Mul", "c x", "y0")]),
     "hardswish by its gate": ("hardswish", [("HardSigmoid", "x", "a"), ("Mul", "x a", "y0")]),
     "gelu as torch": ("gelu", [
-        ("Div", "x root", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "x c", "d"), ("Mul", "d half", "y0")]),
+        ("Div", "x root", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "x c", "d"),
+        ("Mul", "d half", "y0")]),
     "gelu, halved first": ("gelu", [
-        ("Mul", "x rroot", "a"), ("Erf", "a", "b"), ("Add", "one b", "c"), ("Mul", "half x", "d"), ("Mul", "d c", "y0")]),
+        ("Mul", "x rroot", "a"), ("Erf", "a", "b"), ("Add", "one b", "c"), ("Mul", "half x", "d"),
+        ("Mul", "d c", "y0")]),
     "gelu, half in the gate": ("gelu", [
-        ("Div", "x root", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "c half", "d"), ("Mul", "x d", "y0")]),
+        ("Div", "x root", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "c half", "d"),
+        ("Mul", "x d", "y0")]),
     "gelu by tanh": ("gelu", [
         ("Pow", "x three", "a"), ("Mul", "a k", "b"), ("Add", "x b", "c"), ("Mul", "c s", "d"), ("Tanh", "d", "e"),
         ("Add", "e one", "f"), ("Mul", "x f", "g"), ("Mul", "g half", "y0")]),
@@ -237,12 +245,13 @@ SPELT = {
     "another's sigmoid": (None, [("Neg", "x", "b"), ("Sigmoid", "b", "a"), ("Mul", "x a", "y0")]),
     "another number": (None, [("Add", "x one", "a"), ("Clip", "a zero six", "b"), ("Div", "b six", "y0")]),
     "another root": (None, [
-        ("Div", "x three", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "x c", "d"), ("Mul", "d half", "y0")]),
+        ("Div", "x three", "a"), ("Erf", "a", "b"), ("Add", "b one", "c"), ("Mul", "x c", "d"),
+        ("Mul", "d half", "y0")]),
     "a gate twice": (None, [("Sigmoid", "x", "a"), ("Mul", "a a", "y0")]),
 }  # fmt: skip
 NUMBERS = {
-    "zero": f32(0), "one": f32(1), "three": f32(3), "six": f32(6), "half": f32(0.5), "sixth": f32(1 / 6), "root": f32(2**0.5),
-    "rroot": f32(0.5**0.5), "k": f32(0.044715), "s": f32((2 / np.pi) ** 0.5),
+    "zero": f32(0), "one": f32(1), "three": f32(3), "six": f32(6), "half": f32(0.5), "sixth": f32(1 / 6),
+    "root": f32(2**0.5), "rroot": f32(0.5**0.5), "k": f32(0.044715), "s": f32((2 / np.pi) ** 0.5),
 }  # fmt: skip
 
 
