@@ -62,6 +62,6 @@ class named:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | TypeError | IndexError):
+        if isinstance(error, ValueError | TypeError | IndexError | ArithmeticError):
             sort = TypeError if isinstance(error, TypeError) else ValueError
             raise sort(f"{self._node.label}: {error}") from error
