@@ -174,6 +174,9 @@ def _call(step: Step, items: Sequence[Any], ends: Ends, values: Values) -> None:
         step.run(*sources, out=array(items[-1]))
         return
     given = step.run(*sources)
-    for name, result in zip(step.targets, given if isinstance(given, tuple) else (given,), strict=False):
+    results = given if isinstance(given, tuple) else (given,)
+    if any(step.targets[len(results) :]):
+        raise ValueError(f"{step.nodes[-1].label}: it gives {len(results)} outputs, got names for {len(step.targets)}")
+    for name, result in zip(step.targets, results, strict=False):
         if name:
             values[name] = np.asarray(result)

@@ -1,6 +1,7 @@
 """The ONNX ops that are known: each is a row of the graph's table, `onnx.<op>@<opset it came with>`."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ class Known:
 
     attributes : the ONNX attributes it takes; those that must be given are in `required`
     counts_outputs : it has an argument `n_outputs`: how many a node wants
+    least, most : how many inputs it takes; none of the first `least` may be left out
     """
 
     name: str
@@ -24,6 +26,8 @@ class Known:
     attributes: frozenset[str]
     required: frozenset[str]
     counts_outputs: bool
+    least: int
+    most: float
 
     @property
     def row(self) -> str:
@@ -46,12 +50,21 @@ def onnx_op(name: str, since: int = 1, **settings: Any) -> Callable[[Callable[..
         ]  # fmt: skip
         names = frozenset(each.name for each in keywords) - {"n_outputs"}
         required = frozenset(each.name for each in keywords if each.default is inspect.Parameter.empty) - {"n_outputs"}
-        known = Known(name, since, names, required, any(each.name == "n_outputs" for each in keywords))
+        counts = any(each.name == "n_outputs" for each in keywords)
+        known = Known(name, since, names, required, counts, *_inputs(run))
         op(known.row, **settings)(run)
         KNOWN.setdefault(name, []).append(known)
         return run
 
     return put
+
+
+def _inputs(run: Callable[..., Any]) -> tuple[int, float]:
+    """How many arrays a function takes: at least, at most."""
+    each = inspect.signature(run).parameters.values()
+    placed = [one for one in each if one.kind is one.POSITIONAL_OR_KEYWORD and not one.name.startswith("_")]
+    least = sum(one.default is one.empty for one in placed)
+    return least, math.inf if any(one.kind is one.VAR_POSITIONAL for one in each) else len(placed)
 
 
 def find(name: str, opset: int) -> Known | None:

@@ -104,7 +104,7 @@ def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     size = math.prod(shape) * wanted.itemsize
     if size < SMALL:
         return np.empty(shape, wanted)
-    if size > _memory():
+    if size > memory():
         check_fits(name, shape, wanted)
     raw = np.empty(size + CACHE_LINE, np.uint8)
     return np.ndarray(shape, wanted, raw, native.bytes_to_line(raw, CACHE_LINE))
@@ -119,8 +119,8 @@ def allocator(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Callable
 def check_fits(name: str, shape: Sequence[int], dtype: DTypeLike) -> None:
     """MemoryError for an array larger than the machine's memory."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size > _memory():
-        raise MemoryError(f"{name} of shape {tuple(shape)} needs {size} bytes, this machine has {_memory()}")
+    if size > memory():
+        raise MemoryError(f"{name} of shape {tuple(shape)} needs {size} bytes, this machine has {memory()}")
 
 
 def check_out(out: object, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
@@ -167,7 +167,7 @@ def _overlaps_itself(array: Array) -> bool:
 
 
 @cache
-def _memory() -> int:
+def memory() -> int:
     """Bytes of memory of this machine, or of its container."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
