@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers.base import Layer, assign_all
 from cnnfast.layers.input import InputLayer
 from cnnfast.layers.names import name_layers, snake_case
@@ -13,7 +14,6 @@ from cnnfast.layers.weight import Weight
 from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
-from cnnfast.program import lower
 from cnnfast.summary import summary
 
 PLANS = 2
@@ -195,7 +195,33 @@ class Model(Layer):
         """
         shapes = [_plannable(shape) for shape in input_shapes]
         self._shapes(shapes)
-        return NetworkPlan(lower(self._traced, self.inputs, self.outputs, shapes), shapes)
+        return NetworkPlan(self.graph(*shapes), shapes)
+
+    def graph(self, *input_shapes: Any) -> Graph:
+        """The network as a graph, which holds the weights of now.
+
+        >>> import cnnfast
+        >>> [node.op for node in cnnfast.models.LeNet5().graph((1, 32, 32, 1)).nodes][:4]
+        ['conv2d', 'avg_pool2d', 'conv2d', 'avg_pool2d']
+        """
+        names = [f"input:{i}" for i in range(len(self.inputs))]
+        graph = Graph(names, [])
+        graph.outputs = self._emit(graph, names, input_shapes)
+        return graph
+
+    def _emit(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> list[str]:
+        """Add every layer to a graph; the names of the outputs."""
+        known = self._shapes(shapes)
+        names = {id(tensor): name for tensor, name in zip(self.inputs, inputs, strict=True)}
+        for tensor in self._traced:
+            if id(tensor) not in names:
+                with tensor.layer.named():
+                    given = [names[id(each)] for each in tensor.inputs]
+                    names[id(tensor)] = tensor.layer.nodes(graph, given, [known[id(each)] for each in tensor.inputs])
+        return [names[id(tensor)] for tensor in self.outputs]
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return self._emit(graph, inputs, shapes)[0]
 
     def predict(self, x: Any, batch_size: int = 32, verbose: object = 0) -> Any:
         """y of many images, batch_size of them at a time.

@@ -137,10 +137,11 @@ class Executable:
         for step in program.steps:
             items = [place(value) for value in (*step.sources, *step.targets)]
             link = None
-            if step.into and len(items) == 2 and not any(isinstance(item, str) for item in items):
+            if step.into and len(items) in (2, 3) and not any(isinstance(item, str) for item in items):
                 link = chain.link(step.run, items[0].shape, items[-1].shape)
             if link:
-                linked.append((*link, *(item.i if isinstance(item, End) else item for item in items)))
+                x, *residual, y = (item.i if isinstance(item, End) else item for item in items)
+                linked.append((*link, x, residual[0] if residual else None, y))
                 continue
             close()
             calls.append(partial(_call, step, items))

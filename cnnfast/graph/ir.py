@@ -133,6 +133,4 @@ class Graph:
             Node(node.op, list(node.inputs), list(node.outputs), dict(node.attributes), node.name)
             for node in self.nodes
         ]  # fmt: skip
-        return Graph(
-            list(self.inputs), list(self.outputs), nodes, dict(self.constants), dict(self.specs), self._count
-        )
+        return Graph(list(self.inputs), list(self.outputs), nodes, dict(self.constants), dict(self.specs), self._count)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.specialise import named
-from cnnfast.graph.table import TABLE, Given, Ready, Runner, given_inputs
+from cnnfast.graph.table import TABLE, Ready, Runner, given_inputs
 from cnnfast.ops import fused
 from cnnfast.ops.arrays import Array
 
@@ -60,6 +60,7 @@ def lower(graph: Graph, plans: Plans) -> Program:
             roots[target] = target
         steps.append(step)
     joined = tuple(_joined(steps, roots, graph.outputs))
+    _reuse_residuals(joined, graph, roots)
     read = {value for step in joined for value in step.sources} | set(graph.outputs)
     constants = {name: array for name, array in graph.constants.items() if name in read}
     return Program(joined, tuple(graph.inputs), tuple(graph.outputs), dict(graph.specs), roots, constants)
@@ -87,7 +88,9 @@ def _step(graph: Graph, node: Node, plans: Plans) -> Step:
     return Step(ready.run, sources, tuple(node.outputs), into, (node,))
 
 
-def _run(run: Any, attributes: dict[str, Any], present: tuple[bool, ...], node: Node, *arrays: Array, **out: Any) -> Any:
+def _run(
+    run: Any, attributes: dict[str, Any], present: tuple[bool, ...], node: Node, *arrays: Array, **out: Any
+) -> Any:
     """A row of the table on arrays: what is left out of its inputs is None."""
     given = iter(arrays)
     with named(node):
@@ -112,6 +115,24 @@ def _joined(steps: Sequence[Step], roots: dict[str, str], outputs: Sequence[str]
         result.append(Step(run, sources, last.targets, last.into, nodes))
         i += count
     return result
+
+
+def _reuse_residuals(steps: Sequence[Step], graph: Graph, roots: dict[str, str]) -> None:
+    """Let a step write where the residual lies that it alone still reads: it reads each number before it writes it."""
+    fixed = {roots.get(value, value) for value in (*graph.inputs, *graph.outputs)}
+    last = {roots.get(value, value): step for step in steps for value in step.sources}
+    for step in steps:
+        if len(step.sources) != 2 or not hasattr(step.run, "step"):
+            continue
+        (x, residual), y = (roots.get(value) for value in step.sources), step.targets[0]
+        if residual is None or residual in fixed or roots[y] in fixed or x == residual or last[residual] is not step:
+            continue
+        was = roots[y]
+        for value, root in roots.items():
+            if root == was:
+                roots[value] = residual
+        if was in last:
+            last[residual] = last[was]
 
 
 def _follows(step: Step, before: Step, reads: Counter[str]) -> bool:

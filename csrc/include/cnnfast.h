@@ -212,7 +212,7 @@ typedef struct {
 typedef struct {
     int64_t N; /* any batch; the plan's own N only guides the choice of algorithm */
     const void *x;
-    const void *residual; /* y's shape and dtype, or NULL */
+    const void *residual; /* y's shape and dtype, or y itself, or NULL */
     void *y;
     int64_t *indices; /* written by max pooling with indices, read by max_unpool2d, else NULL */
 } cnnfast_args;

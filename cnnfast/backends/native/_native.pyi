@@ -33,7 +33,8 @@ class Plan:
 @final
 class Chain:
     def __new__(
-        cls, steps: tuple[tuple[Plan, int, _Array | int, _Array | int], ...], shapes: tuple[tuple[int, ...], ...]
+        cls, steps: tuple[tuple[Plan, int, _Array | int, _Array | int | None, _Array | int], ...],
+        shapes: tuple[tuple[int, ...], ...],
     ) -> Chain: ...
     def run(self, ends: tuple[_Array, ...]) -> bool: ...
 

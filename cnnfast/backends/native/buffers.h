@@ -214,11 +214,15 @@ static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfas
     return status;
 }
 
+/* What an array is to a step. */
+typedef enum { CHAIN_X, CHAIN_RESIDUAL, CHAIN_Y } chain_role;
+
 /* A network's steps, and which of their arrays, its ends, come with each run. */
 typedef struct {
     cnnfast_step *steps;
     struct chain_hole {
-        int end, step, writes; /* which of the run's arrays is whose y or x */
+        int end, step; /* which of the run's arrays is whose */
+        chain_role role;
         Py_buffer view;
     } *holes;
     int count, holes_count;
@@ -230,7 +234,7 @@ typedef struct {
 static int chain_init(chain *c, Py_ssize_t count) {
     memset(c, 0, sizeof *c);
     c->steps = calloc((size_t)count + 1, sizeof *c->steps);
-    c->holes = calloc(2 * (size_t)count + 1, sizeof *c->holes);
+    c->holes = calloc(3 * (size_t)count + 1, sizeof *c->holes);
     return c->steps && c->holes;
 }
 
@@ -241,32 +245,35 @@ static void chain_free(chain *c) {
 }
 
 /* Takes o's buffer if it is what step i reads or writes: C-contiguous, aligned, float32 and of that many bytes. */
-static int chain_take(chain *c, int i, int writes, PyObject *o, Py_buffer *view) {
+static int chain_take(chain *c, int i, chain_role role, PyObject *o, Py_buffer *view) {
     cnnfast_args *args = &c->steps[i].args;
+    const int writes = role == CHAIN_Y;
     if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writes ? PyBUF_WRITABLE : 0))) {
         PyErr_Clear();
         return 0;
     }
     int64_t shape[4];
-    (writes ? cnnfast_plan_output_shape : cnnfast_plan_input_shape)(c->steps[i].plan, args->N, shape);
+    (role == CHAIN_X ? cnnfast_plan_input_shape : cnnfast_plan_output_shape)(c->steps[i].plan, args->N, shape);
     const int real = view->format && view->format[0] == 'f' && !view->format[1];
     if (real && view->len == shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float) && (uintptr_t)view->buf % sizeof(float) == 0) {
-        if (writes) args->y = view->buf;
-        else args->x = view->buf;
+        if (role == CHAIN_X) args->x = view->buf;
+        else if (role == CHAIN_RESIDUAL) args->residual = view->buf;
+        else args->y = view->buf;
         return 1;
     }
     PyBuffer_Release(view);
     return 0;
 }
 
-/* An end, or an array that every run uses, which the caller keeps. */
-static int chain_bind(chain *c, int i, int writes, PyObject *array) {
+/* An end, an array that every run uses, which the caller keeps, or None for no residual. */
+static int chain_bind(chain *c, int i, chain_role role, PyObject *array) {
+    if (array == Py_None) return role == CHAIN_RESIDUAL;
     if (PyLong_Check(array)) {
-        c->holes[c->holes_count++] = (struct chain_hole){.end = (int)PyLong_AsLong(array), .step = i, .writes = writes};
+        c->holes[c->holes_count++] = (struct chain_hole){.end = (int)PyLong_AsLong(array), .step = i, .role = role};
         return 1;
     }
     Py_buffer view;
-    if (!chain_take(c, i, writes, array, &view)) return 0;
+    if (!chain_take(c, i, role, array, &view)) return 0;
     PyBuffer_Release(&view);
     return 1;
 }
@@ -282,7 +289,7 @@ static int chain_has_shape(const Py_buffer *view, PyObject *shape) {
 static int chain_overlaps(const chain *c, int i) {
     const struct chain_hole *h = &c->holes[i];
     for (const struct chain_hole *g = c->holes; g < h; g++)
-        if (g->end != h->end && (g->writes || h->writes) && buffers_overlap(&g->view, &h->view)) return 1;
+        if (g->end != h->end && (g->role == CHAIN_Y || h->role == CHAIN_Y) && buffers_overlap(&g->view, &h->view)) return 1;
     return 0;
 }
 
@@ -293,7 +300,7 @@ static int chain_run(chain *c, PyObject *ends, PyObject *shapes, PyTypeObject *a
     while (fits && taken < c->holes_count) {
         struct chain_hole *h = &c->holes[taken];
         PyObject *o = PyTuple_GET_ITEM(ends, h->end);
-        fits = PyObject_TypeCheck(o, array) && chain_take(c, h->step, h->writes, o, &h->view);
+        fits = PyObject_TypeCheck(o, array) && chain_take(c, h->step, h->role, o, &h->view);
         if (fits) fits = chain_has_shape(&h->view, PyTuple_GET_ITEM(shapes, h->end)) && !chain_overlaps(c, taken++);
     }
     if (fits) {

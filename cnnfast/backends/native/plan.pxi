@@ -90,7 +90,8 @@ cdef class Plan:
 cdef class Chain:
     """Plans that run one after another in one call. Who runs one owns it alone.
 
-    steps : (plan, N, x, y) of each; x and y are float32 arrays that every run uses, or which of its own arrays it is
+    steps : (plan, N, x, residual, y) of each: float32 arrays that every run uses, or which of its own arrays it is.
+        residual may be None, or y itself; y overlaps nothing else of its step, which the caller sees to
     shapes : of the arrays that come with a run
     """
     cdef chain chain
@@ -102,12 +103,12 @@ cdef class Chain:
         if not chain_init(&self.chain, len(steps)):
             raise MemoryError("no memory for a network's steps")
         self.kept, self.shapes = steps, shapes
-        for plan, n, x, y in steps:
+        for plan, n, x, residual, y in steps:
             self.chain.steps[self.chain.count].plan = plan.plan
             self.chain.steps[self.chain.count].args.N = n
-            for writes, array in enumerate((x, y)):
-                if not chain_bind(&self.chain, self.chain.count, writes, array):
-                    raise ValueError(f"step {self.chain.count} does not take an array of {array.shape}")
+            for role, array in enumerate((x, residual, y)):
+                if not chain_bind(&self.chain, self.chain.count, role, array):
+                    raise ValueError(f"step {self.chain.count} does not take {getattr(array, 'shape', array)}")
             self.chain.count += 1
 
     def __dealloc__(self):

@@ -1,12 +1,13 @@
 """Ops that move numbers about, or make them out of shapes. They are NumPy's."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.ir import Shape, Spec
-from cnnfast.graph.table import op, same
+from cnnfast.graph.ir import Node, Shape, Spec
+from cnnfast.graph.table import Given, Ready, op, same
 from cnnfast.ops.arrays import Array
 
 
@@ -15,13 +16,14 @@ def identity(x: Array) -> Array:
     return x
 
 
-@op("call", spec=lambda *specs, spec, **rest: spec(*specs), into=True)
-def call(*arrays: Array, make: Any, spec: Any, out: Array | None = None) -> Array:
-    """A layer of the user's: make(*shapes) gives its runs, spec(*specs) its output's Spec."""
-    *first, last = make(*(x.shape for x in arrays))
-    for run in first:
-        arrays = (run(*arrays),)
-    result: Array = last(*arrays, out=out)
+def _ready_call(node: Node, inputs: Sequence[Given | None]) -> Ready:
+    return Ready(node.attributes["run"], tuple(range(len(inputs))))
+
+
+@op("call", spec=lambda *specs, run, spec: spec(*specs), into=True, plan=_ready_call)
+def call(*arrays: Array, run: Any, spec: Any, out: Array | None = None) -> Array:
+    """A run of a layer's, which knows its output's Spec: spec(*specs)."""
+    result: Array = run(*arrays, out=out)
     return result
 
 
@@ -49,14 +51,14 @@ def target_shape(x: Shape, wanted: Any, keep_zeros: bool = False) -> Shape:
     return tuple(sizes)
 
 
-def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
-    return Spec(target_shape(x.shape, shape), x.dtype)
+def _reshape_spec(x: Spec, *, shape: Any, keep_zeros: bool = False) -> Spec:
+    return Spec(target_shape(x.shape, shape, keep_zeros), x.dtype)
 
 
 @op("reshape", spec=_reshape_spec)
-def reshape(x: Array, shape: Any) -> Array:
+def reshape(x: Array, shape: Any, keep_zeros: bool = False) -> Array:
     """To a shape known beforehand; see `target_shape`."""
-    return x.reshape(target_shape(x.shape, shape))
+    return x.reshape(target_shape(x.shape, shape, keep_zeros))
 
 
 def _flatten_spec(x: Spec, *, axis: int = 1) -> Spec:

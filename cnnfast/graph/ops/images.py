@@ -32,7 +32,7 @@ def _taps(weight: Spec, layout: str) -> tuple[tuple[int, int], int]:
     """The kernel's size and how many filters a convolution's weight has."""
     if len(weight.shape) != 4:
         raise ValueError(f"weight must have 4 dimensions, got shape {weight.shape}")
-    return (weight.shape[:2], weight.shape[3]) if layout == "NHWC" else (weight.shape[2:], weight.shape[0])  # type: ignore[return-value]
+    return (weight.shape[:2], weight.shape[3]) if layout == "NHWC" else (weight.shape[2:], weight.shape[0])
 
 
 def _conv_spec(
@@ -122,7 +122,10 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
 def _planned_pool(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
     x, settings = inputs[0], dict(node.attributes)
     assert x is not None
-    plain = settings.pop("layout", "NHWC") == "NHWC" and checks.pair("dilation", settings.pop("dilation", 1), 1) == (1, 1)
+    plain = settings.pop("layout", "NHWC") == "NHWC" and checks.pair("dilation", settings.pop("dilation", 1), 1) == (
+        1,
+        1,
+    )
     if x.spec.dtype != FLOAT32 or not plain or settings.pop("return_indices", False):
         return None
     return Ready(plan_pool2d(node.op, x.spec.shape, **settings))  # type: ignore[arg-type]
@@ -133,13 +136,17 @@ def _planned_adaptive(node: Node, inputs: Sequence[Given | None]) -> Ready | Non
     assert x is not None
     if x.spec.dtype != FLOAT32 or node.attributes.get("layout", "NHWC") != "NHWC":
         return None
-    return Ready(plan_adaptive_pool2d(node.op, x.spec.shape, checks.pair("output_size", node.attributes["output_size"], 1)))  # type: ignore[arg-type]
+    return Ready(
+        plan_adaptive_pool2d(node.op, x.spec.shape, checks.pair("output_size", node.attributes["output_size"], 1))
+    )  # type: ignore[arg-type]
 
 
 def _by_place(conv: Callable[..., Array]) -> Callable[..., Array]:
     """A convolution whose residual is its fourth input."""
 
-    def run(x: Array, weight: Array, bias: Array | None = None, residual: Array | None = None, **attributes: Any) -> Array:
+    def run(
+        x: Array, weight: Array, bias: Array | None = None, residual: Array | None = None, **attributes: Any
+    ) -> Array:
         return conv(x, weight, bias, residual=residual, **attributes)
 
     return run
@@ -153,7 +160,9 @@ for _conv, _spec, _plan in (
     op(_conv.__name__, spec=_spec, into=True, plan=_planned(_plan))(_by_place(_conv))
 
 
-def _separable_spec(x: Spec, depthwise_weight: Spec, pointwise_weight: Spec, bias: Spec | None = None, **rest: Any) -> Spec:
+def _separable_spec(
+    x: Spec, depthwise_weight: Spec, pointwise_weight: Spec, bias: Spec | None = None, **rest: Any
+) -> Spec:
     between = _conv_spec(x, depthwise_weight, depthwise=True, **rest)
     return _conv_spec(between, pointwise_weight, layout=rest.get("layout", "NHWC"))
 
@@ -162,8 +171,8 @@ op("separable_conv2d", spec=_separable_spec, into=True, plan=_planned(plan_separ
 for _pool in (max_pool2d, min_pool2d, avg_pool2d):
     op(_pool.__name__, spec=_pool_spec, into=True, plan=_planned_pool)(_pool)
 op("lp_pool2d", spec=_pool_spec, into=True)(lp_pool2d)
-for _pool in (adaptive_avg_pool2d, adaptive_max_pool2d):
-    op(_pool.__name__, spec=_adaptive_spec, into=True, plan=_planned_adaptive)(_pool)
+for _adaptive in (adaptive_avg_pool2d, adaptive_max_pool2d):
+    op(_adaptive.__name__, spec=_adaptive_spec, into=True, plan=_planned_adaptive)(_adaptive)
 op("pad2d", spec=_pad_spec, into=True)(pad2d)
 op("upsample2d", spec=_upsample_spec, into=True)(upsample2d)
 op("batch_norm", spec=same, into=True)(batch_norm)

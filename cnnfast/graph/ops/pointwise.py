@@ -15,8 +15,8 @@ ACTIVATIONS = (
     activations.hardsigmoid, activations.hardswish, gates.sigmoid, gates.tanh, gates.gelu, gates.silu, gates.mish,
     gates.softplus,
 )  # fmt: skip
-for _function in ACTIVATIONS:
-    op(_function.__name__, spec=same, pointwise=True, into=True)(_function)
+for _activation in ACTIVATIONS:
+    op(_activation.__name__, spec=same, pointwise=True, into=True)(_activation)
 op("prelu", spec=same, into=True)(activations.prelu)
 
 
@@ -38,7 +38,5 @@ def _floats(ours: Callable[..., Array], numpy: Callable[..., Array]) -> Callable
 
 op("add", spec=_broadcast, pointwise=True, into=True)(_floats(elementwise.add, np.add))
 op("multiply", spec=_broadcast, pointwise=True, into=True)(_floats(elementwise.multiply, np.multiply))
-for _function in (np.subtract, np.maximum, np.minimum):
-    op(_function.__name__, spec=_broadcast, pointwise=True, into=True)(_function)
-for _function in (np.sqrt, np.exp, np.log, np.abs, np.negative, np.floor, np.ceil, np.sin, np.cos):
-    op(_function.__name__, spec=same, pointwise=True, into=True)(_function)
+for _numpy in (np.subtract, np.maximum, np.minimum):
+    op(_numpy.__name__, spec=_broadcast, pointwise=True, into=True)(_numpy)

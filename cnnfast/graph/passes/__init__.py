@@ -14,5 +14,6 @@ from cnnfast.graph.passes.simplify import simplify
 from cnnfast.graph.passes.tidy import tidy
 
 PASSES: Final[tuple[Callable[[Graph], None], ...]] = (
-    simplify, tidy, to_channels_last, to_depthwise, to_linear, fold_flatten, fold_pad, fold_batch_norm, fuse_residual, fuse_activation, tidy,
+    simplify, tidy, to_channels_last, to_depthwise, to_linear, fold_flatten, fold_pad, fold_batch_norm,
+    fuse_residual, fuse_activation, tidy,
 )  # fmt: skip

@@ -13,7 +13,7 @@ def _better_reshape(graph: Graph, node: Node) -> str | None:
     if x is None or wanted is None:
         return None
     shape = target_shape(x.shape, wanted, bool(node.attributes.get("allowzero", 0)))
-    return graph.add("reshape", node.inputs[:1], node.name, shape=shape)
+    return graph.add("reshape", node.inputs[:1], node.name, shape=shape, keep_zeros=True)
 
 
 @onnx_op("Reshape", since=5, needs=(1,), simplify=_better_reshape)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.onnx.ops import windows
 from cnnfast.onnx.registry import onnx_op
