@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, MutableMapping, Sequence
 from functools import partial
+from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.specialise import named
 from cnnfast.graph.table import TABLE, Ready, Runner, given_inputs
-from cnnfast.ops import fused
+from cnnfast.ops import fused, runtime
 from cnnfast.ops.arrays import Array
 
 FLOAT32 = np.dtype(np.float32)
 VIEWS = ("reshape", "flatten")
 """Ops that give their input's own numbers in another shape, and so need not run."""
+MUCH = 2**22
+"""Bytes of weights from which on several threads pack them."""
 
 Plans = MutableMapping[Hashable, Ready]
 """What was made ready before, by node and size of image: it runs any batch."""
@@ -49,16 +52,16 @@ class Program(NamedTuple):
 def lower(graph: Graph, plans: Plans) -> Program:
     """The program of a specialised graph; `plans` holds what was planned before, and takes what is planned now."""
     roots = {name: name for name in graph.inputs if graph.specs[name].dtype == FLOAT32}
-    steps: list[Step] = []
+    nodes: list[Node] = []
     for node in graph.nodes:
         source, target = node.inputs[0] if node.inputs else "", node.outputs[0]
         if node.op in VIEWS and source in roots:
             roots[target] = roots[source]
             continue
-        step = _step(graph, node, plans)
-        if step.into:
+        if _writes(graph, node):
             roots[target] = target
-        steps.append(step)
+        nodes.append(node)
+    steps = _steps(graph, nodes, plans)
     joined = tuple(_joined(steps, roots, graph.outputs))
     _reuse_residuals(joined, graph, roots)
     read = {value for step in joined for value in step.sources} | set(graph.outputs)
@@ -66,9 +69,44 @@ def lower(graph: Graph, plans: Plans) -> Program:
     return Program(joined, tuple(graph.inputs), tuple(graph.outputs), dict(graph.specs), roots, constants)
 
 
+def _writes(graph: Graph, node: Node) -> bool:
+    """Whether it writes an array that is there before it runs."""
+    spec = graph.specs.get(node.outputs[0])
+    return TABLE[node.op].into and len(node.outputs) == 1 and spec is not None and spec.dtype == FLOAT32
+
+
+def _steps(graph: Graph, nodes: Sequence[Node], plans: Plans) -> list[Step]:
+    """A step of each node. Most of that is packing weights, without the interpreter's lock: it is shared among threads
+    where there is much of it."""
+    threads = runtime.get_num_threads()
+    if threads == 1 or sum(array.nbytes for array in graph.constants.values()) < MUCH:
+        return [_step(graph, node, plans) for node in nodes]
+    steps: dict[Node, Step] = {}
+    errors: list[BaseException] = []
+    waiting = iter(nodes)
+
+    def work() -> None:
+        for node in waiting:
+            try:
+                steps[node] = _step(graph, node, plans)
+            except BaseException as error:
+                errors.append(error)
+            if errors:
+                return
+
+    helpers = [Thread(target=work) for _ in range(threads - 1)]
+    for helper in helpers:
+        helper.start()
+    work()
+    for helper in helpers:
+        helper.join()
+    if errors:
+        raise errors[0]
+    return [steps[node] for node in nodes]
+
+
 def _step(graph: Graph, node: Node, plans: Plans) -> Step:
-    row, spec = TABLE[node.op], graph.specs.get(node.outputs[0])
-    into = row.into and len(node.outputs) == 1 and spec is not None and spec.dtype == FLOAT32
+    row, into = TABLE[node.op], _writes(graph, node)
     given = list(given_inputs(graph, node))
     known = all(given[i] is not None for i, value in enumerate(node.inputs) if value)
     ready = None
