@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers.base import Layer, assign_all
 from cnnfast.layers.input import InputLayer
 from cnnfast.layers.names import name_layers, snake_case
@@ -13,8 +14,8 @@ from cnnfast.layers.weight import Weight
 from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
-from cnnfast.program import lower
 from cnnfast.summary import summary
+from cnnfast.weights import FilePath, load, save
 
 PLANS = 2
 """How many sizes of input a model keeps a plan for: each holds a packed copy of the weights."""
@@ -195,7 +196,33 @@ class Model(Layer):
         """
         shapes = [_plannable(shape) for shape in input_shapes]
         self._shapes(shapes)
-        return NetworkPlan(lower(self._traced, self.inputs, self.outputs, shapes), shapes)
+        return NetworkPlan(self.graph(*shapes), shapes)
+
+    def graph(self, *input_shapes: Any) -> Graph:
+        """The network as a graph, which holds the weights of now.
+
+        >>> import cnnfast
+        >>> [node.op for node in cnnfast.models.LeNet5().graph((1, 32, 32, 1)).nodes][:4]
+        ['conv2d', 'avg_pool2d', 'conv2d', 'avg_pool2d']
+        """
+        names = [f"input:{i}" for i in range(len(self.inputs))]
+        graph = Graph(names, [])
+        graph.outputs = self._emit(graph, names, input_shapes)
+        return graph
+
+    def _emit(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> list[str]:
+        """Add every layer to a graph; the names of the outputs."""
+        known = self._shapes(shapes)
+        names = {id(tensor): name for tensor, name in zip(self.inputs, inputs, strict=True)}
+        for tensor in self._traced:
+            if id(tensor) not in names:
+                with tensor.layer.named():
+                    given = [names[id(each)] for each in tensor.inputs]
+                    names[id(tensor)] = tensor.layer.nodes(graph, given, [known[id(each)] for each in tensor.inputs])
+        return [names[id(tensor)] for tensor in self.outputs]
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return self._emit(graph, inputs, shapes)[0]
 
     def predict(self, x: Any, batch_size: int = 32, verbose: object = 0) -> Any:
         """y of many images, batch_size of them at a time.
@@ -256,6 +283,45 @@ class Model(Layer):
         """Replace all weights, given in the order of `get_weights`; on an error none is changed."""
         with self.named():
             assign_all(self._known().weights, weights)
+
+    def load_weights(self, filepath: FilePath) -> None:
+        """Replace all weights by those of a file: .npz or .safetensors of `save_weights`, or .h5 of Keras.
+
+        An .h5 file is one of Keras Applications, of Keras' `save_weights` or of a whole saved model; its layers are
+        found by their names, or by their order where Keras counted names (conv2d_7). `cnnfast.models.load_torch` reads
+        torch's state dicts.
+
+        No file makes code run. HDF5's own library has been seen to hang on a damaged .h5 file: take those from people
+        you trust, and safetensors from others.
+
+        Raises
+        ------
+        OSError : the file cannot be read
+        ValueError : a name is missing or unexpected, a shape is another, or the file is damaged; no weight was changed
+        ImportError : safetensors or h5py is not installed
+        """
+        load(self._known(), filepath)
+
+    def save_weights(self, filepath: FilePath) -> None:
+        """Write all weights, as float32, to a .npz or .safetensors file, under names such as "conv2d/kernel".
+
+        Raises
+        ------
+        OSError : the file cannot be written
+        ValueError : the name ends in neither, or the model does not know its input's shape
+        ImportError : safetensors is not installed
+
+        Examples
+        --------
+        >>> import cnnfast, tempfile
+        >>> model, copy = cnnfast.models.LeNet5(), cnnfast.models.LeNet5()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_weights(f"{folder}/lenet.npz")
+        ...     copy.load_weights(f"{folder}/lenet.npz")
+        >>> all((a == b).all() for a, b in zip(model.get_weights(), copy.get_weights()))
+        True
+        """
+        save(self._known(), filepath)
 
     def count_params(self) -> int:
         """How many numbers the weights hold."""

@@ -1,46 +1,21 @@
-"""A network made ready for inputs of one shape: runs bound to buffers that are laid out once.
+"""A network made ready for inputs of one size: a graph, and what runs it for each batch that has come."""
 
-Runs of the engine that follow each other become one call.
-"""
-
-import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from cnnfast.layers.base import Runner
-from cnnfast.ops import arrays, chain
+from cnnfast.graph.executable import Executable
+from cnnfast.graph.ir import Graph, Spec
+from cnnfast.graph.network import Network
+from cnnfast.ops import arrays
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.chain import Ends
-from cnnfast.program import Program, Sizes, lay_out
 
 FLOAT32 = np.dtype(np.float32)
-
-
-class End(NamedTuple):
-    """An array that comes with each call of the network: which one, and the shape that a step sees it in."""
-
-    i: int
-    shape: Sizes
-
-
-class Bound(NamedTuple):
-    """The steps over buffers for n images, as calls of the arrays that come with a run. Who runs one owns it alone.
-
-    makers : of an array for each output
-    exactly : where one call of the engine is all: the same, if every array fits as it lies; returns whether it ran
-    """
-
-    n: int
-    makers: list[Callable[[], Array]]
-    calls: list[Callable[[Ends], object]]
-    exactly: Callable[[Ends], bool] | None
-
-    def run(self, ends: Ends) -> None:
-        for call in self.calls:
-            call(ends)
+BATCHES = 4
+"""For how many sizes of batch the buffers are kept."""
 
 
 class NetworkPlan:
@@ -53,16 +28,14 @@ class NetworkPlan:
     input_shapes : the shapes it was made for
     """
 
-    def __init__(self, program: Program, input_shapes: Sequence[Any]) -> None:
+    def __init__(self, graph: Graph, input_shapes: Sequence[Any]) -> None:
         self.input_shapes = tuple(tuple(shape) for shape in input_shapes)
-        self._program = program
-        self._sizes = tuple(program.sizes[value] for value in program.inputs)
-        results = dict.fromkeys(program.roots[value] for value in program.outputs)
-        self._made = [root for root in results if root not in program.inputs]
-        self._ends = [*program.inputs, *self._made]  # the values whose arrays come with each call
-        self._plain = program.outputs == tuple(self._made)  # each output has memory of its own
-        self._places, self._lengths = lay_out(program, set(self._ends))
-        self._idle: list[Bound] = []  # list.pop and append are atomic: threads share it without a lock
+        self._inputs = graph.inputs
+        self._network = Network(graph)
+        self._sizes = tuple(shape[1:] for shape in self.input_shapes)
+        self._ready: OrderedDict[int, Executable] = OrderedDict()
+        self._lock = threading.Lock()
+        self._last = self._executable(self.input_shapes[0][0])
 
     def __call__(self, *inputs: Array, out: Array | None = None) -> Any:
         """y of these inputs: float32 arrays of the plan's shapes, for any batch.
@@ -88,85 +61,37 @@ class NetworkPlan:
         >>> plan(np.zeros((5, 32, 32, 1), np.float32)).shape
         (5, 10)
         """
-        if out is not None:
-            return self._into(out, inputs)
-        bound = self._take() or self._bind(self._batch(inputs))
-        made = [maker() for maker in bound.makers]
-        if not (bound.exactly and bound.exactly((*inputs, *made))):
-            n = self._batch(inputs)
-            if bound.n != n:
-                bound = self._bind(n)
-                made = [maker() for maker in bound.makers]
-            bound.run((*inputs, *made))
-        self._idle.append(bound)
-        results = made if self._plain else self._results(bound.n, (*inputs, *made))
+        results = self._last.exactly(inputs, out)  # where every array fits, a call costs what the engine's does
+        if results is None:
+            executable = self._executable(self._batch(inputs))
+            self._last = executable
+            if out is not None:
+                return self._into(out, executable, inputs)
+            results = executable.run(inputs)
         return results[0] if len(results) == 1 else results
 
-    def _results(self, n: int, ends: tuple[Array, ...]) -> list[Array]:
-        """The outputs where some are views, of each other or of an input: of that they are copies."""
-        program, results = self._program, []
-        for value in program.outputs:
-            root = program.roots[value]
-            y = ends[self._ends.index(root)].reshape(n, *program.sizes[value])
-            results.append(y.copy() if root in program.inputs else y)
-        return results
-
-    def _into(self, out: object, inputs: tuple[Array, ...]) -> Array:
-        """With `out`: it is the output's own memory where it lies as that does."""
-        program = self._program
+    def _into(self, out: object, executable: Executable, inputs: tuple[Array, ...]) -> Array:
+        program = executable.program
         if len(program.outputs) != 1:
             raise ValueError(f"out must be None for a network of {len(program.outputs)} outputs")
-        bound = self._take()
-        if bound and bound.exactly and type(out) is np.ndarray and bound.exactly((*inputs, out)):
-            self._idle.append(bound)
-            return out
-        value, n = program.outputs[0], self._batch(inputs)
-        y = arrays.check_out(out, (n, *program.sizes[value]), FLOAT32)
+        y = arrays.check_out(out, program.specs[program.outputs[0]].shape, FLOAT32)
         arrays.check_no_overlap(y, [("an input", x) for x in inputs])
-        if self._made and y.flags.c_contiguous and y.flags.aligned:
-            if bound is None or bound.n != n:
-                bound = self._bind(n)
-            bound.run((*inputs, y.reshape(n, *program.sizes[self._made[0]])))
-            self._idle.append(bound)
+        if executable.takes_out and y.flags.c_contiguous and y.flags.aligned:
+            executable.run(inputs, y)
         else:
-            y[...] = self(*inputs)
+            y[...] = executable.run(inputs)[0]
         return y
 
-    def _take(self) -> Bound | None:
-        """Steps and their buffers, for one run, which gives them back."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
-
-    def _bind(self, n: int) -> Bound:
-        program = self._program
-        memory = [arrays.allocate("a network's buffer", (n * length,), FLOAT32) for length in self._lengths]
-
-        def place(value: int) -> Array | End:
-            root, shape = program.roots[value], (n, *program.sizes[value])
-            if root not in self._places:
-                return End(self._ends.index(root), shape)
-            return memory[self._places[root]][: math.prod(shape)].reshape(shape)
-
-        shapes = [(n, *program.sizes[value]) for value in self._ends]
-        calls: list[Callable[[Ends], object]] = []
-        linked: list[tuple[Any, ...]] = []
-        for step in program.steps:
-            items = [place(value) for value in (*step.sources, step.target)]
-            link = chain.link(step.run, items[0].shape, items[-1].shape) if len(items) == 2 else None
-            if link:
-                linked.append((*link, *(item.i if isinstance(item, End) else item for item in items)))
-                continue
-            if linked:
-                calls.append(chain.Run(linked, shapes))
-                linked = []
-            calls.append(partial(_call, step.run, items))
-        if linked:
-            calls.append(chain.Run(linked, shapes))
-        makers = [arrays.allocator("the output", shape, FLOAT32) for shape in shapes[len(program.inputs) :]]
-        exactly = calls[0].exactly if len(calls) == 1 and isinstance(calls[0], chain.Run) else None
-        return Bound(n, makers, calls, exactly)
+    def _executable(self, n: int) -> Executable:
+        with self._lock:
+            found = self._ready.pop(n, None)
+            if found is None:
+                sizes = zip(self._inputs, self._sizes, strict=True)
+                found = self._network.executable({name: Spec((n, *shape), FLOAT32) for name, shape in sizes})
+            self._ready[n] = found
+            while len(self._ready) > BATCHES:
+                self._ready.popitem(last=False)
+        return found
 
     def _batch(self, inputs: tuple[Any, ...]) -> int:
         """How many images there are, once every input is seen to fit."""
@@ -185,13 +110,8 @@ class NetworkPlan:
 
     @property
     def buffer_size(self) -> int:
-        """Bytes of the buffers between the layers, for one image."""
-        return sum(self._lengths) * FLOAT32.itemsize
+        """Bytes of the buffers between the layers, for the batch it was made for."""
+        return self._executable(self.input_shapes[0][0]).arena_size
 
     def __repr__(self) -> str:
-        return f"<cnnfast plan of a network: {self.input_shapes}, {len(self._program.steps)} runs>"
-
-
-def _call(run: Runner, items: list[Array | End], ends: Ends) -> None:
-    *sources, y = (ends[item.i].reshape(item.shape) if isinstance(item, End) else item for item in items)
-    run(*sources, out=y)
+        return f"<cnnfast plan of a network: {self.input_shapes}, {len(self._last.program.steps)} runs>"

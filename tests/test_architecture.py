@@ -17,12 +17,14 @@ import pytest
 
 import cnnfast
 import cnnfast.backends.reference
+import cnnfast.graph
 import cnnfast.layers
 import cnnfast.models
 import cnnfast.network_plan
 import cnnfast.ops
 import cnnfast.plot
 import cnnfast.summary
+import cnnfast.weights
 from cnnfast.ops.plan import Plan
 
 ROOT = Path(__file__).parent.parent
@@ -31,8 +33,9 @@ C = ROOT / "csrc"
 
 # A module imports only from its own floor or a lower one. "" is cnnfast/__init__.py, the public names.
 FLOORS = {
-    "backends": 0, "ops": 1, "layers": 2, "program": 3, "network_plan": 3, "summary": 3, "model": 3, "sequential": 3,
-    "models": 4, "filters": 5, "datasets": 5, "plot": 5, "": 5, "verification": 5, "bench": 6, "cli": 7, "__main__": 8,
+    "backends": 0, "ops": 1, "graph": 2, "layers": 3, "network_plan": 4, "summary": 4, "model": 4, "sequential": 4,
+    "weights": 4, "models": 5, "onnx": 5, "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6,
+    "bench": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
 C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4}
 
@@ -81,9 +84,9 @@ LAYERS = sources(PYTHON / "layers", ".py")
 
 
 @pytest.mark.parametrize("path", LAYERS, ids=module_of)
-def test_layers_know_ops_and_no_backend(path: Path) -> None:
+def test_layers_know_ops_and_the_graph_and_no_backend(path: Path) -> None:
     ours = [name for name in imported(path) if name.split(".")[0] == "cnnfast"]
-    assert all(name.startswith(("cnnfast.layers.", "cnnfast.ops.")) for name in ours), ours
+    assert all(name.startswith(("cnnfast.layers.", "cnnfast.ops.", "cnnfast.graph.")) for name in ours), ours
     outside = {name.split(".")[0] for name in imported(path)} - {"cnnfast", *sys.stdlib_module_names}
     assert outside <= {"numpy"}
 
@@ -176,7 +179,10 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 
 def modules() -> list[ModuleType]:
-    packages = (cnnfast.ops, cnnfast.backends.reference, cnnfast.layers, cnnfast.models, cnnfast.plot)
+    packages = (
+        cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot,
+        cnnfast.weights,
+    )  # fmt: skip
     within = [
         importlib.import_module(found.name)
         for package in packages
@@ -186,9 +192,9 @@ def modules() -> list[ModuleType]:
         "cnnfast.layers",
         "cnnfast.model",
         "cnnfast.sequential",
-        "cnnfast.program",
         "cnnfast.network_plan",
         "cnnfast.summary",
+        "cnnfast.weights",
     )
     return [*within, *(importlib.import_module(name) for name in alone)]
 

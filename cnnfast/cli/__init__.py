@@ -1,4 +1,4 @@
-"""The command line: `cnnfast info | verify | explain | summary | bench | tune`."""
+"""The command line: `cnnfast info | verify | explain | summary | run | bench | tune`."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from cnnfast import __version__
-from cnnfast.cli import bench, explain, info, summary, tune, verify
+from cnnfast.cli import bench, explain, info, run, summary, tune, verify
 
-COMMANDS = (info, verify, explain, summary, bench, tune)
+COMMANDS = (info, verify, explain, summary, run, bench, tune)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,15 +3,23 @@
 import argparse
 from pathlib import Path
 
-from cnnfast.bench import report, tables
+from cnnfast.bench import found, network, report, tables
 from cnnfast.bench.peers import PEERS
 from cnnfast.bench.problem import Problem
 from cnnfast.bench.reading import read
 from cnnfast.bench.results import Result
 from cnnfast.bench.runner import DEFAULT_S, QUICK_S, Options, Outcome, run
+from cnnfast.bench.tables import LEFT, Column
 from cnnfast.bench.workers import EngineError
 from cnnfast.cli import values
 from cnnfast.cli.console import Console, Progress
+from cnnfast.cli.run import inputs_of
+from cnnfast.onnx import load
+from cnnfast.ops import runtime
+
+NETWORK_S = 10.0
+READERS = ("onnxruntime", "openvino")
+"""The engines that read ONNX files."""
 
 DESCRIPTION = """\
 Measures the machine's FMA peak and bandwidths, filters a photograph, checks every algorithm against the float64
@@ -32,6 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--peer-python", metavar="PATH", help="an interpreter that has the peers (CNNFAST_PEER_PYTHON)")
     spans = f"to measure in (default {DEFAULT_S:.0f}, quick {QUICK_S:.0f})"
     parser.add_argument("--seconds", type=values.seconds, default=0, help=spans)
+    parser.add_argument("--model", type=Path, metavar="ONNX", help="only this network, here and in ONNX Runtime and OpenVINO")
     parser.add_argument(
         "--redraw", type=Path, nargs="+", metavar="FILE",
         help="measure nothing: write the report of these bench.json again, several as one",
@@ -42,6 +51,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def command(arguments: argparse.Namespace) -> int:
     console = Console()
+    if arguments.model:
+        return whole(arguments, console)
     outcome = read(arguments.redraw, arguments.out) if arguments.redraw else measure(arguments, console)
     written, missing = report.write(outcome, arguments.out)
     for line in tables.machine_lines(outcome):
@@ -59,6 +70,33 @@ def command(arguments: argparse.Namespace) -> int:
     if outcome.interrupted and not arguments.redraw:
         return 130
     return 1 if outcome.wrong else 0
+
+
+NETWORK = (
+    Column("engine", LEFT), Column("ms"), Column("of ours"), Column("of floor"), Column("differs by"), Column("", LEFT),
+)  # fmt: skip
+
+
+def whole(arguments: argparse.Namespace, console: Console) -> int:
+    """A network of an ONNX file, on random numbers, in every engine that reads such files."""
+    inputs = inputs_of(load(arguments.model), [], None, None)
+    seats = [seat for seat in found.choose(arguments.peers, arguments.peer_python) if seat.peer.name in READERS]
+    threads = arguments.threads or runtime.get_num_threads()
+    outcome = network.compare(arguments.model, inputs, seats, threads, arguments.seconds or NETWORK_S)
+    ours = outcome.rows[0].seconds
+    rows = [
+        [f"{row.engine} {row.version}".strip(), tables.milliseconds(row.seconds),
+         tables.number(row.seconds / ours if row.seconds and ours else None, 2, "x"),
+         tables.percent(outcome.floor / row.seconds if outcome.floor and row.seconds else None),
+         "-" if row.difference is None else f"{row.difference:.1e}", row.error]
+        for row in outcome.rows
+    ]  # fmt: skip
+    shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs)
+    console.table(f"{arguments.model.name}, input {shapes}, {threads} threads", NETWORK, rows)
+    if outcome.floor:
+        console.line(f"{outcome.gflop:.2f} GFLOP; floor {tables.milliseconds(outcome.floor)} ms: each step's products at the "
+                     "FMA peak, or its bytes, whichever takes longer")  # fmt: skip
+    return 0 if ours else 1
 
 
 def measure(arguments: argparse.Namespace, console: Console) -> Outcome:

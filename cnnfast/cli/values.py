@@ -34,6 +34,17 @@ def seconds(text: str) -> float:
     return number
 
 
+def floats(text: str) -> tuple[float, ...]:
+    """`0.5`, or `0.485,0.456,0.406`."""
+    try:
+        numbers = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(abs(number) < float("inf") for number in numbers):
+        raise argparse.ArgumentTypeError(f"must be numbers as in 0.5,0.5,0.5, got {text!r}")
+    return numbers
+
+
 def pair(text: str) -> int | tuple[int, int]:
     """`3`, or `3x5` for height x width."""
     numbers = _numbers(text, "x", (1, 2), "a number, or two as in 3x5")

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.graph.ir import Shape
-from cnnfast.graph.lower import FLOAT32, Program, Step, lay_out
+from cnnfast.graph.lower import FLOAT32, Program, lay_out
+from cnnfast.graph.steps import Step
 from cnnfast.ops import arrays, chain
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.chain import Ends
@@ -110,7 +111,22 @@ class Executable:
         except IndexError:
             return self._bind()
 
-    def _bind(self) -> Bound:
+    def one_by_one(self, inputs: Sequence[Array]) -> list[tuple[Step, Callable[[], object]]]:
+        """Each step and its call, over memory of their own: to be called in this order, any number of times."""
+        given = dict(zip(self.program.inputs, inputs, strict=True))
+        ends = (*(given[name] for name in self._ends if name in given), *(maker() for maker in self._makers))
+        values: Values = {name: given[name] for name in self._others}
+        place = self._placer()
+        calls: list[tuple[Step, Callable[[], object]]] = []
+        for step in self.program.steps:
+            items = [place(value) for value in (*step.sources, *step.targets)]
+            link = _link(step, items)
+            call = _Chain([link], self._shapes) if link else partial(_call, step, items)
+            calls.append((step, partial(call, ends, values)))
+        return calls
+
+    def _placer(self) -> Callable[[str], Any]:
+        """Where a value lies: an array of a new arena or a constant, an End, or its name where a step gives it."""
         program = self.program
         arena = arrays.allocate("a network's buffers", (self.arena_size // 4,), FLOAT32)
 
@@ -121,11 +137,18 @@ class Executable:
             if root is None:
                 return value
             spec = program.specs[value]
+            if value in program.slices:
+                start, stop = program.slices[value]
+                return place(root)[..., start:stop]
             if root not in self._places:
                 return End(self._ends.index(root), spec.shape)
             start = self._places[root] // 4
             return arena[start : start + spec.size].reshape(spec.shape)
 
+        return place
+
+    def _bind(self) -> Bound:
+        place = self._placer()
         calls: list[Any] = []
         linked: list[tuple[Any, ...]] = []
 
@@ -134,19 +157,28 @@ class Executable:
                 calls.append(_Chain(list(linked), self._shapes))
                 linked.clear()
 
-        for step in program.steps:
+        for step in self.program.steps:
             items = [place(value) for value in (*step.sources, *step.targets)]
-            link = None
-            if step.into and len(items) == 2 and not any(isinstance(item, str) for item in items):
-                link = chain.link(step.run, items[0].shape, items[-1].shape)
+            link = _link(step, items)
             if link:
-                linked.append((*link, *(item.i if isinstance(item, End) else item for item in items)))
+                linked.append(link)
                 continue
             close()
             calls.append(partial(_call, step, items))
         close()
         one = calls[0] if len(calls) == 1 and isinstance(calls[0], _Chain) else None
         return Bound(calls, one.exactly if one else None)
+
+
+def _link(step: Step, items: Sequence[Any]) -> tuple[Any, ...] | None:
+    """The step as one of the engine's; None where it is not."""
+    if not step.into or len(items) not in (2, 3) or any(isinstance(item, str) for item in items):
+        return None
+    link = chain.link(step.run, items[0].shape, items[-1].shape)
+    if not link:
+        return None
+    x, *residual, y = (item.i if isinstance(item, End) else item for item in items)
+    return *link, x, residual[0] if residual else None, y
 
 
 class _Chain:
@@ -174,7 +206,10 @@ def _call(step: Step, items: Sequence[Any], ends: Ends, values: Values) -> None:
         step.run(*sources, out=array(items[-1]))
         return
     given = step.run(*sources)
-    for name, result in zip(step.targets, given if isinstance(given, tuple) else (given,), strict=False):
+    results = given if isinstance(given, tuple) else (given,)
+    if any(step.targets[len(results) :]):
+        raise ValueError(f"{step.nodes[-1].label}: it gives {len(results)} outputs, got names for {len(step.targets)}")
+    for name, result in zip(step.targets, results, strict=False):
         if name:
             values[name] = _kept(np.asarray(result), sources, items)
 

@@ -1,26 +1,34 @@
 """A graph as something to run: for each set of input shapes it is specialised, improved and lowered once."""
 
+from collections import OrderedDict
 from collections.abc import Hashable, Mapping
+from threading import Lock
 
 from cnnfast.graph import ops, passes
 from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Graph, Spec
-from cnnfast.graph.lower import lower
+from cnnfast.graph.lower import Plans, lower
 from cnnfast.graph.specialise import specialise
-from cnnfast.graph.table import Ready
+from cnnfast.ops.plan import Plan
 
 assert ops, "the table of ops must be filled before a graph is read"
 
 
+KEPT = 8
+"""For how many sizes of image what was planned is kept: those used last."""
+
+
 class Network:
-    """A graph, and what was made of it for one size of image: it serves any batch of that size.
+    """A graph, and what was made of it for some sizes of image: each serves any batch of that size.
 
     The graph and its constants must not be changed afterwards.
     """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._plans: dict[Hashable, Ready] = {}
+        self._plans: OrderedDict[Hashable, Plans] = OrderedDict()
+        self._packed: dict[Hashable, Plan] = {}
+        self._lock = Lock()
 
     def executable(self, specs: Mapping[str, Spec]) -> Executable:
         """Make it ready for inputs of these specs.
@@ -28,8 +36,19 @@ class Network:
         Raises
         ------
         ValueError, TypeError : a node does not take the shapes that come to it; the message names it
+        MemoryError : a value or the plans are larger than the machine's memory
         """
-        return Executable(lower(improved(self.graph, specs), self._plans))
+        graph = improved(self.graph, specs)
+        with self._lock:
+            return Executable(lower(graph, self._plans_of(specs)))
+
+    def _plans_of(self, specs: Mapping[str, Spec]) -> Plans:
+        size = tuple((name, spec.shape[1:], spec.dtype) for name, spec in specs.items())
+        plans = self._plans.setdefault(size, Plans(self._packed))
+        self._plans.move_to_end(size)
+        if len(self._plans) > KEPT:
+            self._plans.popitem(last=False)
+        return plans
 
 
 def improved(graph: Graph, specs: Mapping[str, Spec]) -> Graph:

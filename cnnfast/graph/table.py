@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnnfast.graph.ir import Graph, Node, Spec
+from cnnfast.ops import arrays as memory
 from cnnfast.ops.arrays import Array
 
 Runner = Callable[..., Any]
@@ -92,7 +93,21 @@ def evaluate(node: Node, arrays: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def infer(graph: Graph, node: Node) -> list[Spec] | None:
-    """The specs of a node's outputs, or None where they depend on what is not known yet."""
+    """The specs of a node's outputs, or None where they depend on what is not known yet.
+
+    Raises
+    ------
+    MemoryError : an output is larger than the machine's memory
+    """
+    found = _infer(graph, node)
+    for spec, value in zip(found or (), node.outputs, strict=False):
+        memory.check_fits(f"value {value!r}", spec.shape, spec.dtype)
+    if found is not None and any(node.outputs[len(found) :]):
+        raise ValueError(f"it gives {len(found)} outputs, got names for {len(node.outputs)}")
+    return found
+
+
+def _infer(graph: Graph, node: Node) -> list[Spec] | None:
     row = TABLE[node.op]
     if row.values:
         return None
@@ -105,13 +120,21 @@ def infer(graph: Graph, node: Node) -> list[Spec] | None:
             return None
         specs.append(spec)
     if row.spec is None:
-        return _infer_by_running(graph, node, specs)
+        return _infer_pointwise(node, specs) if row.pointwise else _infer_by_running(graph, node, specs)
     if row.needs:
         given = [graph.constants.get(value) if i in row.needs else specs[i] for i, value in enumerate(node.inputs)]
         found = row.spec(*given, **node.attributes)
     else:
         found = row.spec(*specs, **node.attributes)
     return list(found) if isinstance(found, list) else [found]
+
+
+def _infer_pointwise(node: Node, specs: Sequence[Spec | None]) -> list[Spec]:
+    """By running on one element of each: the whole may be more than there is memory for."""
+    ones = [None if spec is None else np.zeros((1,) * len(spec.shape), spec.dtype) for spec in specs]
+    shape = np.broadcast_shapes(*(spec.shape for spec in specs if spec is not None))
+    with np.errstate(all="ignore"):
+        return [Spec(shape, np.asarray(each).dtype) for each in evaluate(node, ones)]
 
 
 def _infer_by_running(graph: Graph, node: Node, specs: Sequence[Spec | None]) -> list[Spec]:

@@ -1,10 +1,11 @@
 """Activations as layers of their own: Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax."""
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers import activations
-from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.layers.base import Layer, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
@@ -36,8 +37,8 @@ class Activation(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return (self.activation.run or activations.copy)(x, out=out)
 
-    def plan(self, input_shape: Any) -> Runner:
-        return self.activation.run or activations.copy
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return self.activation.node(graph, inputs[0], self.name)
 
 
 class ReLU(Elementwise):
@@ -59,12 +60,14 @@ class ReLU(Elementwise):
         self.max_value = max_value
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
-        return self.plan(x.shape)(x, out=out)
+        if self.negative_slope:
+            return leaky_relu(x, self.negative_slope, out=out)
+        return (relu6 if self.max_value else relu)(x, out=out)
 
-    def plan(self, input_shape: Any) -> Runner:
-        if self.max_value:
-            return relu6
-        return partial(leaky_relu, negative_slope=self.negative_slope) if self.negative_slope else relu
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        if self.negative_slope:
+            return graph.add("leaky_relu", inputs, self.name, negative_slope=self.negative_slope)
+        return graph.add("relu6" if self.max_value else "relu", inputs, self.name)
 
 
 class LeakyReLU(Elementwise):
@@ -82,6 +85,9 @@ class LeakyReLU(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return leaky_relu(x, self.negative_slope, out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("leaky_relu", inputs, self.name, negative_slope=self.negative_slope)
 
 
 class PReLU(Elementwise):
@@ -111,12 +117,8 @@ class PReLU(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return prelu(x, self.alpha.values, out=out)
 
-    def plan(self, input_shape: Any) -> Runner:
-        return partial(_prelu, weight=self.alpha.values)
-
-
-def _prelu(x: Array, out: Array | None = None, *, weight: Array) -> Array:
-    return prelu(x, weight, out=out)
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("prelu", [*inputs, graph.constant(self.alpha.values)], self.name)
 
 
 class ELU(Elementwise):
@@ -129,6 +131,9 @@ class ELU(Elementwise):
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return elu(x, self.alpha, out=out)
 
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("elu", inputs, self.name, alpha=self.alpha)
+
 
 class Softmax(Elementwise):
     """exp(x) / sum of exp(x) along an axis, the last by default."""
@@ -139,3 +144,6 @@ class Softmax(Elementwise):
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return softmax(x, self.axis, out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("softmax", inputs, self.name, axis=self.axis)

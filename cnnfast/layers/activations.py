@@ -1,10 +1,12 @@
 """Activations by Keras' names: which of them a convolution takes in its own run, and which follow it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cnnfast.graph.ir import Graph
+from cnnfast.graph.table import same
 from cnnfast.layers.base import Layer, Runner
 from cnnfast.ops import checks, options
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, relu, relu6, selu
@@ -27,12 +29,28 @@ class Function:
     run: Callable[..., Array] | None = None
     plan: Callable[[Any], Runner] | None = None
 
+    def node(self, graph: Graph, x: str, name: str) -> str:
+        """Add it to a graph as an op of its own."""
+        if self.run is None:
+            return graph.add("identity", [x], name)
+        if self.fused is None:
+            if self.name in ("softmax", "log_softmax"):
+                return graph.add(self.name, [x], name, axis=-1)
+            return graph.add("call", [x], name, run=self.run, spec=same)
+        if isinstance(self.fused, str):
+            return graph.add(self.fused, [x], name)
+        op, parameter = self.fused
+        attributes: dict[str, Any] = {PARAMETERS[op]: parameter}
+        return graph.add(op, [x], name, **attributes)
+
     @property
     def follows(self) -> bool:
         """Whether it has to run by itself."""
         return self.run is not None and self.fused is None
 
 
+PARAMETERS = {"leaky_relu": "negative_slope", "elu": "alpha"}
+"""What the ops call the number that stands beside their name in `activation=("elu", 0.5)`."""
 LEAKY_SLOPE = 0.2
 """Of Keras' activation "leaky_relu"; its layer LeakyReLU has 0.3, torch and the functional API 0.01."""
 
@@ -103,6 +121,19 @@ class ActivatedLayer(Layer):
         assert self.activation.run is not None
         return self.activation.run(self.run(x), out=out)
 
+    def plan(self, *input_shapes: Any) -> Runner:
+        return self.run
+
+    def node(self, graph: Graph, x: str) -> str:
+        """Add the layer to a graph with what is fused of its activation."""
+        raise NotImplementedError
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        if type(self).node is ActivatedLayer.node:
+            return super().nodes(graph, inputs, shapes)
+        y = self.node(graph, inputs[0])
+        return self.activation.node(graph, y, self.name) if self.activation.follows else y
+
     def plans(self, input_shape: Any) -> list[Runner]:
         run, after = self.plan(input_shape), self.activation
         if not after.follows or after.run is None:
@@ -116,3 +147,11 @@ def copy(x: Array, out: Array | None = None) -> Array:
         return x.copy()
     out[...] = x
     return out
+
+
+def weighted(graph: Graph, op: str, x: str, name: str, *, weight: Array, bias: Array | None, **attributes: Any) -> str:
+    """Add an op of x with constant weights and, where there is one, a bias."""
+    inputs = [x, graph.constant(weight, f"{name}.weight")]
+    if bias is not None:
+        inputs.append(graph.constant(bias, f"{name}.bias"))
+    return graph.add(op, inputs, name, **attributes)

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, TypedDict, Unpack
 
+import numpy as np
+
+from cnnfast.graph.ir import Graph, Spec
 from cnnfast.layers import initializers
 from cnnfast.layers.names import snake_case
 from cnnfast.layers.sizes import batched
@@ -41,8 +44,6 @@ class Layer:
 
     rank: ClassVar[int | None] = None
     """How many dimensions an input has, the batch among them; None: any number."""
-    is_view: ClassVar[bool] = False
-    """Whether forward gives its input's own values in another shape (Flatten), so that a plan need not run it."""
 
     def __init__(self, **options: Unpack[Options]) -> None:
         for given in options.keys() - Options.__annotations__.keys():
@@ -82,6 +83,19 @@ class Layer:
     def plans(self, *input_shapes: Any) -> list[Runner]:
         """`plan`, cut into runs that follow each other, where the layer has an activation it cannot fuse."""
         return [self.plan(*input_shapes)]
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        """Add to a graph what the layer computes of these values, whose shapes are those; the name of what it gives.
+
+        By default its runs are calls, which no pass of the graph looks into.
+        """
+        for run in self.plans(*shapes):
+            inputs = [graph.add("call", inputs, self.name, run=run, spec=self._spec)]
+        return inputs[0]
+
+    def _spec(self, *specs: Spec) -> Spec:
+        shape: Any = self.compute_output_shape(*(spec.shape for spec in specs))
+        return Spec(shape, np.dtype(np.float32))
 
     # What every layer has.
 

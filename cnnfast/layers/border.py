@@ -1,7 +1,9 @@
 """More or fewer pixels: ZeroPadding2D, Cropping2D, UpSampling2D."""
 
+from collections.abc import Sequence
 from typing import Any, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
 from cnnfast.layers.base import Layer, Options
 from cnnfast.layers.tensor import Shape
@@ -42,6 +44,9 @@ class ZeroPadding2D(Layer):
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return pad2d(x, self.padding, out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("pad2d", inputs, self.name, padding=self.padding)
 
 
 class Cropping2D(Layer):
@@ -99,3 +104,6 @@ class UpSampling2D(Layer):
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return upsample2d(x, self.size, self.interpolation, out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("upsample2d", inputs, self.name, scale_factor=self.size, mode=self.interpolation)

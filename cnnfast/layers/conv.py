@@ -2,14 +2,15 @@
 
 from typing import Any, ClassVar, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.activations import ActivatedLayer
-from cnnfast.layers.base import Options, Runner
+from cnnfast.layers.activations import ActivatedLayer, weighted
+from cnnfast.layers.base import Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.conv import conv2d, plan_conv2d
+from cnnfast.ops.conv import conv2d
 from cnnfast.ops.lines import conv1d
 from cnnfast.ops.volumes import conv3d
 
@@ -116,8 +117,8 @@ class Conv2D(Conv):
     def run(self, x: Array, out: Array | None = None) -> Array:
         return conv2d(x, out=out, **self.settings())
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_conv2d(input_shape, **self.settings())
+    def node(self, graph: Graph, x: str) -> str:
+        return weighted(graph, "conv2d", x, self.name, **self.settings())
 
 
 class Conv3D(Conv):

@@ -2,14 +2,15 @@
 
 from typing import Any, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.activations import ActivatedLayer
-from cnnfast.layers.base import Options, Runner
+from cnnfast.layers.activations import ActivatedLayer, weighted
+from cnnfast.layers.base import Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
+from cnnfast.ops.conv_transpose import conv_transpose2d
 
 
 class Conv2DTranspose(ActivatedLayer):
@@ -87,5 +88,5 @@ class Conv2DTranspose(ActivatedLayer):
     def run(self, x: Array, out: Array | None = None) -> Array:
         return conv_transpose2d(x, out=out, **self.settings())
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_conv_transpose2d(input_shape, **self.settings())
+    def node(self, graph: Graph, x: str) -> str:
+        return weighted(graph, "conv_transpose2d", x, self.name, **self.settings())

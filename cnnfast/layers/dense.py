@@ -2,13 +2,14 @@
 
 from typing import Any, Unpack
 
-from cnnfast.layers.activations import ActivatedLayer
-from cnnfast.layers.base import Options, Runner
+from cnnfast.graph.ir import Graph
+from cnnfast.layers.activations import ActivatedLayer, weighted
+from cnnfast.layers.base import Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.linear import linear, plan_linear
+from cnnfast.ops.linear import linear
 
 
 class Dense(ActivatedLayer):
@@ -55,5 +56,5 @@ class Dense(ActivatedLayer):
     def run(self, x: Array, out: Array | None = None) -> Array:
         return linear(x, out=out, **self.settings())
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_linear(input_shape, **self.settings())
+    def node(self, graph: Graph, x: str) -> str:
+        return weighted(graph, "linear", x, self.name, **self.settings())

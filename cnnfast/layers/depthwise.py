@@ -2,15 +2,16 @@
 
 from typing import Any, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.activations import ActivatedLayer
-from cnnfast.layers.base import Options, Runner
+from cnnfast.layers.activations import ActivatedLayer, weighted
+from cnnfast.layers.base import Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.conv import depthwise_conv2d, plan_depthwise_conv2d
-from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
+from cnnfast.ops.conv import depthwise_conv2d
+from cnnfast.ops.separable import separable_conv2d
 
 
 class DepthwiseConv2D(ActivatedLayer):
@@ -74,8 +75,8 @@ class DepthwiseConv2D(ActivatedLayer):
     def run(self, x: Array, out: Array | None = None) -> Array:
         return depthwise_conv2d(x, self.depthwise_kernel.values, out=out, **self.settings())
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_depthwise_conv2d(input_shape, self.depthwise_kernel.values, **self.settings())
+    def node(self, graph: Graph, x: str) -> str:
+        return weighted(graph, "depthwise_conv2d", x, self.name, weight=self.depthwise_kernel.values, **self.settings())
 
 
 class SeparableConv2D(DepthwiseConv2D):
@@ -118,7 +119,10 @@ class SeparableConv2D(DepthwiseConv2D):
             x, self.depthwise_kernel.values, self.pointwise_kernel.values, out=out, **self.settings()
         )
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_separable_conv2d(
-            input_shape, self.depthwise_kernel.values, self.pointwise_kernel.values, **self.settings()
-        )
+    def node(self, graph: Graph, x: str) -> str:
+        settings = self.settings()
+        inputs = [x, graph.constant(self.depthwise_kernel.values), graph.constant(self.pointwise_kernel.values)]
+        bias = settings.pop("bias")
+        if bias is not None:
+            inputs.append(graph.constant(bias))
+        return graph.add("separable_conv2d", inputs, self.name, **settings)

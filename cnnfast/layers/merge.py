@@ -1,8 +1,9 @@
 """Several inputs into one: Add, Multiply, Concatenate. They are called on a list."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers.base import Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
@@ -38,6 +39,12 @@ class Elementwise(Merge):
         for each in inputs[1:-1]:
             y = combine(y, each)
         return combine(y, inputs[-1], out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        y = inputs[0]
+        for each in inputs[1:]:
+            y = graph.add(type(self).combine.__name__, [y, each], self.name)
+        return y
 
 
 class Add(Elementwise):
@@ -86,6 +93,9 @@ class Concatenate(Merge):
 
     def forward(self, *inputs: Array, out: Array | None = None) -> Array:
         return concatenate(inputs, self.axis, out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add("concatenate", inputs, self.name, axis=self.axis)
 
 
 def _broadcast(a: int | None, b: int | None, both: Any) -> int | None:

@@ -1,9 +1,10 @@
 """BatchNormalization, in inference: by the statistics it keeps. LocalResponseNormalization, of AlexNet."""
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Unpack
 
-from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.graph.ir import Graph
+from cnnfast.layers.base import Layer, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
@@ -53,14 +54,15 @@ class BatchNormalization(Layer):
         return input_shape
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
-        return self.plan(x.shape)(x, out=out)
+        return batch_norm(x, *(weight and weight.values for weight in self._four()), eps=self.epsilon, out=out)
 
-    def plan(self, input_shape: Any) -> Runner:
-        return partial(
-            batch_norm, running_mean=self.moving_mean.values, running_var=self.moving_variance.values,
-            weight=self.gamma.values if self.gamma else None, bias=self.beta.values if self.beta else None,
-            eps=self.epsilon,
-        )  # fmt: skip
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        constants = [graph.constant(weight.values) if weight else "" for weight in self._four()]
+        return graph.add("batch_norm", [*inputs, *constants], self.name, eps=self.epsilon)
+
+    def _four(self) -> tuple[Any, ...]:
+        """What batch_norm reads, in its order."""
+        return self.moving_mean, self.moving_variance, self.gamma, self.beta
 
 
 class LocalResponseNormalization(Layer):
@@ -86,3 +88,8 @@ class LocalResponseNormalization(Layer):
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return local_response_norm(x, self.size, self.alpha, self.beta, self.k, out=out)
+
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add(
+            "local_response_norm", inputs, self.name, size=self.size, alpha=self.alpha, beta=self.beta, k=self.k
+        )

@@ -1,16 +1,16 @@
 """Pooling of pictures: MaxPooling2D, AveragePooling2D, MinPooling2D, and over the whole picture or to a given size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.base import Layer, Options, Runner
+from cnnfast.layers.base import Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.pool import avg_pool2d, max_pool2d, min_pool2d
-from cnnfast.ops.pool_plan import plan_adaptive_pool2d, plan_pool2d
 
 
 class Pooling2D(Layer):
@@ -48,8 +48,8 @@ class Pooling2D(Layer):
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return type(self).pool(x, out=out, **self.settings())
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_pool2d(type(self).pool.__name__, input_shape, **self.settings())
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add(type(self).pool.__name__, inputs, self.name, **self.settings())
 
 
 class MaxPooling2D(Pooling2D):
@@ -102,8 +102,8 @@ class AdaptivePooling2D(Layer):
     def forward(self, x: Array, out: Array | None = None) -> Array:
         return type(self).pool(x, self.output_size, out=out)
 
-    def plan(self, input_shape: Any) -> Runner:
-        return plan_adaptive_pool2d(type(self).pool.__name__, input_shape, self.output_size)
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        return graph.add(type(self).pool.__name__, inputs, self.name, output_size=self.output_size)
 
 
 class AdaptiveAveragePooling2D(AdaptivePooling2D):
@@ -129,21 +129,15 @@ class GlobalPooling2D(AdaptivePooling2D):
         return (N, 1, 1, C) if self.keepdims else (N, C)
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
-        return self._squeezed(lambda x, out: type(self).pool(x, 1, out=out))(x, out)
+        N, _, _, C = x.shape
+        y = type(self).pool(x, 1, out=None if out is None else out.reshape(N, 1, 1, C))
+        if out is None:
+            return y if self.keepdims else y.reshape(N, C)
+        return out
 
-    def plan(self, input_shape: Any) -> Runner:
-        return self._squeezed(super().plan(input_shape))
-
-    def _squeezed(self, pool: Runner) -> Runner:
-        """pool, whose two axes of size 1 go where keepdims does not hold them."""
-        if self.keepdims:
-            return pool
-
-        def run(x: Array, out: Array | None = None) -> Array:
-            y = pool(x, out=None if out is None else out.reshape(len(out), 1, 1, out.shape[-1]))
-            return y.reshape(len(y), y.shape[-1]) if out is None else out
-
-        return run
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        y = super().nodes(graph, inputs, shapes)
+        return y if self.keepdims else graph.add("flatten", [y], self.name)
 
 
 class GlobalAveragePooling2D(GlobalPooling2D):

@@ -1,8 +1,10 @@
 """The same numbers in another shape: Flatten, Reshape; and Dropout, which leaves them as they are in inference."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Unpack
 
+from cnnfast.graph.ir import Graph
 from cnnfast.layers.base import Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
@@ -12,7 +14,9 @@ from cnnfast.ops.arrays import Array
 class View(Layer):
     """What they have in common: nothing is computed, and a plan does not even run them."""
 
-    is_view = True
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        _, *sizes = self.compute_output_shape(*shapes)
+        return graph.add("reshape", inputs, self.name, shape=(0, *sizes))
 
     def forward(self, x: Array, out: Array | None = None) -> Array:
         shape = self.compute_output_shape(x.shape)

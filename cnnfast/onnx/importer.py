@@ -90,4 +90,6 @@ def _node(node: Any, opset: int, there: set[str], read: set[str]) -> Node:
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()
+    if len(inputs) > known.most or len(inputs) < known.least or not all(inputs[: known.least]):
+        raise ValueError(f"node {label}: it takes {known.least} to {known.most} inputs, got {inputs}")
     return Node(known.row, inputs, outputs, attributes, node.name)

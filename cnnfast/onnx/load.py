@@ -3,6 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,12 +38,14 @@ class Model:
     Attributes
     ----------
     inputs, outputs : what it takes and gives: name, shape, dtype
+    facts : what its file tells of itself
     """
 
-    def __init__(self, network: Network, inputs: list[Value], outputs: list[Value]) -> None:
-        self.inputs, self.outputs = inputs, outputs
+    def __init__(self, network: Network, inputs: list[Value], outputs: list[Value], facts: dict[str, Any]) -> None:
+        self.inputs, self.outputs, self.facts = inputs, outputs, facts
         self._network = network
         self._ready: OrderedDict[Any, Executable] = OrderedDict()
+        self._lock = Lock()
 
     def __call__(self, *inputs: Any) -> list[Array]:
         """The outputs, of an array for each input."""
@@ -65,16 +68,18 @@ class Model:
 
     def executable(self, *shapes: tuple[int, ...], dtypes: list[Any] | None = None) -> Executable:
         """What runs for inputs of these shapes; made where it is not there yet."""
-        kinds = dtypes or [value.dtype for value in self.inputs]
+        kinds = dtypes or [value.dtype or np.dtype(np.float32) for value in self.inputs]
         key = (shapes, tuple(kinds))
-        found = self._ready.get(key)
-        if found is None:
-            specs = {
-                value.name: Spec(shape, dtype) for value, shape, dtype in zip(self.inputs, shapes, kinds, strict=True)
-            }
-            found = self._ready[key] = self._network.executable(specs)
-            while len(self._ready) > KEPT:
-                self._ready.popitem(last=False)
+        with self._lock:
+            found = self._ready.get(key)
+            if found is None:
+                specs = {
+                    value.name: Spec(shape, dtype) for value, shape, dtype in zip(self.inputs, shapes, kinds, strict=True)
+                }
+                found = self._ready[key] = self._network.executable(specs)
+                if len(self._ready) > KEPT:
+                    self._ready.popitem(last=False)
+            self._ready.move_to_end(key)
         return found
 
     def _array(self, value: Value, feed: Mapping[str, Any]) -> Array:
@@ -111,7 +116,17 @@ def load(model: str | os.PathLike[str] | bytes) -> Model:
     proto, arrays = read(model)
     file = proto.graph
     inputs = [_value(each) for each in file.input if each.name not in arrays]
-    return Model(Network(graph_of(proto, arrays)), inputs, [_value(each) for each in file.output])
+    network = Network(graph_of(proto, arrays))
+    return Model(network, inputs, [_value(each) for each in file.output], _facts(proto))
+
+
+def _facts(proto: Any) -> dict[str, Any]:
+    return {
+        "producer_name": proto.producer_name, "graph_name": proto.graph.name, "domain": proto.domain,
+        "description": proto.doc_string, "graph_description": proto.graph.doc_string,
+        "version": proto.model_version or 0,
+        "custom_metadata_map": {each.key: each.value for each in proto.metadata_props},
+    }  # fmt: skip
 
 
 def _value(info: Any) -> Value:

@@ -1,6 +1,7 @@
 """The ONNX ops that are known: each is a row of the graph's table, `onnx.<op>@<opset it came with>`."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ class Known:
     attributes : the ONNX attributes it takes; those that must be given are in `required`
     counts_outputs : it has an argument `n_outputs`: how many a node wants
     check : check(attributes), n_outputs among them, raises ValueError for what is not supported
+    least, most : how many inputs it takes; none of the first `least` may be left out
     """
 
     name: str
@@ -25,6 +27,8 @@ class Known:
     attributes: frozenset[str]
     required: frozenset[str]
     counts_outputs: bool
+    least: int
+    most: float
     check: Callable[[dict[str, Any]], object] | None = None
 
     @property
@@ -51,7 +55,8 @@ def onnx_op(
         ]  # fmt: skip
         names = frozenset(each.name for each in keywords) - {"n_outputs"}
         required = frozenset(each.name for each in keywords if each.default is inspect.Parameter.empty) - {"n_outputs"}
-        known = Known(name, since, names, required, any(each.name == "n_outputs" for each in keywords), check)
+        counts, (least, most) = any(each.name == "n_outputs" for each in keywords), _inputs(run)
+        known = Known(name, since, names, required, counts, least, most, check)
         op(known.row, **settings)(run)
         KNOWN.setdefault(name, []).append(known)
         return run
@@ -59,10 +64,28 @@ def onnx_op(
     return put
 
 
+def _inputs(run: Callable[..., Any]) -> tuple[int, float]:
+    """How many arrays a function takes: at least, at most."""
+    each = inspect.signature(run).parameters.values()
+    placed = [one for one in each if one.kind is one.POSITIONAL_OR_KEYWORD and not one.name.startswith("_")]
+    least = sum(one.default is one.empty for one in placed)
+    return least, math.inf if any(one.kind is one.VAR_POSITIONAL for one in each) else len(placed)
+
+
 def find(name: str, opset: int) -> Known | None:
     """The op as this opset means it; None where it is not known."""
     fitting = [known for known in KNOWN.get(name, ()) if known.since <= opset]
     return max(fitting, key=lambda known: known.since, default=None)
+
+
+def one_of(attribute: str, *allowed: Any) -> Callable[[dict[str, Any]], None]:
+    """A `check`: that an attribute, where it is given, is one of these."""
+
+    def check(attributes: dict[str, Any]) -> None:
+        if attribute in attributes and attributes[attribute] not in allowed:
+            raise ValueError(f"{attribute} must be one of {allowed}, got {attributes[attribute]!r}")
+
+    return check
 
 
 def becomes(name: str, **fixed: Any) -> Callable[[Graph, Node], str | None]:

@@ -24,10 +24,11 @@ def link(run: object, x_shape: Shape, y_shape: Shape) -> tuple[native.Plan, int]
 
 
 class Run:
-    """A call of all these steps, (plan, N, x, y) each.
+    """A call of all these steps, (plan, N, x, residual, y) each.
 
-    x and y are arrays that every call uses, or numbers of the arrays that a call brings. Those are float32 and of these
-    shapes; strided ones that are read are copied.
+    x, residual and y are arrays that every call uses, or numbers of the arrays that a call brings. Those are float32
+    and of these shapes; strided ones that are read are copied. residual may be None, or y itself: a kernel reads each
+    number of it before it writes that one. y may overlap nothing else of its step.
 
     Attributes
     ----------
@@ -36,7 +37,7 @@ class Run:
 
     def __init__(self, steps: Sequence[tuple[Any, ...]], shapes: Sequence[Shape]) -> None:
         self.exactly = native.Chain(tuple(steps), tuple(shapes)).run
-        self._written = {step[3] for step in steps if isinstance(step[3], int)}
+        self._written = {step[4] for step in steps if isinstance(step[4], int)}
 
     def __call__(self, ends: Ends) -> None:
         if self.exactly(ends):

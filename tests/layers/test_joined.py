@@ -47,7 +47,7 @@ def activated_between() -> Sequential:
 
 @pytest.mark.parametrize(
     ("network", "apart", "together"),
-    [(inverted_residual, 4, 2), (stem, 2, 1), (lenet, 2, 1), (pooled_twice, 3, 3), (shown_between, 2, 2),
+    [(inverted_residual, 3, 1), (stem, 2, 1), (lenet, 2, 1), (pooled_twice, 3, 3), (shown_between, 2, 2),
      (activated_between, 3, 3)],
 )  # fmt: skip
 def test_what_is_joined(

@@ -91,8 +91,9 @@ def test_plan_predict_and_forward_agree(make: Callable[[], Model], rng: np.rando
     for n in (3, 1, 5, 0, 3):
         x = inputs_of(model, n, rng)
         before = x.copy()
-        expected = model(x)
+        expected = model.predict(x)
         assert expected.shape == (n, *model.output_shape[1:])
+        np.testing.assert_allclose(expected, model(x), rtol=1e-5, atol=1e-6)  # forward folds nothing
         for y in (plan(x), model.predict(x), model.predict(x, batch_size=2), plan(x, out=np.empty_like(expected))):
             np.testing.assert_array_equal(y, expected)
             assert not np.shares_memory(y, x)
@@ -155,7 +156,7 @@ def test_threads_share_a_plan(rng: np.random.Generator) -> None:
     model = branching()
     plan = model.plan((1, 8, 8, 3))
     xs = [inputs_of(model, 1 + i % 3, rng) for i in range(8)]
-    expected = [model(x) for x in xs]
+    expected = [model.predict(x) for x in xs]
     wrong: list[int] = []
 
     def work(i: int) -> None:
@@ -199,7 +200,7 @@ def test_an_out_that_is_strided_is_written_as_well(rng: np.random.Generator) -> 
     x = inputs_of(model, 4, rng)
     wide = np.zeros((4, 6), np.float32)
     model.plan(x.shape)(x, out=wide[:, ::2])
-    np.testing.assert_array_equal(wide[:, ::2], model(x))
+    np.testing.assert_array_equal(wide[:, ::2], model.predict(x))
     assert not wide[:, 1::2].any()
 
 
@@ -211,11 +212,11 @@ def test_weights_that_are_set_reach_predict_and_not_a_plan(rng: np.random.Genera
     conv.set_weights([weight * 2 for weight in conv.get_weights()])
     new = model.predict(x)
     assert not np.array_equal(new, old)
-    np.testing.assert_array_equal(new, model(x))
+    np.testing.assert_allclose(new, model(x), rtol=1e-5)  # batch normalisation is folded into the weights
     np.testing.assert_array_equal(plan(x), old)
     norm = model.get_layer("batch_normalization")
     norm.set_weights([weight + 1 for weight in norm.get_weights()])
-    np.testing.assert_array_equal(model.predict(x), model(x))
+    np.testing.assert_allclose(model.predict(x), model(x), rtol=1e-5)
     np.testing.assert_array_equal(plan(x), old)
 
 

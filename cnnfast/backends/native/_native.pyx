@@ -28,12 +28,17 @@ cdef extern from "buffers.h" nogil:
     bint flat_take_rows(flat_buffers *, object x, object y, const cnnfast_plan *, int64_t C, int64_t K) with gil
     int64_t flat_elements(const flat_buffers *, int)
     void flat_release(flat_buffers *) with gil
+    ctypedef enum chain_role:
+        CHAIN_X
+        CHAIN_RESIDUAL
+        CHAIN_Y
+        CHAIN_RESIDUAL_AND_Y
     ctypedef struct chain:
         cnnfast_step *steps
         int count
     bint chain_init(chain *, Py_ssize_t count) with gil
     void chain_free(chain *)
-    bint chain_bind(chain *, int step, bint writes, object array) with gil
+    bint chain_bind(chain *, int step, chain_role, object array) with gil
     int chain_run(chain *, tuple ends, tuple shapes, type array) with gil
     int64_t tuple_types(tuple)
     Py_ssize_t buffer_to_line(object, size_t line) except -1

@@ -42,6 +42,10 @@ class Engine:
         """Everything that is done once: convert, pack, compile."""
         raise NotImplementedError
 
+    def prepare_model(self, path: str, arrays: list[Any]) -> Runnable:
+        """A whole network from an ONNX file, for these inputs; its output is the first, as it is."""
+        raise Unsupported("ONNX files")
+
     def ask(self, request: Request) -> dict[str, Any]:
         """Any other request; only cnnfast's own two engines have some."""
         raise Unsupported(request["command"])

@@ -25,13 +25,26 @@ class OnnxRuntime(Engine):
     def __init__(self, threads: int) -> None:
         self.threads, self.version = threads, str(onnxruntime.__version__)
 
-    def prepare(self, request: Request, arrays: Arrays) -> Runnable:
+    def session(self, source: str | bytes) -> Any:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            model(request["steps"], arrays), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+    def prepare_model(self, path: str, arrays: list[Any]) -> Runnable:
+        session, last = self.session(path), {}
+        binding = session.io_binding()
+        for given, x in zip(session.get_inputs(), arrays, strict=True):
+            binding.bind_ortvalue_input(given.name, onnxruntime.OrtValue.ortvalue_from_numpy(x))
+        for y in session.run(None, {each.name: x for each, x in zip(session.get_inputs(), arrays, strict=True)}):
+            name = session.get_outputs()[len(last)].name
+            last[name] = onnxruntime.OrtValue.ortvalue_from_numpy(y)
+            binding.bind_ortvalue_output(name, last[name])
+        first = next(iter(last.values()))
+        return Runnable(lambda: session.run_with_iobinding(binding), first.numpy, keep=(arrays, last))
+
+    def prepare(self, request: Request, arrays: Arrays) -> Runnable:
+        session = self.session(model(request["steps"], arrays))
         x = np.ascontiguousarray(arrays["x"].transpose(0, 3, 1, 2))
         y = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(nchw(request["steps"][-1]["y_shape"]), np.float32))
         binding = session.io_binding()

@@ -19,6 +19,15 @@ class OpenVino(Engine):
             "INFERENCE_PRECISION_HINT": "f32",
         }  # fmt: skip
 
+    def prepare_model(self, path: str, arrays: list[Any]) -> Runnable:
+        network = self.core.read_model(path)
+        network.reshape({i: list(x.shape) for i, x in enumerate(arrays)})
+        compiled = self.core.compile_model(network, "CPU", self.settings)
+        infer, inputs = compiled.create_infer_request(), [openvino.Tensor(x, shared_memory=True) for x in arrays]
+        for i, x in enumerate(inputs):
+            infer.set_input_tensor(i, x)
+        return Runnable(infer.infer, lambda: infer.get_output_tensor(0).data, keep=(arrays, inputs, compiled))
+
     def prepare(self, request: Request, arrays: Arrays) -> Runnable:
         n, h, w, c = request["steps"][0]["x_shape"]
         tensor = first = ops.parameter([n, c, h, w], np.float32)

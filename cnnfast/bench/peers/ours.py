@@ -6,10 +6,11 @@ import cnnfast
 from cnnfast.backends import native
 from cnnfast.bench import engine
 from cnnfast.bench.problems import parse_line
+from cnnfast.bench.profile import profile
 
 from . import Arrays, Engine, Request, Runnable
 
-WARM_S = 0.03
+WARM_S, PROFILE_RUNS = 0.03, 5
 
 
 class Ours(Engine):
@@ -27,6 +28,21 @@ class Ours(Engine):
             "work": engine.work(why),
         }  # fmt: skip
         return Runnable(run, lambda: y, facts)
+
+    def prepare_model(self, path: str, arrays: list[Any]) -> Runnable:
+        from cnnfast.onnx import load
+
+        model = load(path)
+        feed = {value.name: x for value, x in zip(model.inputs, arrays, strict=True)}
+        last: dict[str, Any] = {}
+
+        def run() -> None:
+            last["y"] = model.run(feed)[0]
+
+        executable = model.executable(*(x.shape for x in arrays), dtypes=[x.dtype for x in arrays])
+        found = profile(executable, arrays, PROFILE_RUNS)
+        facts = {"floor": found.floor, "gflop": sum(part.flops for part in found.parts) / 1e9}
+        return Runnable(run, lambda: last["y"], facts)
 
     def ask(self, request: Request) -> dict[str, Any]:
         if request["command"] != "probe":

@@ -72,7 +72,11 @@ class Host:
         import numpy as np
 
         arrays = {path.stem: np.load(path) for path in Path(request["arrays"]).glob("*.npy")}
-        runnable = self.engine.prepare(request, arrays)
+        if "model" in request:
+            inputs = [arrays[name] for name in sorted(arrays, key=int)]
+            runnable = self.engine.prepare_model(request["model"], inputs)
+        else:
+            runnable = self.engine.prepare(request, arrays)
         runnable.run()
         np.save(request["output"], np.ascontiguousarray(runnable.output()))
         self.ready[request["key"]] = runnable

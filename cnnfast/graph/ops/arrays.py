@@ -1,13 +1,16 @@
 """Ops that move numbers about, or make them out of shapes. They are NumPy's."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.ir import Shape, Spec
-from cnnfast.graph.table import op, same
+from cnnfast.graph.ir import Node, Shape, Spec
+from cnnfast.graph.table import Given, Ready, op, same
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.options import Layouts
+from cnnfast.ops.pool_plan import plan_pool2d
 
 
 @op("identity", spec=same)
@@ -15,13 +18,14 @@ def identity(x: Array) -> Array:
     return x
 
 
-@op("call", spec=lambda *specs, spec, **rest: spec(*specs), into=True)
-def call(*arrays: Array, make: Any, spec: Any, out: Array | None = None) -> Array:
-    """A layer of the user's: make(*shapes) gives its runs, spec(*specs) its output's Spec."""
-    *first, last = make(*(x.shape for x in arrays))
-    for run in first:
-        arrays = (run(*arrays),)
-    result: Array = last(*arrays, out=out)
+def _ready_call(node: Node, inputs: Sequence[Given | None]) -> Ready:
+    return Ready(node.attributes["run"], tuple(range(len(inputs))))
+
+
+@op("call", spec=lambda *specs, run, spec: spec(*specs), into=True, plan=_ready_call)
+def call(*arrays: Array, run: Any, spec: Any, out: Array | None = None) -> Array:
+    """A run of a layer's, which knows its output's Spec: spec(*specs)."""
+    result: Array = run(*arrays, out=out)
     return result
 
 
@@ -49,14 +53,14 @@ def target_shape(x: Shape, wanted: Any, keep_zeros: bool = False) -> Shape:
     return tuple(sizes)
 
 
-def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
-    return Spec(target_shape(x.shape, shape), x.dtype)
+def _reshape_spec(x: Spec, *, shape: Any, keep_zeros: bool = False) -> Spec:
+    return Spec(target_shape(x.shape, shape, keep_zeros), x.dtype)
 
 
 @op("reshape", spec=_reshape_spec)
-def reshape(x: Array, shape: Any) -> Array:
+def reshape(x: Array, shape: Any, keep_zeros: bool = False) -> Array:
     """To a shape known beforehand; see `target_shape`."""
-    return x.reshape(target_shape(x.shape, shape))
+    return x.reshape(target_shape(x.shape, shape, keep_zeros))
 
 
 def _flatten_spec(x: Spec, *, axis: int = 1) -> Spec:
@@ -70,7 +74,21 @@ def flatten(x: Array, axis: int = 1) -> Array:
     return x.reshape(_flatten_spec(Spec.of(x), axis=axis).shape)
 
 
-@op("transpose", spec=lambda x, axes: Spec(tuple(x.shape[i] for i in axes), x.dtype), into=True)
+LAYOUTS = {(0, 2, 3, 1): Layouts("NCHW", "NHWC", "NHWC"), (0, 3, 1, 2): Layouts("NHWC", "NHWC", "NCHW")}
+"""The transposes of pictures that the engine does itself, as pools of one pixel."""
+
+
+def _planned_transpose(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
+    layouts, x = LAYOUTS.get(node.attributes["axes"]), inputs[0]
+    assert x is not None
+    if layouts is None or x.spec.dtype != np.float32 or 0 in x.spec.shape[1:]:
+        return None
+    return Ready(plan_pool2d("max_pool2d", x.spec.shape, 1, layout=layouts))  # type: ignore[arg-type]
+
+
+@op(
+    "transpose", spec=lambda x, axes: Spec(tuple(x.shape[i] for i in axes), x.dtype), into=True, plan=_planned_transpose
+)
 def transpose(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
     y = x.transpose(axes)
     if out is None:

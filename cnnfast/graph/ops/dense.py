@@ -24,8 +24,9 @@ def _planned_linear(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
     bias = inputs[2] if len(inputs) > 2 else None
     assert x is not None
     assert weight is not None
-    fixed = weight.array is not None and (bias is None or bias.array is not None)
-    if not fixed or x.spec.dtype != FLOAT32 or weight.spec.dtype != FLOAT32:
+    if weight.array is None or (bias is not None and bias.array is None):
+        return None
+    if x.spec.dtype != FLOAT32 or weight.spec.dtype != FLOAT32:
         return None
     return Ready(plan_linear(x.spec.shape, weight.array, None if bias is None else bias.array, **node.attributes))
 

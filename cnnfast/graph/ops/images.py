@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Node, Spec
 from cnnfast.graph.table import Given, Planner, Ready, op, same
-from cnnfast.ops import checks, shapes
+from cnnfast.ops import checks, options, shapes
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Sides
@@ -32,7 +32,7 @@ def _taps(weight: Spec, layout: str) -> tuple[tuple[int, int], int]:
     """The kernel's size and how many filters a convolution's weight has."""
     if len(weight.shape) != 4:
         raise ValueError(f"weight must have 4 dimensions, got shape {weight.shape}")
-    return (weight.shape[:2], weight.shape[3]) if layout == "NHWC" else (weight.shape[2:], weight.shape[0])  # type: ignore[return-value]
+    return (weight.shape[:2], weight.shape[3]) if layout == "NHWC" else (weight.shape[2:], weight.shape[0])
 
 
 def _conv_spec(
@@ -112,18 +112,29 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
         assert x is not None
         if x.spec.dtype != FLOAT32 or any(each is not None and each.array is None for each in fixed):
             return None
-        made = make(x.spec.shape, *(None if each is None else each.array for each in fixed), **node.attributes)
+        weight, layout = _as_it_lies(fixed[0], node.attributes.get("layout", "NHWC"))
+        rest_of_them = (None if each is None else each.array for each in fixed[1:])
+        made = make(x.spec.shape, weight, *rest_of_them, **{**node.attributes, "layout": layout})
         last = 2 + weights
         return Ready(made, (0, last) if len(inputs) > last and inputs[last] is not None else (0,))
 
     return plan
 
 
+def _as_it_lies(weight: Given | None, layout: str) -> tuple[Any, Any]:
+    """A convolution's weight without a copy, and the layout to tell: filters last may be a view of filters first."""
+    assert weight is not None
+    assert weight.array is not None
+    first = weight.array.transpose(3, 2, 0, 1)
+    if layout == "NHWC" and not weight.array.flags.c_contiguous and first.flags.c_contiguous:
+        return first, options.Layouts("NHWC", "NCHW", "NHWC")
+    return weight.array, layout
+
+
 def _planned_pool(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
     x, settings = inputs[0], dict(node.attributes)
     assert x is not None
-    plain = settings.pop("layout", "NHWC") == "NHWC" and checks.pair("dilation", settings.pop("dilation", 1), 1) == (1, 1)
-    if x.spec.dtype != FLOAT32 or not plain or settings.pop("return_indices", False):
+    if x.spec.dtype != FLOAT32 or settings.pop("return_indices", False):
         return None
     return Ready(plan_pool2d(node.op, x.spec.shape, **settings))  # type: ignore[arg-type]
 
@@ -133,13 +144,16 @@ def _planned_adaptive(node: Node, inputs: Sequence[Given | None]) -> Ready | Non
     assert x is not None
     if x.spec.dtype != FLOAT32 or node.attributes.get("layout", "NHWC") != "NHWC":
         return None
-    return Ready(plan_adaptive_pool2d(node.op, x.spec.shape, checks.pair("output_size", node.attributes["output_size"], 1)))  # type: ignore[arg-type]
+    size = checks.pair("output_size", node.attributes["output_size"], 1)
+    return Ready(plan_adaptive_pool2d(node.op, x.spec.shape, size))  # type: ignore[arg-type]
 
 
 def _by_place(conv: Callable[..., Array]) -> Callable[..., Array]:
     """A convolution whose residual is its fourth input."""
 
-    def run(x: Array, weight: Array, bias: Array | None = None, residual: Array | None = None, **attributes: Any) -> Array:
+    def run(
+        x: Array, weight: Array, bias: Array | None = None, residual: Array | None = None, **attributes: Any
+    ) -> Array:
         return conv(x, weight, bias, residual=residual, **attributes)
 
     return run
@@ -153,7 +167,9 @@ for _conv, _spec, _plan in (
     op(_conv.__name__, spec=_spec, into=True, plan=_planned(_plan))(_by_place(_conv))
 
 
-def _separable_spec(x: Spec, depthwise_weight: Spec, pointwise_weight: Spec, bias: Spec | None = None, **rest: Any) -> Spec:
+def _separable_spec(
+    x: Spec, depthwise_weight: Spec, pointwise_weight: Spec, bias: Spec | None = None, **rest: Any
+) -> Spec:
     between = _conv_spec(x, depthwise_weight, depthwise=True, **rest)
     return _conv_spec(between, pointwise_weight, layout=rest.get("layout", "NHWC"))
 
@@ -162,8 +178,8 @@ op("separable_conv2d", spec=_separable_spec, into=True, plan=_planned(plan_separ
 for _pool in (max_pool2d, min_pool2d, avg_pool2d):
     op(_pool.__name__, spec=_pool_spec, into=True, plan=_planned_pool)(_pool)
 op("lp_pool2d", spec=_pool_spec, into=True)(lp_pool2d)
-for _pool in (adaptive_avg_pool2d, adaptive_max_pool2d):
-    op(_pool.__name__, spec=_adaptive_spec, into=True, plan=_planned_adaptive)(_pool)
+for _adaptive in (adaptive_avg_pool2d, adaptive_max_pool2d):
+    op(_adaptive.__name__, spec=_adaptive_spec, into=True, plan=_planned_adaptive)(_adaptive)
 op("pad2d", spec=_pad_spec, into=True)(pad2d)
 op("upsample2d", spec=_upsample_spec, into=True)(upsample2d)
 op("batch_norm", spec=same, into=True)(batch_norm)

@@ -15,8 +15,8 @@ ACTIVATIONS = (
     activations.hardsigmoid, activations.hardswish, gates.sigmoid, gates.tanh, gates.gelu, gates.silu, gates.mish,
     gates.softplus,
 )  # fmt: skip
-for _function in ACTIVATIONS:
-    op(_function.__name__, spec=same, pointwise=True, into=True)(_function)
+for _activation in ACTIVATIONS:
+    op(_activation.__name__, spec=same, pointwise=True, into=True)(_activation)
 
 
 @op("prelu", spec=same, pointwise=True, into=True)

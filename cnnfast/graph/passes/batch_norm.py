@@ -7,7 +7,7 @@ import numpy as np
 from cnnfast.graph.ir import Graph, Node
 from cnnfast.ops.arrays import Array
 
-FILTERS = {"conv2d": 3, "depthwise_conv2d": (2, 3), "conv_transpose2d": 2, "linear": 0}
+FILTERS = {"conv2d": (3,), "depthwise_conv2d": (2, 3), "conv_transpose2d": (2,), "linear": (0,)}
 """The axes of the weight that count a layer's outputs."""
 
 
@@ -71,9 +71,7 @@ def _affine(graph: Graph, node: Node, at: int, channels: int) -> tuple[Array, Ar
 def _fold(graph: Graph, layer: Node, scale: Array, shift: Array) -> None:
     weight, dtype = graph.constants[layer.inputs[1]], graph.constants[layer.inputs[1]].dtype
     if not (scale == 1).all():
-        axes = FILTERS[layer.op]
-        along = (axes,) if isinstance(axes, int) else axes
-        sizes = [size if i in along else 1 for i, size in enumerate(weight.shape)]
+        sizes = [size if i in FILTERS[layer.op] else 1 for i, size in enumerate(weight.shape)]
         layer.inputs[1] = graph.constant((weight * scale.reshape(sizes)).astype(dtype), layer.inputs[1])
     bias = layer.inputs[2] if len(layer.inputs) > 2 else ""
     before = graph.constants[bias].astype(np.float64) if bias else 0.0

@@ -16,16 +16,15 @@ def to_linear(graph: Graph) -> None:
     for node in graph.nodes:
         weight = graph.constants.get(node.inputs[1]) if node.op == "matmul" else None
         x = graph.spec(node.inputs[0])
-        if weight is not None and x is not None and weight.ndim == 2 and x.shape and x.dtype == weight.dtype:
-            if weight.dtype.kind == "f" and weight.itemsize >= 4 and weight.size and math.prod(x.shape[1:]):
-                node.op = "linear"
-                node.inputs[1] = graph.constant(weight.T, node.inputs[1])
+        if weight is None or x is None or weight.ndim != 2 or not x.shape or x.dtype != weight.dtype:
+            continue
+        if weight.dtype.kind == "f" and weight.itemsize >= 4 and weight.size and math.prod(x.shape[1:]):
+            node.op = "linear"
+            node.inputs[1] = graph.constant(weight.T, node.inputs[1])
 
 
 def fold_flatten(graph: Graph) -> None:
-    """Pictures brought to channels first, flattened, and read by dense layers alone: their columns move instead.
-
-    """
+    """Pictures brought to channels first, flattened, and read by dense layers alone: their columns move instead."""
     producers = graph.producers()
     for node in list(graph.nodes):
         before = producers.get(node.inputs[0]) if node.op in VIEWS else None
@@ -47,5 +46,5 @@ def fold_flatten(graph: Graph) -> None:
             moved = weight.reshape(-1, C, H, W).transpose(0, 2, 3, 1).reshape(weight.shape)
             each.inputs[1] = graph.constant(moved, each.inputs[1])
         node.inputs = [before.inputs[0]]
-        node.op, node.attributes = "reshape", {"shape": y.shape}
+        node.op, node.attributes = "reshape", {"shape": y.shape, "keep_zeros": True}
         respec(graph, [node])

@@ -49,7 +49,7 @@ def fuse_residual(graph: Graph) -> None:
     for node in list(graph.nodes):
         if node.op != "add" or node.attributes.get("activation") is not None:
             continue
-        shape = graph.specs[node.outputs[0]] if node.outputs[0] in graph.specs else None
+        shape = graph.specs.get(node.outputs[0])
         fit = [
             at
             for at, value in enumerate(node.inputs)

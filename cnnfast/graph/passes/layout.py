@@ -54,11 +54,13 @@ class _Rewriter:
         return spec is not None and len(spec.shape) == 4
 
     def _follows(self, node: Node) -> bool:
-        """Whether a node that does not care about the order has an input with channels last, and no other forbids it."""
+        """Whether a node takes either order, has an input with channels last, and no other input forbids it."""
         if not (TABLE[node.op].pointwise or node.op in BY_AXIS) or not any(value in self.last for value in node.inputs):
             return False
         return all(
-            self._is_picture(value) or (TABLE[node.op].pointwise and self._repeats(value)) for value in node.inputs if value
+            self._is_picture(value) or (TABLE[node.op].pointwise and self._repeats(value))
+            for value in node.inputs
+            if value
         )
 
     def _repeats(self, value: str) -> bool:
@@ -91,7 +93,7 @@ class _Rewriter:
     def _replace(self, node: Node, inputs: Sequence[str], attributes: dict[str, object]) -> None:
         """The node with channels last; its outputs' names stay those of their channels-first order."""
         outputs = [value and self.graph.fresh(value) for value in node.outputs]
-        made = Node(node.op, list(inputs), outputs, attributes, node.name or node.outputs[0])
+        made = Node(node.op, list(inputs), outputs, attributes, node.name or node.outputs[0], node.origin)
         self._keep(made)
         for old, new in zip(node.outputs, outputs, strict=True):
             if old:

@@ -16,9 +16,7 @@ def fold_pad(graph: Graph) -> None:
             sides = node.attributes.get("padding", 0)
             own = ((sides, sides), (sides, sides)) if isinstance(sides, int) else sides
             border = pad.attributes["padding"]
-            node.attributes["padding"] = tuple(
-                (a[0] + b[0], a[1] + b[1]) for a, b in zip(own, border, strict=True)
-            )
+            node.attributes["padding"] = tuple((a[0] + b[0], a[1] + b[1]) for a, b in zip(own, border, strict=True))
             node.attributes["padding_mode"] = MODES[pad.attributes.get("mode", "constant")]
             node.inputs[0] = pad.inputs[0]
     graph.prune()
@@ -30,5 +28,7 @@ def _fits(node: Node, pad: Node) -> bool:
         return False
     none = sides == 0 or (not isinstance(sides, int) and all(pair == (0, 0) for pair in map(tuple, sides)))
     if mode == "constant":
-        return not pad.attributes.get("value", 0.0) and (none or node.attributes.get("padding_mode", "zeros") == "zeros")
+        return not pad.attributes.get("value", 0.0) and (
+            none or node.attributes.get("padding_mode", "zeros") == "zeros"
+        )
     return none

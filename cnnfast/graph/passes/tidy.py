@@ -14,9 +14,9 @@ def tidy(graph: Graph) -> None:
         x, y = graph.spec(node.inputs[0]) if node.inputs else None, graph.spec(node.outputs[0])
         if x is not None and y is not None:
             if node.op == "transpose" and moves_nothing(x, node.attributes["axes"]):
-                node.op, node.attributes = "reshape", {"shape": y.shape}
+                node.op, node.attributes = "reshape", {"shape": y.shape, "keep_zeros": True}
             if node.op in VIEWS:
-                node.op, node.attributes = "reshape", {"shape": y.shape}
+                node.op, node.attributes = "reshape", {"shape": y.shape, "keep_zeros": True}
                 node.inputs = [views.get(node.inputs[0], node.inputs[0])]
                 views[node.outputs[0]] = node.inputs[0]
         if _gives_its_input(graph, node):

@@ -1,0 +1,115 @@
+"""What a graph is lowered to: where values lie, what runs at once, what comes back."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import cnnfast
+from cnnfast.graph.executable import Executable
+from cnnfast.graph.ir import Graph, Spec
+from cnnfast.graph.lower import lay_out
+from cnnfast.graph.network import Network
+
+Same = Callable[..., list[str]]
+FLOAT32 = np.dtype(np.float32)
+
+
+def normal(*shape: int, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def convs(g: Graph, x: str, count: int) -> str:
+    for i in range(count):
+        x = g.add("conv2d", [x, g.constant(normal(3, 3, 4, 4, seed=i) / 6)], padding=1, activation="relu")
+    return x
+
+
+def ready(g: Graph, **shapes: tuple[int, ...]) -> Executable:
+    return Network(g).executable({name: Spec(shape, FLOAT32) for name, shape in shapes.items()})
+
+
+def residual_blocks() -> Graph:
+    g = Graph(["x"], [])
+    x = convs(g, "x", 1)
+    for _ in range(3):
+        x = g.add("add", [convs(g, x, 2), x], activation="relu")
+    g.outputs = [x, g.add("reshape", [x], shape=(0, -1))]
+    return g
+
+
+def test_values_that_live_at_once_lie_apart() -> None:
+    program = ready(residual_blocks(), x=(2, 6, 6, 4)).program
+    places, size = lay_out(program, set())
+    last = {program.roots[value]: i for i, step in enumerate(program.steps) for value in step.sources}
+    assert size <= 3 * 2 * 6 * 6 * 4 * 4
+    written: dict[str, int] = {}
+    for i, step in enumerate(program.steps):
+        root = program.roots[step.targets[0]]
+        for other, first in written.items():
+            if first < i <= last.get(other, -1) and other != root:
+                a, b = places[root], places[other]
+                bytes_ = program.specs[root].size * 4
+                assert a + bytes_ <= b or b + bytes_ <= a, (root, other)
+        written.setdefault(root, i)
+
+
+def test_outputs_that_are_views_inputs_or_constants(same: Same) -> None:
+    g = Graph(["x"], [])
+    y = convs(g, "x", 1)
+    flat, constant = g.add("reshape", [y], shape=(0, -1)), g.constant(normal(3))
+    g.outputs = ["x", y, flat, g.add("reshape", ["x"], shape=(-1,)), constant]
+    same(g, x=normal(2, 5, 5, 4))
+    x = normal(2, 5, 5, 4)
+    results = ready(g, x=x.shape).run([x])
+    assert not any(np.shares_memory(y, x) or np.shares_memory(y, g.constants[constant]) for y in results)
+
+
+def test_values_of_unknown_shape_run_as_they_come(same: Same) -> None:
+    """What a slice's length is told by data, and what comes after it."""
+    g = Graph(["x"], [])
+    y = convs(g, "x", 2)
+    rows = g.add("onnx.Compress@11", [g.add("reshape", [y], shape=(-1, 4)), g.add("onnx.Greater@9", [
+        g.add("slice", [g.add("reshape", ["x"], shape=(-1, 4))], axes=(1,), starts=(0,), stops=(1,), steps=(1,)),
+        g.constant(np.float32(0))])], axis=0)  # fmt: skip
+    pytest.importorskip("cnnfast.onnx.ops.indexing")
+    g.outputs = [g.add("relu", [rows]), y]
+    for seed in range(3):
+        same(g, x=normal(1, 5, 5, 4, seed=seed))
+
+
+def test_threads_share_an_executable() -> None:
+    executable = ready(residual_blocks(), x=(1, 16, 16, 4))
+    xs = [normal(1, 16, 16, 4, seed=i) for i in range(4)]
+    expected = [executable.run([x]) for x in xs]
+    wrong: list[int] = []
+
+    def work(i: int) -> None:
+        for _ in range(50):
+            results = executable.run([xs[i]])
+            if not all(np.array_equal(a, b) for a, b in zip(results, expected[i], strict=True)):
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_an_error_names_the_node() -> None:
+    g = Graph(["x"], [])
+    g.outputs = [g.add("conv2d", ["x", g.constant(normal(3, 3, 5, 4))], "stem")]
+    with pytest.raises(ValueError, match=r"stem \(conv2d\): "):
+        ready(g, x=(1, 8, 8, 4))
+
+
+def test_models_and_graphs_agree_at_every_batch(rng: np.random.Generator) -> None:
+    model = cnnfast.models.LeNet5()
+    network = Network(model.graph((1, 32, 32, 1)))
+    for n in (1, 4, 0, 2):
+        x = rng.standard_normal((n, 32, 32, 1), np.float32)
+        (y,) = network.executable({network.graph.inputs[0]: Spec.of(x)}).run([x])
+        np.testing.assert_array_equal(y, model.predict(x))
