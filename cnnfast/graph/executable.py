@@ -207,4 +207,10 @@ def _call(step: Step, items: Sequence[Any], ends: Ends, values: Values) -> None:
         raise ValueError(f"{step.nodes[-1].label}: it gives {len(results)} outputs, got names for {len(step.targets)}")
     for name, result in zip(step.targets, results, strict=False):
         if name:
-            values[name] = np.asarray(result)
+            values[name] = _kept(np.asarray(result), sources, items)
+
+
+def _kept(y: Array, sources: Sequence[Array], items: Sequence[Any]) -> Array:
+    """y, copied where it is a view of a buffer, which later steps write to."""
+    buffers = [x for x, item in zip(sources, items, strict=False) if not isinstance(item, str)]
+    return y.copy() if any(np.may_share_memory(x, y) for x in buffers) else y

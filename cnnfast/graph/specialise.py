@@ -9,14 +9,8 @@ from cnnfast.graph import table
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.ops import arrays
 
-OF_SPECS = {
-    "shape": lambda spec: np.array(spec.shape, np.int64),
-    "size": lambda spec: np.array(spec.size, np.int64),
-}
-"""Ops of their input's shape alone: constants once that is known."""
 SHARE = 4
 """Constants may take that part of the machine's memory, those aside that the graph came with."""
-
 
 def specialise(graph: Graph, specs: Mapping[str, Spec]) -> Graph:
     """A copy of the graph for inputs of these specs.
@@ -53,12 +47,9 @@ def respec(graph: Graph, nodes: list[Node]) -> None:
 
 def _fold(graph: Graph, node: Node, budget: int) -> int | None:
     """Make constants of a node's outputs where nothing of it waits for a run: their bytes; None where something does."""
-    row = table.TABLE[node.op]
-    if node.op in OF_SPECS:
-        spec = graph.spec(node.inputs[0])
-        if spec is None:
-            return None
-        results: tuple[object, ...] = (OF_SPECS[node.op](spec),)
+    row, specs = table.TABLE[node.op], [graph.spec(value) for value in node.inputs]
+    if row.known is not None and None not in specs:
+        results: tuple[object, ...] = (row.known(*specs, **node.attributes),)
     elif all(not value or value in graph.constants for value in node.inputs) and not row.random:
         if row.spec is not None or row.pointwise:
             found = table.infer(graph, node) or []

@@ -45,6 +45,7 @@ class Row:
         `needs` do not matter.
     needs : which inputs' values the shape depends on: known before it runs only where these are constants
     values : the shape depends on the values of inputs that are never constants (NonMaxSuppression): never known
+    known : known(*specs, **attributes) -> the output, of ops that look at no number: a constant once shapes are known
     random : it gives something else each time it runs
     pointwise : element by element, its inputs repeated as NumPy does: the order of the axes does not matter
     into : run takes `out`
@@ -57,6 +58,7 @@ class Row:
     spec: Callable[..., Any] | None = None
     needs: tuple[int, ...] = ()
     values: bool = False
+    known: Callable[..., Any] | None = None
     random: bool = False
     pointwise: bool = False
     into: bool = False

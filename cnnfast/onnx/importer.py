@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnfast.graph.ir import Graph, Node
-from cnnfast.onnx import ops, registry
+from cnnfast.onnx import elements, ops, registry
 from cnnfast.onnx.reader import value_of
 from cnnfast.ops.arrays import Array
 
 assert ops, "the ops must be known before a model is read"
 
-FIRST_OPSET = 7
+FIRST_OPSET = 6
+SPARE = ("Dropout", "LayerNormalization", "MaxPool")
+"""Ops whose outputs behind the first are left out where nobody reads them."""
 
 
 def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
@@ -29,12 +31,14 @@ def graph_of(model: Any, initializers: Mapping[str, Array]) -> Graph:
         raise ValueError("the model has functions of its own, which are not supported")
     graph = Graph(inputs, [each.name for each in file.output], constants=dict(initializers))
     there = {*inputs, *initializers}
+    read = {name for node in file.node for name in node.input} | set(graph.outputs)
     for node in file.node:
-        graph.nodes.append(_node(node, opset, there))
+        graph.nodes.append(_node(node, opset, there, read))
     missing = [name for name in graph.outputs if name not in there]
     if missing:
         raise ValueError(f"the model's outputs {missing} are given by no node")
     graph.keep_clear_of(there)
+    elements.widen(graph, file.input, file.output)
     return graph
 
 
@@ -48,7 +52,7 @@ def _opset(model: Any) -> int:
     return opset
 
 
-def _node(node: Any, opset: int, there: set[str]) -> Node:
+def _node(node: Any, opset: int, there: set[str], read: set[str]) -> Node:
     label = f"{node.name or (node.output[0] if node.output else '?')} ({node.op_type})"
     known = registry.find(node.op_type, opset) if node.domain in registry.DOMAINS else None
     if known is None:
@@ -57,9 +61,11 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
     attributes = {each.name: value_of(each, f"node {label}: attribute {each.name!r}") for each in node.attribute}
     if len(attributes) < len(node.attribute):
         raise ValueError(f"node {label}: an attribute is there twice")
+    elements.check(attributes, label)
     unknown, lacking = attributes.keys() - known.attributes, known.required - attributes.keys()
     if unknown or lacking:
-        raise ValueError(f"node {label}: attribute {min(unknown or lacking)!r} is {'not supported' if unknown else 'missing'}")
+        what = "not supported" if unknown else "missing"
+        raise ValueError(f"node {label}: attribute {min(unknown or lacking)!r} is {what}")
     for name in node.input:
         if name and name not in there:
             raise ValueError(f"node {label}: its input {name!r} is given by no node before it")
@@ -67,6 +73,8 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
         if name and (name in there or name in node.output[:i]):
             raise ValueError(f"node {label}: its output {name!r} is there already")
     outputs = list(node.output)
+    if node.op_type in SPARE:
+        outputs[1:] = [name if name in read else "" for name in outputs[1:]]
     while len(outputs) > 1 and not outputs[-1]:
         outputs.pop()
     if not outputs or not any(outputs):
@@ -74,6 +82,11 @@ def _node(node: Any, opset: int, there: set[str]) -> Node:
     there.update(name for name in outputs if name)
     if known.counts_outputs:
         attributes["n_outputs"] = len(outputs)
+    if known.check is not None:
+        try:
+            known.check(attributes)
+        except ValueError as error:
+            raise ValueError(f"node {label}: {error}") from None
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()

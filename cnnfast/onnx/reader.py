@@ -19,6 +19,7 @@ DTYPES = {
     11: "float64", 12: "uint32", 13: "uint64",
 }  # fmt: skip
 """TensorProto.DataType in NumPy's words; what is not here (strings, complex, and what NumPy has not) is not supported."""
+BFLOAT16 = 16
 FIELDS = {
     "float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data", "uint64": "uint64_data",
 }  # fmt: skip
@@ -79,9 +80,20 @@ def _read(source: InMemory | InFile, folder: Path | None) -> Read:
 
 def dtype_of(data_type: int | None, what: str) -> np.dtype[Any]:
     """The dtype of a TensorProto.DataType."""
+    if data_type == BFLOAT16:
+        return _bfloat16(what)
     if data_type not in DTYPES:
         raise ValueError(f"{what}: element type {data_type} is not supported")
     return np.dtype(DTYPES[data_type])
+
+
+def _bfloat16(what: str) -> np.dtype[Any]:
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise ValueError(f"{what}: element type bfloat16 needs the package ml_dtypes") from None
+    found: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return found
 
 
 def array_of(tensor: Any, what: str, folder: Path | None = None) -> Array:
@@ -140,11 +152,12 @@ def _typed(tensor: Any, what: str, shape: tuple[int, ...], dtype: np.dtype[Any],
         return values.astype(dtype).reshape(shape)
     if dtype == np.uint64:
         return values.astype(np.int64).view(np.uint64).reshape(shape)
-    within = np.iinfo(np.uint16 if dtype.kind == "f" else np.uint8 if dtype.kind == "b" else dtype)
+    halves = dtype.itemsize == 2 and dtype.kind not in "iu"  # their bits are told
+    within = np.iinfo(np.uint16 if halves else np.uint8 if dtype.kind == "b" else dtype)
     if values.size and (values.min() < within.min or values.max() > within.max):
         raise ValueError(f"{what}: its numbers do not fit {dtype}")
     narrow = values.astype(within.dtype)
-    return (narrow.view(np.float16) if dtype.kind == "f" else narrow.astype(dtype)).reshape(shape)
+    return (narrow.view(dtype) if halves else narrow.astype(dtype)).reshape(shape)
 
 
 def _external(tensor: Any, what: str, shape: tuple[int, ...], dtype: np.dtype[Any], folder: Path | None) -> Array:

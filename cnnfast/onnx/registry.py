@@ -19,6 +19,7 @@ class Known:
     attributes : the ONNX attributes it takes; those that must be given are in `required`
     counts_outputs : it has an argument `n_outputs`: how many a node wants
     least, most : how many inputs it takes; none of the first `least` may be left out
+    check : check(attributes), n_outputs among them, raises ValueError for what is not supported
     """
 
     name: str
@@ -28,6 +29,7 @@ class Known:
     counts_outputs: bool
     least: int
     most: float
+    check: Callable[[dict[str, Any]], object] | None = None
 
     @property
     def row(self) -> str:
@@ -37,11 +39,14 @@ class Known:
 KNOWN: dict[str, list[Known]] = {}
 
 
-def onnx_op(name: str, since: int = 1, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The decorator of run(*inputs, **attributes): ONNX's inputs as arrays (None where left out), attributes by its names.
+def onnx_op(
+    name: str, since: int = 1, check: Callable[[dict[str, Any]], object] | None = None, **settings: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The decorator of run(*inputs, **attributes): arrays (None where one is left out), and attributes by ONNX's names.
 
     `settings` are those of `graph.table.Row`. The function's keywords are the attributes that it knows; a model with
-    others is refused. A file's op is the latest that is not newer than the file's opset.
+    others is refused when it is loaded, as is one whose attributes make `check` raise ValueError. A file's op is the
+    latest that is not newer than the file's opset.
     """
 
     def put(run: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,7 +56,7 @@ def onnx_op(name: str, since: int = 1, **settings: Any) -> Callable[[Callable[..
         names = frozenset(each.name for each in keywords) - {"n_outputs"}
         required = frozenset(each.name for each in keywords if each.default is inspect.Parameter.empty) - {"n_outputs"}
         counts = any(each.name == "n_outputs" for each in keywords)
-        known = Known(name, since, names, required, counts, *_inputs(run))
+        known = Known(name, since, names, required, counts, *_inputs(run), check)
         op(known.row, **settings)(run)
         KNOWN.setdefault(name, []).append(known)
         return run

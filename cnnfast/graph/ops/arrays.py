@@ -98,23 +98,29 @@ def concatenate(*arrays: Array, axis: int, out: Array | None = None) -> Array:
     return np.concatenate(arrays, axis, out=out)
 
 
-@op("shape", spec=lambda x: Spec((len(x.shape),), np.dtype(np.int64)))
+@op("shape", known=lambda x: np.array(x.shape, np.int64))
 def shape(x: Array) -> Array:
     return np.array(x.shape, np.int64)
 
 
-@op("size", spec=lambda x: Spec((), np.dtype(np.int64)))
+@op("size", known=lambda x: np.array(x.size, np.int64))
 def size(x: Array) -> Array:
     return np.array(x.size, np.int64)
 
 
-def crop(x: Array, *, axes: tuple[int, ...], starts: tuple[int, ...], stops: tuple[int, ...],
-         steps: tuple[int, ...]) -> Array:  # fmt: skip
-    """A view of part of x along some axes, as Python slices it."""
+def _crop_spec(x: Spec, **bounds: Any) -> Spec:
+    return Spec(crop(np.broadcast_to(np.zeros((), x.dtype), x.shape), **bounds).shape, x.dtype)
+
+
+@op("slice", spec=_crop_spec, into=True)
+def crop(x: Array, *, axes: tuple[int, ...], starts: tuple[int, ...], stops: tuple[int | None, ...],
+         steps: tuple[int, ...], out: Array | None = None) -> Array:  # fmt: skip
+    """Part of x along some axes, as Python slices it: a view, or in `out`."""
     index = [slice(None)] * x.ndim
     for axis, *bounds in zip(axes, starts, stops, steps, strict=True):
         index[axis] = slice(*bounds)
-    return x[tuple(index)]
-
-
-op("slice")(crop)
+    y = x[tuple(index)]
+    if out is None:
+        return y
+    np.copyto(out, y)
+    return out

@@ -13,8 +13,8 @@ FILTERS_LAST = {
     "conv2d": (2, 3, 1, 0), "depthwise_conv2d": (2, 3, 0, 1), "conv_transpose2d": (2, 3, 1, 0),
 }  # fmt: skip
 """How the weights of convolutions move with them."""
-BY_AXIS = ("concatenate", "softmax", "log_softmax")
-"""Ops that work along an axis told by their attribute `axis`, whichever that is."""
+BY_AXIS = ("concatenate", "softmax", "log_softmax", "slice")
+"""Ops that work along an axis told by their attribute `axis`, or `axes`, whichever that is."""
 
 
 def to_channels_last(graph: Graph) -> None:
@@ -84,7 +84,9 @@ class _Rewriter:
 
     def _along(self, node: Node) -> None:
         attributes = dict(node.attributes)
-        if node.op in BY_AXIS:
+        if "axes" in attributes:
+            attributes["axes"] = tuple(TO_LAST.index(axis) for axis in attributes["axes"])
+        elif node.op in BY_AXIS:
             attributes["axis"] = TO_LAST.index(attributes.get("axis", -1) % 4)
         self._replace(node, [self._last(value) if value else value for value in node.inputs], attributes)
 

@@ -12,7 +12,8 @@ def simplify(graph: Graph) -> None:
     while waiting:
         node = waiting.pop()
         node.inputs = [names.get(value, value) for value in node.inputs]
-        better = TABLE[node.op].simplify
+        known = all(graph.spec(value) is not None for value in node.inputs if value)
+        better = TABLE[node.op].simplify if known else None
         before = len(graph.nodes)
         with named(node):
             value = better(graph, node) if better is not None else None
