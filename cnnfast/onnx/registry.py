@@ -78,6 +78,16 @@ def find(name: str, opset: int) -> Known | None:
     return max(fitting, key=lambda known: known.since, default=None)
 
 
+def one_of(attribute: str, *allowed: Any) -> Callable[[dict[str, Any]], None]:
+    """A `check`: that an attribute, where it is given, is one of these."""
+
+    def check(attributes: dict[str, Any]) -> None:
+        if attribute in attributes and attributes[attribute] not in allowed:
+            raise ValueError(f"{attribute} must be one of {allowed}, got {attributes[attribute]!r}")
+
+    return check
+
+
 def becomes(name: str, **fixed: Any) -> Callable[[Graph, Node], str | None]:
     """A `simplify` for an op that is another of the table with the same inputs, and no attributes but these."""
 

@@ -10,10 +10,11 @@ from cnnfast.graph.passes.depthwise import to_depthwise
 from cnnfast.graph.passes.epilogue import fuse_activation, fuse_residual
 from cnnfast.graph.passes.layout import to_channels_last
 from cnnfast.graph.passes.pad import fold_pad
+from cnnfast.graph.passes.patterns import name_activations
 from cnnfast.graph.passes.simplify import simplify
 from cnnfast.graph.passes.tidy import tidy
 
 PASSES: Final[tuple[Callable[[Graph], None], ...]] = (
-    simplify, tidy, to_channels_last, to_depthwise, to_linear, fold_flatten, fold_pad, fold_batch_norm,
-    fuse_residual, fuse_activation, tidy,
+    simplify, tidy, name_activations, to_channels_last, to_depthwise, to_linear, fold_flatten, fold_pad,
+    fold_batch_norm, fuse_residual, fuse_activation, tidy,
 )  # fmt: skip

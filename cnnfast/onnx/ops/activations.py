@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.ir import Graph, Node
+from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.ops.pointwise import prelu as our_prelu
 from cnnfast.graph.table import same
+from cnnfast.onnx.ops.elementwise import repeated
 from cnnfast.onnx.ops.floats import floats_become, in_floats, is_floats
-from cnnfast.onnx.registry import onnx_op
+from cnnfast.onnx.registry import one_of, onnx_op
 from cnnfast.ops import activations, gates
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.signatures import FLOATS
 
 SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 """ONNX's defaults: float32's nearest of the published numbers."""
@@ -41,10 +43,15 @@ def leaky_relu(x: Array, *, alpha: float = 0.01) -> Array:
     return activations.leaky_relu(x, alpha)
 
 
-@onnx_op("PRelu", since=7, spec=lambda x, slope: x, pointwise=True, simplify=floats_become("prelu"))
-def prelu(x: Array, slope: Array) -> Array:
+def _prelu_spec(x: Spec, slope: Spec) -> Spec:
     if np.broadcast_shapes(x.shape, slope.shape) != x.shape:
         raise ValueError(f"slope must repeat to X's shape {x.shape}, got {slope.shape}")
+    return x
+
+
+@onnx_op("PRelu", since=7, spec=_prelu_spec, pointwise=True, simplify=floats_become("prelu"))
+def prelu(x: Array, slope: Array) -> Array:
+    _prelu_spec(Spec.of(x), Spec.of(slope))
     y = our_prelu(x, slope) if x.dtype == slope.dtype else np.where(x < 0, slope * x, x)
     return y.astype(x.dtype, copy=False)
 
@@ -99,13 +106,14 @@ def _better_swiglu(graph: Graph, node: Node) -> str | None:
     return graph.add("multiply", [gate, node.inputs[1]], node.name)
 
 
-@onnx_op("SwiGLU", since=28, pointwise=True, simplify=_better_swiglu)
+@onnx_op("SwiGLU", since=28, spec=repeated, pointwise=True, simplify=_better_swiglu)
 @in_floats
 def swiglu(x: Array, y: Array, *, alpha: float = 1.0) -> Any:
     return x * gates.sigmoid(x * x.dtype.type(alpha)) * y
 
 
-@onnx_op("Gelu", since=20, spec=same, pointwise=True, simplify=floats_become("gelu", lambda **given: given))
+@onnx_op("Gelu", since=20, spec=same, pointwise=True, check=one_of("approximate", "none", "tanh"),
+         simplify=floats_become("gelu", lambda **given: given))  # fmt: skip
 @in_floats
 def gelu(x: Array, *, approximate: str = "none") -> Array:
     return gates.gelu(x, approximate)
@@ -117,15 +125,23 @@ def mish(x: Array) -> Array:
     return gates.mish(x)
 
 
+LINEAR = 40.0
+"""From here on softplus(x) is x: log(1 + exp(-40)) is no bit of a float64."""
+
+
 def _better_softplus(graph: Graph, node: Node) -> str | None:
     spec = graph.spec(node.inputs[0])
-    return graph.add("softplus", node.inputs, node.name) if spec is not None and spec.dtype == np.float32 else None
+    if spec is None or spec.dtype not in FLOATS:
+        return None
+    if spec.dtype == np.float32:
+        return graph.add("softplus", node.inputs, node.name)
+    return graph.add("softplus", node.inputs, node.name, threshold=LINEAR)
 
 
 @onnx_op("Softplus", spec=same, pointwise=True, simplify=_better_softplus)
 @in_floats
 def softplus(x: Array) -> Array:
-    return gates.softplus(x, 1.0, 20.0 if x.dtype == np.float32 else 40.0)  # log(1 + exp(-40)) is no bit of a float64
+    return gates.softplus(x, 1.0, 20.0 if x.dtype == np.float32 else LINEAR)
 
 
 @onnx_op("Softsign", spec=same, pointwise=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.ops.arrays import target_shape
-from cnnfast.graph.table import same
+from cnnfast.graph.table import TABLE
 from cnnfast.onnx.ops.constants import sizes
 from cnnfast.onnx.ops.reductions import axes_of
 from cnnfast.onnx.registry import onnx_op
@@ -121,7 +121,7 @@ def transpose(x: Array, *, perm: Ints | None = None) -> Array:
 
 
 @onnx_op("Concat", since=4, simplify=lambda graph, node: graph.add(
-    "concatenate", node.inputs, node.name, axis=node.attributes["axis"]))  # fmt: skip
+    "concatenate", node.inputs, node.name, axis=node.attributes["axis"]), spec=TABLE["concatenate"].spec)  # fmt: skip
 def concat(*arrays: Array, axis: int) -> Array:
     return np.concatenate(arrays, axis)
 
@@ -157,10 +157,14 @@ def trilu(x: Array, k: Array | None = None, *, upper: int = 1) -> Array:
     return np.triu(x, diagonal) if upper else np.tril(x, diagonal)
 
 
-@onnx_op("ReverseSequence", since=10, spec=same)
+def _check_axes(attributes: dict[str, Any]) -> None:
+    axes = attributes.get("batch_axis", 1), attributes.get("time_axis", 0)
+    if sorted(axes) != [0, 1]:
+        raise ValueError(f"batch_axis and time_axis must be 0 and 1, each once, got {axes}")
+
+
+@onnx_op("ReverseSequence", since=10, spec=lambda x, lengths, **axes: x, check=_check_axes)
 def reverse_sequence(x: Array, lengths: Array, *, batch_axis: int = 1, time_axis: int = 0) -> Array:
-    if {batch_axis, time_axis} != {0, 1}:
-        raise ValueError(f"batch_axis and time_axis must be 0 and 1, got {batch_axis} and {time_axis}")
     by_batch = x if batch_axis == 0 else x.swapaxes(0, 1)
     count, size = by_batch.shape[:2]
     if lengths.shape != (count,) or ((lengths < 0) | (lengths > size)).any():

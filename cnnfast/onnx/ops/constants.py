@@ -13,16 +13,19 @@ from cnnfast.ops.arrays import Array
 INT64 = np.dtype(np.int64)
 
 
-@onnx_op("Constant")
+def _check_value(attributes: dict[str, Any]) -> None:
+    if len(attributes) != 1:
+        raise ValueError(f"it must have one value, got {sorted(attributes)}")
+
+
+@onnx_op("Constant", check=_check_value)
 def constant(*, value: Array | None = None, value_float: float | None = None, value_int: int | None = None,
              value_floats: list[float] | None = None, value_ints: list[int] | None = None) -> Array:  # fmt: skip
-    given = [each for each in (value, value_float, value_int, value_floats, value_ints) if each is not None]
-    if len(given) != 1:
-        raise ValueError(f"it must have one value, got {len(given)}")
     if value is not None:
         return value
-    is_float = value_float is not None or value_floats is not None
-    return np.asarray(given[0], np.float32 if is_float else np.int64)
+    floats = value_float if value_floats is None else value_floats
+    ints = value_int if value_ints is None else value_ints
+    return np.asarray(ints, INT64) if floats is None else np.asarray(floats, np.float32)
 
 
 @onnx_op("Identity", spec=same, pointwise=True, simplify=becomes("identity"))
@@ -79,8 +82,8 @@ def constant_of_shape(shape: Array, *, value: Array | None = None) -> Array:
 @onnx_op("Range", since=11, needs=(0, 1, 2))
 def number_range(start: Array, limit: Array, delta: Array, *, stash_type: int = 1) -> Any:
     first, last, step = (each.reshape(()) for each in (start, limit, delta))
-    if not step:
-        raise ValueError("delta must not be 0")
+    if not step or not all(np.isfinite(each.astype(np.float64)) for each in (first, last, step)):
+        raise ValueError(f"start, limit and delta must be finite, delta not 0, got {first}, {last} and {step}")
     kind = np.float64 if start.dtype.kind not in "iu" else start.dtype
     count = max(0, int(np.ceil((last.astype(np.float64) - first.astype(np.float64)) / step.astype(np.float64))))
     numbers = first.astype(kind) + np.arange(count).astype(kind) * step.astype(kind)

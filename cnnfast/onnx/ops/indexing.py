@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Spec
 from cnnfast.onnx.ops.reductions import axes_of
-from cnnfast.onnx.registry import onnx_op
+from cnnfast.onnx.registry import one_of, onnx_op
 from cnnfast.ops.arrays import Array
 
 UPDATES: dict[str, Any] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -83,8 +83,6 @@ def gather_nd(x: Array, indices: Array, *, batch_dims: int = 0) -> Array:
 
 
 def _written(x: Array, places: tuple[Array, ...], updates: Array, reduction: str) -> Array:
-    if reduction != "none" and reduction not in UPDATES:
-        raise ValueError(f"reduction must be none or one of {sorted(UPDATES)}, got {reduction!r}")
     y = x.copy()
     if reduction == "none":
         y[places] = updates
@@ -97,8 +95,11 @@ def _scatter_spec(x: Spec, indices: Spec, updates: Spec, **attributes: Any) -> S
     return x
 
 
+_check_reduction = one_of("reduction", "none", *UPDATES)
+
+
 @onnx_op("Scatter", since=9, spec=_scatter_spec)
-@onnx_op("ScatterElements", since=11, spec=_scatter_spec)
+@onnx_op("ScatterElements", since=11, spec=_scatter_spec, check=_check_reduction)
 def scatter_elements(
     x: Array, indices: Array, updates: Array, *, axis: int = 0, reduction: str = "none"
 ) -> Array:  # fmt: skip
@@ -107,7 +108,7 @@ def scatter_elements(
     return _written(x, _places(x.shape, indices, axis), updates, reduction)
 
 
-@onnx_op("ScatterND", since=11, spec=_scatter_spec)
+@onnx_op("ScatterND", since=11, spec=_scatter_spec, check=_check_reduction)
 def scatter_nd(x: Array, indices: Array, updates: Array, *, reduction: str = "none") -> Array:
     places = _tuples(x.shape, indices)
     shape = (*indices.shape[:-1], *x.shape[len(places) :])
@@ -150,14 +151,13 @@ def non_zero(x: Array) -> Array:
     return np.array(np.nonzero(np.atleast_1d(x)), np.int64)[: x.ndim]
 
 
-@onnx_op("TensorScatter", since=24, spec=lambda cache, *rest, **attributes: cache)
+@onnx_op("TensorScatter", since=24, check=one_of("mode", "linear", "circular"),
+         spec=lambda cache, *rest, **attributes: cache)  # fmt: skip
 def tensor_scatter(
     cache: Array, update: Array, starts: Array | None = None, *, axis: int = -2, mode: str = "linear"
 ) -> Array:  # fmt: skip
     """Each batch's update, written along an axis from its start on; around the end in mode circular."""
     at = _axis(axis, cache.ndim)
-    if mode not in ("linear", "circular"):
-        raise ValueError(f"mode must be linear or circular, got {mode!r}")
     if at == 0 or update.ndim != cache.ndim or update.shape[:1] != cache.shape[:1]:
         raise ValueError(f"update must have {cache.ndim} axes and cache's batch, got shape {update.shape}")
     y = cache.copy()

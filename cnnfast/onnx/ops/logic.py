@@ -8,7 +8,7 @@ import numpy as np
 from cnnfast.graph.ir import Spec
 from cnnfast.graph.table import same
 from cnnfast.onnx.ops.elementwise import repeated
-from cnnfast.onnx.registry import onnx_op
+from cnnfast.onnx.registry import one_of, onnx_op
 from cnnfast.ops.arrays import Array
 
 BOOL = np.dtype(np.bool_)
@@ -49,10 +49,8 @@ def bitwise_not(x: Array) -> Array:
     return np.invert(x)
 
 
-@onnx_op("BitShift", since=11, spec=repeated, pointwise=True)
+@onnx_op("BitShift", since=11, check=one_of("direction", "LEFT", "RIGHT"), spec=repeated, pointwise=True)
 def bit_shift(x: Array, y: Array, *, direction: str) -> Array:
-    if direction not in ("LEFT", "RIGHT"):
-        raise ValueError(f"direction must be LEFT or RIGHT, got {direction!r}")
     return np.left_shift(x, y) if direction == "LEFT" else np.right_shift(x, y)
 
 

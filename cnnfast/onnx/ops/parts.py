@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.graph.ir import Graph, Node
+from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.ops.arrays import crop
 from cnnfast.onnx.ops.floats import is_floats
 from cnnfast.onnx.ops.reductions import axes_of
-from cnnfast.onnx.registry import onnx_op
+from cnnfast.onnx.registry import one_of, onnx_op
 from cnnfast.ops.arrays import Array
 
 Ints = Sequence[int]
@@ -121,15 +121,23 @@ def _sides(rank: int, pads: Numbers, axes: Numbers | None = None) -> list[tuple[
 
 
 def _padded(x: Array, sides: list[tuple[int, int]], mode: str, value: Any) -> Array:
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {sorted(MODES)}, got {mode!r}")
     cuts = tuple(slice(max(0, -a), max(0, -a, n - max(0, -b))) for (a, b), n in zip(sides, x.shape, strict=True))
-    if any(a + b + n < 0 for (a, b), n in zip(sides, x.shape, strict=True)):
-        raise ValueError(f"pads must leave a size >= 0 of each axis of {x.shape}, got {sides}")
     borders = [(max(0, a), max(0, b)) for a, b in sides]
     if mode == "constant":
         return np.pad(x[cuts], borders, constant_values=value)
     return np.pad(x[cuts], borders, mode=mode)  # type: ignore[call-overload,no-any-return]
+
+
+def _pad_spec(x: Spec, pads: Numbers | None = None, value: Any = None, axes: Array | None = None,
+              **attributes: Any) -> Spec:  # fmt: skip
+    sides = _sides(len(x.shape), attributes["pads"] if pads is None else pads, axes)
+    sizes = tuple(a + n + b for (a, b), n in zip(sides, x.shape, strict=True))
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"pads must leave a size >= 0 of each axis of {x.shape}, got {sides}")
+    return Spec(sizes, x.dtype)
+
+
+_check_mode = one_of("mode", *MODES)
 
 
 def _better_pad(graph: Graph, node: Node) -> str | None:
@@ -144,7 +152,7 @@ def _better_pad(graph: Graph, node: Node) -> str | None:
     fill = options.get("value", 0.0) if value is None or not value.size else float(value.reshape(-1)[0])
     mode = options.get("mode", "constant")
     sides = _sides(4, options["pads"] if pads is None else pads, axes)
-    if sides[:2] != [(0, 0)] * 2 or mode not in MODES or any(side < 0 for pair in sides for side in pair):
+    if sides[:2] != [(0, 0)] * 2 or any(side < 0 for pair in sides for side in pair):
         return None
     room = {"reflect": -1, "wrap": 0}.get(mode, max(map(max, sides)))
     if any(side > size + room for pair, size in zip(sides[2:], spec.shape[2:], strict=True) for side in pair):
@@ -153,13 +161,15 @@ def _better_pad(graph: Graph, node: Node) -> str | None:
     return graph.add("pad2d", node.inputs[:1], node.name, **settings, layout="NCHW")
 
 
-@onnx_op("Pad", since=2, simplify=_better_pad)
+@onnx_op("Pad", since=2, spec=_pad_spec, check=_check_mode, simplify=_better_pad)
 def pad_2(x: Array, *, pads: Ints, mode: str = "constant", value: float = 0.0) -> Array:
+    _pad_spec(Spec.of(x), pads)
     return _padded(x, _sides(x.ndim, pads), mode, value)
 
 
-@onnx_op("Pad", since=11, needs=(1, 3), simplify=_better_pad)
+@onnx_op("Pad", since=11, needs=(1, 3), spec=_pad_spec, check=_check_mode, simplify=_better_pad)
 def pad_11(x: Array, pads: Array, value: Array | None = None, axes: Array | None = None, *,
            mode: str = "constant") -> Array:  # fmt: skip
+    _pad_spec(Spec.of(x), pads, None, axes)
     fill = x.dtype.type(0) if value is None or not value.size else value.reshape(-1)[0]
     return _padded(x, _sides(x.ndim, pads, axes), mode, fill)
