@@ -28,6 +28,11 @@ cdef extern from "cnnfast.h" nogil:
         CNNFAST_NHWC
         CNNFAST_NCHW
 
+    ctypedef enum cnnfast_tensor:
+        CNNFAST_INPUT
+        CNNFAST_OUTPUT
+        CNNFAST_WEIGHT
+
     ctypedef enum cnnfast_padding_mode:
         CNNFAST_ZEROS
         CNNFAST_REFLECT
@@ -77,6 +82,7 @@ cdef extern from "cnnfast.h" nogil:
         size_t max_workspace
         cnnfast_precision precision
         int once
+        unsigned other_layout
 
     ctypedef struct cnnfast_conv_transpose2d:
         cnnfast_conv2d conv
@@ -102,6 +108,7 @@ cdef extern from "cnnfast.h" nogil:
         int64_t output_size[2]
         int with_indices
         size_t max_workspace
+        unsigned other_layout
 
     ctypedef struct cnnfast_max_unpool2d:
         cnnfast_dtype dtype
@@ -167,6 +174,7 @@ cdef extern from "cnnfast.h" nogil:
         const void *residual
         void *y
         int64_t *indices
+        int64_t y_step
 
     ctypedef struct cnnfast_step:
         const cnnfast_plan *plan
@@ -215,6 +223,7 @@ cdef extern from "cnnfast.h" nogil:
     size_t cnnfast_steps_workspace_size(const cnnfast_step *, int count)
     cnnfast_status cnnfast_steps_run(const cnnfast_step *, int count, void *workspace, size_t workspace_size)
     void cnnfast_plan_free(cnnfast_plan **)
+    int cnnfast_plan_share(cnnfast_plan *, const cnnfast_plan *)
     void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
     void cnnfast_plan_output_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
     cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *)

@@ -15,6 +15,7 @@ from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
 from cnnfast.summary import summary
+from cnnfast.weights import FilePath, load, save
 
 PLANS = 2
 """How many sizes of input a model keeps a plan for: each holds a packed copy of the weights."""
@@ -282,6 +283,45 @@ class Model(Layer):
         """Replace all weights, given in the order of `get_weights`; on an error none is changed."""
         with self.named():
             assign_all(self._known().weights, weights)
+
+    def load_weights(self, filepath: FilePath) -> None:
+        """Replace all weights by those of a file: .npz or .safetensors of `save_weights`, or .h5 of Keras.
+
+        An .h5 file is one of Keras Applications, of Keras' `save_weights` or of a whole saved model; its layers are
+        found by their names, or by their order where Keras counted names (conv2d_7). `cnnfast.models.load_torch` reads
+        torch's state dicts.
+
+        No file makes code run. HDF5's own library has been seen to hang on a damaged .h5 file: take those from people
+        you trust, and safetensors from others.
+
+        Raises
+        ------
+        OSError : the file cannot be read
+        ValueError : a name is missing or unexpected, a shape is another, or the file is damaged; no weight was changed
+        ImportError : safetensors or h5py is not installed
+        """
+        load(self._known(), filepath)
+
+    def save_weights(self, filepath: FilePath) -> None:
+        """Write all weights, as float32, to a .npz or .safetensors file, under names such as "conv2d/kernel".
+
+        Raises
+        ------
+        OSError : the file cannot be written
+        ValueError : the name ends in neither, or the model does not know its input's shape
+        ImportError : safetensors is not installed
+
+        Examples
+        --------
+        >>> import cnnfast, tempfile
+        >>> model, copy = cnnfast.models.LeNet5(), cnnfast.models.LeNet5()
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save_weights(f"{folder}/lenet.npz")
+        ...     copy.load_weights(f"{folder}/lenet.npz")
+        >>> all((a == b).all() for a, b in zip(model.get_weights(), copy.get_weights()))
+        True
+        """
+        save(self._known(), filepath)
 
     def count_params(self) -> int:
         """How many numbers the weights hold."""

@@ -24,6 +24,7 @@ import cnnfast.network_plan
 import cnnfast.ops
 import cnnfast.plot
 import cnnfast.summary
+import cnnfast.weights
 from cnnfast.ops.plan import Plan
 
 ROOT = Path(__file__).parent.parent
@@ -33,8 +34,8 @@ C = ROOT / "csrc"
 # A module imports only from its own floor or a lower one. "" is cnnfast/__init__.py, the public names.
 FLOORS = {
     "backends": 0, "ops": 1, "graph": 2, "layers": 3, "network_plan": 4, "summary": 4, "model": 4, "sequential": 4,
-    "models": 5, "onnx": 5, "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6, "bench": 7,
-    "cli": 8, "__main__": 9,
+    "weights": 4, "models": 5, "onnx": 5, "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6,
+    "bench": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
 C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4}
 
@@ -178,7 +179,10 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 
 def modules() -> list[ModuleType]:
-    packages = (cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot)
+    packages = (
+        cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot,
+        cnnfast.weights,
+    )  # fmt: skip
     within = [
         importlib.import_module(found.name)
         for package in packages
@@ -190,6 +194,7 @@ def modules() -> list[ModuleType]:
         "cnnfast.sequential",
         "cnnfast.network_plan",
         "cnnfast.summary",
+        "cnnfast.weights",
     )
     return [*within, *(importlib.import_module(name) for name in alone)]
 

@@ -78,7 +78,7 @@ def conv2d(
         "conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout, padding_mode=padding_mode,
         activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
-    images = arrays.as_input("x", x, SIGNATURES["conv2d"].dtypes, asked.layout)
+    images = arrays.as_input("x", x, SIGNATURES["conv2d"].dtypes, asked.layouts.x)
     plan = prepare_conv2d(images.shape, images.dtype, weight, bias, groups, asked, arrays.max_abs(images))
     return plan.run(images, residual, out, (("weight", weight), ("bias", bias)))
 
@@ -119,7 +119,7 @@ def plan_conv2d(
         "conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout, padding_mode=padding_mode,
         activation=activation, algorithm=algorithm, precision=precision, max_workspace=max_workspace,
     )  # fmt: skip
-    shape, x_dtype = geometry.plan_input("conv2d", input_shape, asked.layout, dtype, weight)
+    shape, x_dtype = geometry.plan_input("conv2d", input_shape, asked.layouts.x, dtype, weight)
     return prepare_conv2d(shape, x_dtype, weight, bias, groups, asked)
 
 
@@ -160,7 +160,7 @@ def depthwise_conv2d(
         "depthwise_conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout,
         padding_mode=padding_mode, activation=activation, algorithm=algorithm, precision=precision, once=True,
     )  # fmt: skip
-    images = arrays.as_input("x", x, SIGNATURES["depthwise_conv2d"].dtypes, asked.layout)
+    images = arrays.as_input("x", x, SIGNATURES["depthwise_conv2d"].dtypes, asked.layouts.x)
     plan = prepare_depthwise(images.shape, images.dtype, weight, bias, asked, arrays.max_abs(images))
     return plan.run(images, residual, out, (("weight", weight), ("bias", bias)))
 
@@ -198,7 +198,7 @@ def plan_depthwise_conv2d(
         padding_mode=padding_mode, activation=activation, algorithm=algorithm, precision=precision,
         max_workspace=max_workspace,
     )  # fmt: skip
-    shape, x_dtype = geometry.plan_input("depthwise_conv2d", input_shape, asked.layout, dtype, weight)
+    shape, x_dtype = geometry.plan_input("depthwise_conv2d", input_shape, asked.layouts.x, dtype, weight)
     return prepare_depthwise(shape, x_dtype, weight, bias, asked)
 
 
@@ -210,7 +210,7 @@ def prepare_conv2d(
     count = checks.integer("groups", groups, minimum=1)
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES["conv2d"].dtypes)
     place = geometry.conv_geometry(
-        x_shape, packed.shape, asked.layout, count, asked.stride, asked.padding, asked.dilation, asked.padding_mode
+        x_shape, packed.shape, asked.layouts, count, asked.stride, asked.padding, asked.dilation, asked.padding_mode
     )
     return _plan("conv2d", x_shape, dtype, packed, bias, count, asked, place, max_abs)
 
@@ -221,10 +221,10 @@ def prepare_depthwise(
     """The plan behind `depthwise_conv2d` and `plan_depthwise_conv2d`."""
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES["depthwise_conv2d"].dtypes)
     place = geometry.depthwise_geometry(
-        x_shape, packed.shape, asked.layout, asked.stride, asked.padding, asked.dilation, asked.padding_mode
+        x_shape, packed.shape, asked.layouts, asked.stride, asked.padding, asked.dilation, asked.padding_mode
     )
-    channels = x_shape[3 if asked.layout == "NHWC" else 1]
-    if asked.layout == "NHWC":  # (R, S, C, multiplier) lies as conv2d's (R, S, C/groups = 1, K)
+    channels = x_shape[3 if asked.layouts.x == "NHWC" else 1]
+    if asked.layouts.weight == "NHWC":  # (R, S, C, multiplier) lies as conv2d's (R, S, C/groups = 1, K)
         packed = packed.reshape(*packed.shape[:2], 1, place.filters)
     return _plan("depthwise_conv2d", x_shape, dtype, packed, bias, channels, asked, place, max_abs)
 
@@ -237,13 +237,13 @@ def _plan(
     added = geometry.as_bias("bias", bias, dtype, dtypes, place.filters)
     activation, alpha = asked.activation
     if dtype.kind != "f":
-        axis = 3 if asked.layout == "NHWC" else 0
+        axis = 3 if asked.layouts.weight == "NHWC" else 0
         integers.check(weight, axis, added, dtype, dtypes[dtype], max_abs, activation)
     native = dispatch.native_plan(
-        op, x_shape, place.output_shape, weight, added, dtype=dtype, layout=asked.layout, stride=asked.stride,
+        op, x_shape, place.output_shape, weight, added, dtype=dtype, stride=asked.stride,
         padding=(*place.padding[0], *place.padding[1]), dilation=asked.dilation, groups=groups,
         padding_mode=asked.padding_mode, activation=activation, alpha=alpha, algorithm=asked.algorithm,
         max_abs_input=max_abs, max_workspace=asked.max_workspace,
-        precision=asked.precision, once=asked.once,
+        precision=asked.precision, once=asked.once, **asked.layouts.told,
     )  # fmt: skip
-    return Plan(op, native, x_shape, place.output_shape, dtype, asked.layout)
+    return Plan(op, native, x_shape, place.output_shape, dtype, asked.layouts.x)

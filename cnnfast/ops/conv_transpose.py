@@ -62,7 +62,7 @@ def conv_transpose2d(
         algorithm=algorithm, precision=precision,
     )  # fmt: skip
     extra = checks.pair("output_padding", output_padding, minimum=0)
-    images = arrays.as_input("x", x, SIGNATURES[_OP].dtypes, asked.layout)
+    images = arrays.as_input("x", x, SIGNATURES[_OP].dtypes, asked.layouts.x)
     plan = _plan(images.shape, images.dtype, weight, bias, groups, extra, asked)
     return plan.run(images, residual, out, (("weight", weight), ("bias", bias)))
 
@@ -100,7 +100,7 @@ def plan_conv_transpose2d(
         algorithm=algorithm, precision=precision, max_workspace=max_workspace,
     )  # fmt: skip
     extra = checks.pair("output_padding", output_padding, minimum=0)
-    shape, x_dtype = geometry.plan_input(_OP, input_shape, asked.layout, dtype, weight)
+    shape, x_dtype = geometry.plan_input(_OP, input_shape, asked.layouts.x, dtype, weight)
     return _plan(shape, x_dtype, weight, bias, groups, extra, asked)
 
 
@@ -111,14 +111,14 @@ def _plan(
     count = checks.integer("groups", groups, minimum=1)
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES[_OP].dtypes)
     place = geometry.conv_transpose_geometry(
-        x_shape, packed.shape, asked.layout, count, asked.stride, asked.padding, asked.dilation, output_padding
+        x_shape, packed.shape, asked.layouts, count, asked.stride, asked.padding, asked.dilation, output_padding
     )
     added = geometry.as_bias("bias", bias, dtype, SIGNATURES[_OP].dtypes, place.filters)
     activation, alpha = asked.activation
     native = dispatch.native_plan(
-        _OP, x_shape, place.output_shape, packed, added, dtype=dtype, layout=asked.layout, stride=asked.stride,
+        _OP, x_shape, place.output_shape, packed, added, dtype=dtype, stride=asked.stride,
         padding=(*place.padding[0], *place.padding[1]), output_padding=place.output_padding,
         dilation=asked.dilation, groups=count, activation=activation, alpha=alpha, algorithm=asked.algorithm,
-        max_workspace=asked.max_workspace,
+        max_workspace=asked.max_workspace, **asked.layouts.told,
     )  # fmt: skip
-    return Plan(_OP, native, x_shape, place.output_shape, dtype, asked.layout)
+    return Plan(_OP, native, x_shape, place.output_shape, dtype, asked.layouts.x)

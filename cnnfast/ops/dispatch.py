@@ -84,10 +84,9 @@ def execute(
     x = arrays.contiguous("x", x)
     if residual is not None:
         residual = arrays.contiguous("residual", residual)
-    direct = y.flags.c_contiguous and y.flags.aligned
-    target = y if direct else arrays.allocate("a contiguous copy of out", y_shape, y_dtype)
-    if not plan.run(x, residual, target, indices):
-        raise RuntimeError(f"the native plan refused arrays that were checked: x {x.shape} {x.dtype}, y {y.shape}")
-    if not direct:
+    if not plan.run(x, residual, y, indices):  # `out` is strided, and not as some channels of an NHWC array are
+        target = arrays.allocate("a contiguous copy of out", y_shape, y_dtype)
+        if not plan.run(x, residual, target, indices):
+            raise RuntimeError(f"the native plan refused arrays that were checked: x {x.shape} {x.dtype}, y {y.shape}")
         np.copyto(y, target)
     return y

@@ -8,6 +8,7 @@ import numpy as np
 from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides, SidesOrSame
+from cnnfast.ops.options import Layouts
 from cnnfast.ops.signatures import SIGNATURES, Dtypes
 
 Shape = tuple[int, int, int, int]
@@ -19,7 +20,7 @@ class Options(NamedTuple):
     stride: Pair
     padding: SidesOrSame
     dilation: Pair
-    layout: str
+    layouts: Layouts
     padding_mode: str
     activation: tuple[str | None, float]
     algorithm: str | None
@@ -27,6 +28,11 @@ class Options(NamedTuple):
     max_workspace: int
     once: bool
     """The plan is for one run."""
+
+    @property
+    def layout(self) -> str:
+        """Of everything, for ops whose tensors lie alike."""
+        return options.layout(self.layouts.x if len(set(self.layouts)) == 1 else self.layouts)
 
 
 class Geometry(NamedTuple):
@@ -48,7 +54,7 @@ def conv_options(
         checks.pair("stride", stride, minimum=1),
         checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1),
-        options.layout(layout),
+        options.layouts(layout),
         checks.choice("padding_mode", padding_mode, options.PADDING_MODES),
         options.activation("activation", activation),
         dispatch.algorithm(op, algorithm),
@@ -87,48 +93,48 @@ def _shape_of(value: object, layout: str) -> Shape:
 
 @lru_cache(maxsize=512)
 def conv_geometry(
-    x_shape: Shape, weight_shape: tuple[int, ...], layout: str, groups: int, stride: Pair, padding: SidesOrSame,
+    x_shape: Shape, weight_shape: tuple[int, ...], layouts: Layouts, groups: int, stride: Pair, padding: SidesOrSame,
     dilation: Pair, padding_mode: str,
 ) -> Geometry:  # fmt: skip
     """conv2d's: weight (R, S, C/groups, K) or (K, C/groups, R, S)."""
-    N, H, W, C = shapes.split(x_shape, layout)
-    R, S, group_channels, K = _weight("weight", weight_shape, layout, "R, S, C/groups, K", "K, C/groups, R, S")
+    N, H, W, C = shapes.split(x_shape, layouts.x)
+    R, S, group_channels, K = _weight("weight", weight_shape, layouts.weight, "R, S, C/groups, K", "K, C/groups, R, S")
     _check_groups(groups, C, "C")
     _check_groups(groups, K, "K")
     if group_channels * groups != C:
         raise ValueError(
             f"weight must have C/groups = {C // groups} channels (C {C}, groups {groups}), got shape {weight_shape}"
         )
-    return _window(N, (H, W), (R, S), K, layout, stride, padding, dilation, padding_mode)
+    return _window(N, (H, W), (R, S), K, layouts.y, stride, padding, dilation, padding_mode)
 
 
 @lru_cache(maxsize=512)
 def depthwise_geometry(
-    x_shape: Shape, weight_shape: tuple[int, ...], layout: str, stride: Pair, padding: SidesOrSame,
+    x_shape: Shape, weight_shape: tuple[int, ...], layouts: Layouts, stride: Pair, padding: SidesOrSame,
     dilation: Pair, padding_mode: str, name: str = "weight",
 ) -> Geometry:  # fmt: skip
     """depthwise_conv2d's: weight (R, S, C, multiplier) or (C*multiplier, 1, R, S)."""
-    N, H, W, C = shapes.split(x_shape, layout)
+    N, H, W, C = shapes.split(x_shape, layouts.x)
     axes = ("R, S, C, multiplier", "C*multiplier, 1, R, S")
-    if layout == "NHWC":
+    if layouts.weight == "NHWC":
         R, S, channels, multiplier = check_weight(name, weight_shape, axes[0])
         fits, filters = channels == C, channels * multiplier
     else:
         filters, one, R, S = check_weight(name, weight_shape, axes[1])
         fits = one == 1 and filters % C == 0
     if not fits:
-        raise ValueError(f"{name} must be ({axes[layout != 'NHWC']}) with C {C}, got shape {weight_shape}")
-    return _window(N, (H, W), (R, S), filters, layout, stride, padding, dilation, padding_mode)
+        raise ValueError(f"{name} must be ({axes[layouts.weight != 'NHWC']}) with C {C}, got shape {weight_shape}")
+    return _window(N, (H, W), (R, S), filters, layouts.y, stride, padding, dilation, padding_mode)
 
 
 @lru_cache(maxsize=512)
 def conv_transpose_geometry(
-    x_shape: Shape, weight_shape: tuple[int, ...], layout: str, groups: int, stride: Pair, padding: SidesOrSame,
+    x_shape: Shape, weight_shape: tuple[int, ...], layouts: Layouts, groups: int, stride: Pair, padding: SidesOrSame,
     dilation: Pair, output_padding: Pair,
 ) -> Geometry:  # fmt: skip
     """conv_transpose2d's: weight (R, S, K/groups, C) or (C, K/groups, R, S)."""
-    N, H, W, C = shapes.split(x_shape, layout)
-    R, S, group_filters, channels = _weight("weight", weight_shape, layout, "R, S, K/groups, C", "C, K/groups, R, S")
+    N, H, W, C = shapes.split(x_shape, layouts.x)
+    R, S, group_filters, channels = _weight("weight", weight_shape, layouts.weight, "R, S, K/groups, C", "C, K/groups, R, S")
     _check_groups(groups, C, "C")
     if channels != C:
         raise ValueError(f"weight must have x's C {C} channels, got shape {weight_shape}")
@@ -146,7 +152,7 @@ def conv_transpose_geometry(
         for i, (n, k) in enumerate(((H, R), (W, S)))
     )
     K = group_filters * groups
-    return Geometry(sides, output_padding, K, shapes.join(N, P, Q, K, layout))
+    return Geometry(sides, output_padding, K, shapes.join(N, P, Q, K, layouts.y))
 
 
 def check_weight(name: str, shape: tuple[int, ...], axes: str) -> Shape:

@@ -140,7 +140,7 @@ def _plan(
     wide = geometry.pointwise_filters("expand_weight", expand.shape, layout, channels, "C")
     wide_shape = (*x_shape[:3], wide) if layout == "NHWC" else (x_shape[0], wide, *x_shape[2:])
     place = geometry.depthwise_geometry(
-        wide_shape, depthwise.shape, layout, asked.stride, asked.padding, asked.dilation, asked.padding_mode,
+        wide_shape, depthwise.shape, asked.layouts, asked.stride, asked.padding, asked.dilation, asked.padding_mode,
         "depthwise_weight",
     )  # fmt: skip
     filters = geometry.pointwise_filters("project_weight", project.shape, layout, place.filters)

@@ -1,7 +1,7 @@
 """The choices shared by the ops: layout, activation, precision, workspace."""
 
 import os
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from cnnfast.ops import checks
 
@@ -22,9 +22,33 @@ Activation = str | tuple[str, float] | None
 """How users write one; normalised it is (name or None, alpha)."""
 
 
+class Layouts(NamedTuple):
+    """Where a network's edges or weights lie otherwise than its middle: what plans of one convolution or pool take as
+    `layout`. A residual lies as y does.
+
+    >>> Layouts("NCHW", "NCHW", "NHWC").told
+    {'layout': 'NCHW', 'weight_layout': 'NCHW', 'output_layout': 'NHWC'}
+    """
+
+    x: str
+    weight: str
+    y: str
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """As the backend is told: a problem of one layout has one name for it."""
+        rest = {} if self.x == self.weight == self.y else {"weight_layout": self.weight, "output_layout": self.y}
+        return {"layout": self.x, **rest}
+
+
 def layout(value: object) -> str:
     """The order of the axes: NHWC or NCHW."""
     return checks.choice("layout", value, LAYOUTS)
+
+
+def layouts(value: object) -> Layouts:
+    """The order of the axes of each: a layout for all, or `Layouts`."""
+    return Layouts(*map(layout, value if isinstance(value, Layouts) else (value,) * 3))
 
 
 def activation(name: str, value: object) -> tuple[str | None, float]:

@@ -115,6 +115,19 @@ class Plan:
         """
         return str(self._native.info()["algorithm"])
 
+    def share(self, other: "Plan") -> bool:
+        """Use other's packed weights instead of this plan's own, if they are the same byte for byte; whether they are now.
+
+        For plans of one network for images of several sizes. Nobody may be running this plan meanwhile.
+
+        >>> import numpy as np, cnnfast
+        >>> w = np.ones((3, 3, 8, 16), np.float32)
+        >>> small, large = (cnnfast.plan_conv2d((1, size, size, 8), w, algorithm="direct") for size in (32, 64))
+        >>> large.share(small)
+        True
+        """
+        return self._native.share(other._native)
+
     @property
     def native(self) -> native.Plan:
         """The backend's plan: a stage of a fused one."""

@@ -236,7 +236,7 @@ def window_pool(
     norm_type: float, return_indices: object, algorithm: object,
 ) -> Pool:  # fmt: skip
     """The pool of a window, of arguments as the user gave them."""
-    order = options.layout(layout)
+    order, _, order_y = options.layouts(layout)
     kernel = checks.pair("kernel_size", kernel_size, minimum=1)
     step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
     given_padding, spread = checks.sides("padding", padding), checks.pair("dilation", dilation, minimum=1)
@@ -253,11 +253,12 @@ def window_pool(
         shapes.pool_size(size, kernel[i], step[i], sides[i], spread[i], ceil, shapes.AXES[i])
         for i, size in enumerate((H, W))
     )
-    y_shape = shapes.join(N, P, Q, C, order)
+    y_shape = shapes.join(N, P, Q, C, order_y)
+    mixed: dict[str, Any] = {} if order == order_y else {"output_layout": order_y}
     plan = dispatch.native_plan(
         op, x_shape, y_shape, dtype=dtype, layout=order, kind=kind, kernel_size=kernel, stride=step,
         padding=(*sides[0], *sides[1]), dilation=spread, ceil_mode=ceil, count_include_pad=count,
-        norm_type=norm_type, output_size=None, return_indices=indexed, algorithm=row, max_workspace=0,
+        norm_type=norm_type, output_size=None, return_indices=indexed, algorithm=row, max_workspace=0, **mixed,
     )  # fmt: skip
     new_y = arrays.allocator("the output", y_shape, SIGNATURES[op].dtypes[dtype])
     return Pool(plan, op, y_shape, new_y, indexed)

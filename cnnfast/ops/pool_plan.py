@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnfast.ops import arrays
+from cnnfast.ops import arrays, options
 from cnnfast.ops.adaptive import adaptive_pool
 from cnnfast.ops.geometry import Shape
 from cnnfast.ops.plan import Plan
@@ -19,16 +19,16 @@ FLOAT32 = np.dtype(np.float32)
 
 def plan_pool2d(
     op: str, input_shape: Shape, kernel_size: Any, stride: Any = None, *, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True,
+    count_include_pad: bool = True, dilation: Any = 1, layout: Any = "NHWC",
 ) -> Plan:  # fmt: skip
-    """Make the NHWC float32 pool called `op` ready for images of one size; its arguments are those of the op itself.
+    """Make the float32 pool called `op` ready for images of one size; its arguments are those of the op itself.
 
     >>> plan_pool2d("avg_pool2d", (1, 28, 28, 6), 2).output_shape()
     (1, 14, 14, 6)
     """
-    arrays.check_input_shape("input_shape", input_shape, "NHWC")
-    given = kernel_size, stride, padding, 1, "NHWC", ceil_mode, count_include_pad, 0.0, False, "auto"
-    return _plan(window_pool, op, input_shape, given)
+    arrays.check_input_shape("input_shape", input_shape, options.layouts(layout).x)
+    given = kernel_size, stride, padding, dilation, layout, ceil_mode, count_include_pad, 0.0, False, "auto"
+    return _plan(window_pool, op, input_shape, given, options.layouts(layout).x)
 
 
 def plan_adaptive_pool2d(op: str, input_shape: Shape, output_size: tuple[int, int]) -> Plan:
@@ -38,9 +38,9 @@ def plan_adaptive_pool2d(op: str, input_shape: Shape, output_size: tuple[int, in
     (1, 1, 1, 512)
     """
     arrays.check_input_shape("input_shape", input_shape, "NHWC")
-    return _plan(adaptive_pool, op, input_shape, (output_size, "NHWC", False, "auto"))
+    return _plan(adaptive_pool, op, input_shape, (output_size, "NHWC", False, "auto"), "NHWC")
 
 
-def _plan(make: Any, op: str, input_shape: Shape, given: tuple[Any, ...]) -> Plan:
+def _plan(make: Any, op: str, input_shape: Shape, given: tuple[Any, ...], layout: str) -> Plan:
     pool = prepared(make, (op, KINDS[op], input_shape, FLOAT32), given)
-    return Plan(op, pool.plan, input_shape, pool.y_shape, FLOAT32, "NHWC")
+    return Plan(op, pool.plan, input_shape, pool.y_shape, FLOAT32, layout)

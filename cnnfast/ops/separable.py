@@ -118,7 +118,7 @@ def _plan(
     depthwise = arrays.as_weight("depthwise_weight", weights["depthwise_weight"], dtype, dtypes)
     pointwise = arrays.as_weight("pointwise_weight", weights["pointwise_weight"], dtype, dtypes)
     place = geometry.depthwise_geometry(
-        x_shape, depthwise.shape, asked.layout, asked.stride, asked.padding, asked.dilation, asked.padding_mode,
+        x_shape, depthwise.shape, asked.layouts, asked.stride, asked.padding, asked.dilation, asked.padding_mode,
         "depthwise_weight",
     )  # fmt: skip
     filters = geometry.pointwise_filters("pointwise_weight", pointwise.shape, asked.layout, place.filters)

@@ -8,14 +8,12 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cnnfast.backends import native
+from cnnfast.ops.files import replacing
 
 FORMAT, VERSION = "cnnfast tuning", 1
 _FIELDS = {"cpu": str, "isa": str, "threads": int, "op": str, "problem": dict, "algorithm": str, "microseconds": dict}
@@ -58,16 +56,8 @@ def write(path: Path, entries: Iterable[Entry]) -> None:
     ]  # fmt: skip
     lines = ",\n".join(" " + json.dumps(result) for result in results)
     text = f'{{"format": {json.dumps(FORMAT)}, "version": {VERSION}, "results": [\n{lines}\n]}}\n'
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
+    with replacing(path) as name:
+        Path(name).write_text(text, encoding="utf-8")
 
 
 def read(path: Path) -> list[Entry]:

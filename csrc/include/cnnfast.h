@@ -59,6 +59,10 @@ typedef enum {
 
 typedef enum { CNNFAST_NHWC, CNNFAST_NCHW } cnnfast_layout;
 
+/* `other_layout` of a description is a sum of these: what lies in the layout that `layout` is not. The residual and a pool's
+ * indices lie as the output does. 0: everything lies as `layout` says. */
+typedef enum { CNNFAST_INPUT = 1, CNNFAST_OUTPUT = 2, CNNFAST_WEIGHT = 4 } cnnfast_tensor;
+
 typedef enum { CNNFAST_ZEROS, CNNFAST_REFLECT, CNNFAST_REPLICATE, CNNFAST_CIRCULAR } cnnfast_padding_mode;
 
 typedef enum {
@@ -101,6 +105,7 @@ typedef struct {
     size_t max_workspace;   /* see cnnfast_set_max_workspace; 0 means no limit of its own */
     cnnfast_precision precision;
     int once; /* the plan will run once: the choice counts the packing of the weights */
+    unsigned other_layout;
 } cnnfast_conv2d;
 
 /* The gradient of a convolution with the same geometry, as a layer: conv.C is x's channels, conv.K is y's.
@@ -132,6 +137,7 @@ typedef struct {
     int64_t output_size[2];  /* above 0: adaptive, and R, S, stride, dilation, pad are not read */
     int with_indices;        /* CNNFAST_MAX: also give h*W + w of each maximum */
     size_t max_workspace;
+    unsigned other_layout;
 } cnnfast_pool2d;
 
 typedef struct {
@@ -208,13 +214,15 @@ typedef struct {
     size_t max_workspace;
 } cnnfast_fused;
 
-/* What a run reads and writes, in the plan's layout, contiguous. */
+/* What a run reads and writes, in the plan's layout, contiguous; but y may be some channels of wider NHWC pixels, which
+ * keep their other channels. Not for integers that are narrowed, max_unpool2d, linear and softmax. */
 typedef struct {
     int64_t N; /* any batch; the plan's own N only guides the choice of algorithm */
     const void *x;
     const void *residual; /* y's shape and dtype, or y itself, or NULL */
     void *y;
     int64_t *indices; /* written by max pooling with indices, read by max_unpool2d, else NULL */
+    int64_t y_step; /* elements from a pixel of y to the next, if more than K; a residual that is y has it too. 0: K */
 } cnnfast_args;
 
 CNNFAST_API cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight,
@@ -247,6 +255,11 @@ CNNFAST_API cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_
                                             size_t workspace_size);
 CNNFAST_API void cnnfast_plan_free(cnnfast_plan **);
 
+/* Lets `plan` use the packed weights of `other` in place of its own, which are freed, if both are the same byte for byte: plans
+ * of one network for images of several sizes. Nobody may be using `plan`; the two may be freed in any order. Returns whether
+ * they share now. */
+CNNFAST_API int cnnfast_plan_share(cnnfast_plan *plan, const cnnfast_plan *other);
+
 /* Plans that run one after another, as a network's do: each as cnnfast_plan_run, all in the one workspace. The first that
  * fails ends the run. */
 typedef struct {
@@ -256,7 +269,7 @@ typedef struct {
 CNNFAST_API size_t cnnfast_steps_workspace_size(const cnnfast_step *, int count);
 CNNFAST_API cnnfast_status cnnfast_steps_run(const cnnfast_step *, int count, void *workspace, size_t workspace_size);
 
-/* x is (N, H, W, C) or (N, C, H, W) as the layout says; so is y. */
+/* x is (N, H, W, C) or (N, C, H, W) as its layout says; so is y. */
 CNNFAST_API void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t shape[4]);
 CNNFAST_API void cnnfast_plan_output_shape(const cnnfast_plan *, int64_t N, int64_t shape[4]);
 CNNFAST_API cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *);

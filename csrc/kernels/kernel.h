@@ -37,8 +37,9 @@ typedef struct {
 } tile;
 
 typedef struct {
-    const void *x, *residual; /* residual may be NULL, or y itself */
+    const void *x, *residual; /* residual may be NULL, or y itself; its pixels lie as y's do */
     void *y;
+    int64_t y_step; /* elements from a pixel of y to the next: K, or more where y is some channels of wider pixels */
     int64_t *indices;
     bool stream; /* y is larger than the last level of cache: stored past it, it leaves other data there */
 } tensors;
@@ -50,6 +51,7 @@ typedef struct {
     int64_t columns;    /* units of output channels that different threads may take */
     int64_t block_rows; /* at most so many rows a call: what fits the caches, and well under 100 ms */
     int64_t tile_pixels, tile_channels; /* the micro-kernel's registers, for explain(); 0 where it has none */
+    bool streams;       /* it stores past the caches itself where y lies at a cache line and tensors.stream says so */
     size_t workspace;   /* bytes a call needs, SIZE_OVERFLOW where that cannot be had */
     double flops;       /* of an image's products, where they are not as many as the definition's; 0: they are */
 } grain;
@@ -63,6 +65,8 @@ typedef struct kernel {
     size_t (*packed_size)(const void *problem);
     void (*pack)(const void *problem, const void *weight, const void *bias, void *packed);
     void (*run)(const void *problem, const void *packed, const tensors *, tile, void *workspace);
+    /* Optional, where packing takes long: what pack does, for columns [col0, col1) alone, so that threads may share it. */
+    void (*pack_columns)(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1);
 } kernel;
 
 #endif

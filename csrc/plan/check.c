@@ -39,7 +39,7 @@ cnnfast_status check_tensors(const window *g, int64_t N, cnnfast_dtype in, cnnfa
 }
 
 cnnfast_status check_conv2d(const cnnfast_conv2d *d, conv2d_problem *p) {
-    if (!dtype_valid(d->dtype) || (unsigned)d->layout > CNNFAST_NCHW || (unsigned)d->padding_mode > CNNFAST_CIRCULAR ||
+    if (!dtype_valid(d->dtype) || !layouts_valid(d->layout, d->other_layout) || (unsigned)d->padding_mode > CNNFAST_CIRCULAR ||
         (unsigned)d->activation > CNNFAST_SOFTPLUS || (unsigned)d->precision > CNNFAST_FAST)
         return CNNFAST_INVALID_PARAM;
     window g = {.H = d->H, .W = d->W, .C = d->C, .K = d->K, .R = d->R, .S = d->S};

@@ -25,7 +25,7 @@ static cnnfast_status describe_conv2d(const cnnfast_conv2d *d, conv2d_problem *p
     g->Q = output_size(g->W + g->pad[2] + g->pad[3], g->S, g->dilation[1], g->stride[1]);
     status = check_tensors(g, d->N, d->dtype, conv_output_dtype(d->dtype), size_mul(weight_count(p), sizeof(int64_t)));
     if (status) return status;
-    set_steps(p, d->layout, g->C / p->groups, g->K);
+    set_steps(p, layout_of(d->layout, d->other_layout, CNNFAST_WEIGHT), g->C / p->groups, g->K);
     return CNNFAST_OK;
 }
 
@@ -36,7 +36,8 @@ cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **to, const cnnfast_conv2d *d, c
     if (status) return status;
     if (dtype_is_integer(d->dtype)) status = check_overflow(d, &p, p.g.K / p.groups * p.step_k, weight, bias);
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&conv2d_table, d->dtype, conv_output_dtype(d->dtype), d->layout, d->N, d->max_workspace);
+    cnnfast_plan *plan = plan_new(&conv2d_table, d->dtype, conv_output_dtype(d->dtype), d->layout, d->other_layout,
+                                  d->N, d->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     plan->g = p.g;
     plan->rows_per_image = p.g.P;
@@ -80,12 +81,13 @@ cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **to, const cnnfast_co
     if (status) return status;
     /* (R, S, K/groups, C) and (C, K/groups, R, S): conv2d's, with the channel axes' parts exchanged. */
     const int64_t Kg = p.g.K / p.groups;
-    set_steps(&p, c->layout, Kg, p.g.C);
+    set_steps(&p, layout_of(c->layout, c->other_layout, CNNFAST_WEIGHT), Kg, p.g.C);
     int64_t step = p.step_c;
     p.step_c = p.step_k, p.step_k = step;
     if (dtype_is_integer(c->dtype)) status = check_overflow(c, &p, p.g.C / p.groups * p.step_c, weight, bias);
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&conv_transpose2d_table, c->dtype, conv_output_dtype(c->dtype), c->layout, c->N, c->max_workspace);
+    cnnfast_plan *plan = plan_new(&conv_transpose2d_table, c->dtype, conv_output_dtype(c->dtype), c->layout,
+                                  c->other_layout, c->N, c->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     conv_transpose2d_problem *t = &plan->problem.transpose;
     *t = (conv_transpose2d_problem){p, dtype_is_integer(c->dtype) || all_finite(weight, weight_count(&p), c->dtype)};
@@ -108,12 +110,13 @@ cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **to, const cnnfast_se
     if (c->groups != c->C) return CNNFAST_INVALID_PARAM;
     if (dtype_is_integer(c->dtype)) return CNNFAST_UNSUPPORTED;
     const window *g = &p.depthwise.g;
-    cnnfast_conv2d pointwise = {.dtype = c->dtype, .layout = c->layout, .N = c->N, .H = g->P, .W = g->Q, .C = g->K,
+    cnnfast_conv2d pointwise = {.dtype = c->dtype, .layout = c->layout, .other_layout = c->other_layout, .N = c->N, .H = g->P, .W = g->Q, .C = g->K,
                                 .K = d->K, .R = 1, .S = 1, .groups = 1, .stride = {1, 1}, .dilation = {1, 1},
                                 .activation = d->activation, .alpha = d->alpha};
     status = describe_conv2d(&pointwise, &p.pointwise);
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&separable_conv2d_table, c->dtype, c->dtype, c->layout, c->N, c->max_workspace);
+    cnnfast_plan *plan = plan_new(&separable_conv2d_table, c->dtype, c->dtype, c->layout, c->other_layout, c->N,
+                                  c->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     plan->problem.separable = p;
     plan->g = *g;

@@ -22,10 +22,6 @@ static cnnfast_padding_mode mode_of(const cnnfast_plan *s) {
     return s->table == &separable_conv2d_table ? s->problem.separable.depthwise.padding_mode : CNNFAST_ZEROS;
 }
 
-/* Rows of the output that a kernel computes together; 0 where it does not go by rows. */
-static int64_t strip_of(const cnnfast_plan *s) { return s->grain.rows_per_image ? s->grain.strip_rows : 1; }
-static int64_t strips_of(const cnnfast_plan *s) { return ceil_div(s->g.P, strip_of(s)); }
-
 /* Whole strips of them. The last may end below the image, for its kernel reads as if it did. */
 static range whole_strips(const cnnfast_plan *s, range y) {
     const int64_t strip = strip_of(s);
@@ -53,8 +49,6 @@ static int64_t most_read(const cnnfast_plan *s, int64_t rows) {
     if (mode_of(s) == CNNFAST_CIRCULAR && pads) return g->H;
     return min64(g->H, mode_of(s) == CNNFAST_REFLECT ? under + pads : under);
 }
-
-static size_t row_bytes(const cnnfast_plan *s) { return (size_t)(s->g.Q * s->g.K) * type_size(s->type); }
 
 /* Sets the bytes of each stage's buffer for bands of so many of the last stage's strips; gives their sum. */
 static size_t size_buffers(fused_problem *p, int64_t band) {
@@ -207,7 +201,7 @@ static void run_band(const fused_problem *p, const tensors *image, range y, held
         if (todo[i].begin >= todo[i].end) continue;
         const bool last = i + 1 == p->count;
         const tensors t = {.x = i ? image_of(&between[i - 1]) : image->x, .y = last ? image->y : image_of(&between[i]),
-                           .residual = last ? image->residual : NULL};
+                           .y_step = last ? image->y_step : p->stages[i]->g.K, .residual = last ? image->residual : NULL};
         run_rows(p->stages[i], &t, todo[i], workspace);
     }
 }
@@ -217,12 +211,12 @@ static void bands_run(const void *problem, const void *packed, const tensors *t,
     const fused_problem *p = problem;
     const cnnfast_plan *first = p->stages[0], *last = p->stages[p->count - 1];
     const size_t x_image = (size_t)(first->g.H * first->g.W * first->g.C) * type_size(first->type);
-    const size_t y_image = (size_t)last->g.P * row_bytes(last);
+    const size_t y_image = (size_t)(last->g.P * last->g.Q * t->y_step) * type_size(last->type);
     const int64_t units = strips_of(last), strip = strip_of(last);
     for (int64_t unit = at.row0, end; unit < at.row1; unit = end) {
         const int64_t n = unit / units, begin = unit % units;
         end = min64(at.row1, (n + 1) * units);
-        const tensors image = {.x = (const char *)t->x + (size_t)n * x_image, .y = (char *)t->y + (size_t)n * y_image,
+        const tensors image = {.x = (const char *)t->x + (size_t)n * x_image, .y = (char *)t->y + (size_t)n * y_image, .y_step = t->y_step,
                                .residual = t->residual ? (const char *)t->residual + (size_t)n * y_image : NULL};
         held between[MOST_STAGES];
         char *memory = workspace;
@@ -278,7 +272,7 @@ static cnnfast_status check_stage(const cnnfast_plan *s, const cnnfast_plan *bef
     if (s->table != &conv2d_table && s->table != &separable_conv2d_table && !pool) return CNNFAST_UNSUPPORTED;
     if (s->integer || (pool && s->problem.pool.with_indices)) return CNNFAST_UNSUPPORTED;
     if (!before) return CNNFAST_OK;
-    if (s->type != before->type || s->layout != before->layout || s->isa != before->isa) return CNNFAST_INVALID_PARAM;
+    if (s->type != before->type || s->x_layout != before->y_layout || s->isa != before->isa) return CNNFAST_INVALID_PARAM;
     const bool fits = s->g.H == before->g.P && s->g.W == before->g.Q && s->g.C == before->g.K;
     return fits ? CNNFAST_OK : CNNFAST_INVALID_SHAPE;
 }
@@ -291,8 +285,9 @@ cnnfast_status cnnfast_fused_plan(cnnfast_plan **to, const cnnfast_fused *d) {
         if (status) return status;
     }
     const cnnfast_plan *first = d->stages[0], *last = d->stages[d->count - 1];
-    cnnfast_plan *plan = plan_new(&fused_table, first->in, last->out, first->layout, d->N, d->max_workspace);
+    cnnfast_plan *plan = plan_new(&fused_table, first->in, last->out, first->x_layout, 0, d->N, d->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
+    plan->y_layout = last->y_layout;
     fused_problem *p = &plan->problem.fused;
     p->count = d->count;
     plan->isa = first->isa;

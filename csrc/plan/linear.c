@@ -10,7 +10,7 @@ cnnfast_status cnnfast_linear_plan(cnnfast_plan **to, const cnnfast_linear *d, c
     if (status) return status;
     status = check_tensors(&g, d->N, d->dtype, d->dtype, size_mul(size_mul((size_t)d->C, (size_t)d->K), dtype_size(d->dtype)));
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&linear_table, d->dtype, d->dtype, CNNFAST_NHWC, d->N, 0);
+    cnnfast_plan *plan = plan_new(&linear_table, d->dtype, d->dtype, CNNFAST_NHWC, 0, d->N, 0);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     plan->g = g;
     plan->rows_per_image = 1;

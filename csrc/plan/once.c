@@ -82,7 +82,7 @@ cnnfast_status cnnfast_softmax_plan(cnnfast_plan **to, const cnnfast_softmax *d)
     cnnfast_status status = check_window(&g);
     if (!status) status = check_tensors(&g, d->outer, d->dtype, d->dtype, 0);
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&softmax_table, d->dtype, d->dtype, CNNFAST_NHWC, d->outer, 0);
+    cnnfast_plan *plan = plan_new(&softmax_table, d->dtype, d->dtype, CNNFAST_NHWC, 0, d->outer, 0);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     plan->g = g;
     plan->rows_per_image = 1;

@@ -51,8 +51,16 @@ size_t workspace_limit(size_t max_workspace) {
     return process && process < own ? process : own;
 }
 
-cnnfast_plan *plan_new(const table *table, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout layout, int64_t N,
-                       size_t max_workspace) {
+bool layouts_valid(cnnfast_layout layout, unsigned other) {
+    return (unsigned)layout <= CNNFAST_NCHW && other <= (CNNFAST_INPUT | CNNFAST_OUTPUT | CNNFAST_WEIGHT);
+}
+
+cnnfast_layout layout_of(cnnfast_layout layout, unsigned other, cnnfast_tensor tensor) {
+    return (layout == CNNFAST_NCHW) != ((other & tensor) != 0) ? CNNFAST_NCHW : CNNFAST_NHWC;
+}
+
+cnnfast_plan *plan_new(const table *table, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout layout, unsigned other_layout,
+                       int64_t N, size_t max_workspace) {
     cnnfast_plan *plan = calloc(1, sizeof *plan);
     if (!plan) return NULL;
     plan->table = table;
@@ -60,7 +68,8 @@ cnnfast_plan *plan_new(const table *table, cnnfast_dtype in, cnnfast_dtype out, 
     plan->out = out;
     plan->type = dtype_type(in);
     plan->integer = dtype_is_integer(in);
-    plan->layout = layout;
+    plan->x_layout = layout_of(layout, other_layout, CNNFAST_INPUT);
+    plan->y_layout = layout_of(layout, other_layout, CNNFAST_OUTPUT);
     plan->N = N;
     plan->isa = isa_current();
     plan->max_workspace = workspace_limit(max_workspace);
@@ -151,13 +160,42 @@ static void *packed_memory(size_t size) {
     return memory;
 }
 
+typedef struct {
+    const cnnfast_plan *plan;
+    const void *weight, *bias;
+    int threads;
+} pack_job;
+
+static void pack_share(void *context, int thread, parallel_watch *watch) {
+    (void)watch;
+    const pack_job *j = context;
+    const int64_t columns = j->plan->grain.columns;
+    j->plan->kernel->pack_columns(&j->plan->problem, j->weight, j->bias, j->plan->packed, columns * thread / j->threads,
+                                  columns * (thread + 1) / j->threads);
+}
+
+/* So many bytes of packed weights are worth a thread. */
+static const size_t PACKED_FOR_A_THREAD = 128 * 1024;
+
+static void pack_on_threads(const cnnfast_plan *plan, const void *weight, const void *bias) {
+    const int64_t most = min64((int64_t)(plan->packing->size / PACKED_FOR_A_THREAD), plan->grain.columns);
+    pack_job j = {plan, weight, bias, (int)min64(parallel_threads(), most)};
+    parallel_watch watch = {0};
+    if (j.threads > 1 && plan->kernel->pack_columns) parallel_run(j.threads, pack_share, &j, &watch);
+    else plan->kernel->pack(&plan->problem, weight, bias, plan->packed);
+}
+
 cnnfast_status plan_pack(cnnfast_plan *plan, const void *weight, const void *bias) {
     size_t size = size_align(plan->kernel->packed_size(&plan->problem));
     if (size == SIZE_OVERFLOW || size > PTRDIFF_MAX) return CNNFAST_OUT_OF_MEMORY;
-    plan->packed = packed_memory(size);
-    if (!plan->packed) return CNNFAST_OUT_OF_MEMORY;
+    packing *of = plan->packing = calloc(1, sizeof *of);
+    if (!of) return CNNFAST_OUT_OF_MEMORY;
+    of->plans = 1;
+    of->size = plan->kernel->packed_size(&plan->problem);
+    of->memory = plan->packed = packed_memory(size);
+    if (!of->memory) return CNNFAST_OUT_OF_MEMORY;
     if (!plan->integer) {
-        plan->kernel->pack(&plan->problem, weight, bias, plan->packed);
+        pack_on_threads(plan, weight, bias);
         return CNNFAST_OK;
     }
     void *w = cast_int64(weight, (size_t)plan->weight_elements, plan->type);
@@ -175,25 +213,43 @@ cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *plan, cnnfast_status
     return status;
 }
 
+void packing_drop(packing *p) {
+    if (!p || --p->plans) return;
+    free(p->memory);
+    free(p);
+}
+
+int cnnfast_plan_share(cnnfast_plan *plan, const cnnfast_plan *other) {
+    packing *own = plan->packing, *with = other->packing;
+    if (!own || !with || plan->kernel != other->kernel || own->size != with->size) return 0;
+    if (own == with) return 1;
+    if (memcmp(own->memory, with->memory, own->size)) return 0;
+    with->plans++;
+    plan->packing = with;
+    plan->packed = with->memory;
+    packing_drop(own);
+    return 1;
+}
+
 void cnnfast_plan_free(cnnfast_plan **plan) {
     if (!plan || !*plan) return;
-    free((*plan)->packed);
+    packing_drop((*plan)->packing);
     free((*plan)->spans);
     free(*plan);
     *plan = NULL;
 }
 
-static void shape(const cnnfast_plan *plan, int64_t to[4], int64_t N, int64_t H, int64_t W, int64_t C) {
+static void shape(cnnfast_layout layout, int64_t to[4], int64_t N, int64_t H, int64_t W, int64_t C) {
     to[0] = N;
-    if (plan->layout == CNNFAST_NHWC) to[1] = H, to[2] = W, to[3] = C;
+    if (layout == CNNFAST_NHWC) to[1] = H, to[2] = W, to[3] = C;
     else to[1] = C, to[2] = H, to[3] = W;
 }
 
 void cnnfast_plan_input_shape(const cnnfast_plan *plan, int64_t N, int64_t to[4]) {
-    shape(plan, to, N, plan->g.H, plan->g.W, plan->g.C);
+    shape(plan->x_layout, to, N, plan->g.H, plan->g.W, plan->g.C);
 }
 void cnnfast_plan_output_shape(const cnnfast_plan *plan, int64_t N, int64_t to[4]) {
-    shape(plan, to, N, plan->g.P, plan->g.Q, plan->g.K);
+    shape(plan->y_layout, to, N, plan->g.P, plan->g.Q, plan->g.K);
 }
 cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *plan) { return plan->in; }
 cnnfast_dtype cnnfast_plan_output_dtype(const cnnfast_plan *plan) { return plan->out; }

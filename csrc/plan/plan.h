@@ -45,6 +45,13 @@ typedef struct {
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
     linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table;
 
+/* Packed weights, which plans may share. */
+typedef struct {
+    _Atomic int64_t plans;
+    size_t size;
+    void *memory;
+} packing;
+
 struct cnnfast_plan {
     const table *table;
     const table_row *row;
@@ -53,7 +60,7 @@ struct cnnfast_plan {
     element_type type;
     grain grain;
     cnnfast_dtype in, out;
-    cnnfast_layout layout;
+    cnnfast_layout x_layout, y_layout;
     int64_t N;              /* the batch it was made for */
     window g;               /* x is H W C, y is P Q K */
     int64_t rows_per_image; /* P, or 1 where a kernel takes whole images; a grain that counts other units goes before it */
@@ -73,7 +80,8 @@ struct cnnfast_plan {
         upsample2d_problem upsample;
         fused_problem fused;
     } problem;
-    void *packed;
+    packing *packing; /* NULL where there are no weights */
+    void *packed;     /* its memory */
     span *spans; /* pooling's rows, then its columns */
     bool integer, checks_indices;
 };
@@ -84,8 +92,13 @@ element_type dtype_type(cnnfast_dtype);
 size_t type_size(element_type);
 bool dtype_is_integer(cnnfast_dtype);
 
+/* The layout of a description's tensor; whether `layout` and `other` are valid. */
+cnnfast_layout layout_of(cnnfast_layout, unsigned other, cnnfast_tensor);
+bool layouts_valid(cnnfast_layout, unsigned other);
+
 /* Allocates a plan of zeros. NULL: out of memory. */
-cnnfast_plan *plan_new(const table *, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout, int64_t N, size_t max_workspace);
+cnnfast_plan *plan_new(const table *, cnnfast_dtype in, cnnfast_dtype out, cnnfast_layout, unsigned other_layout, int64_t N,
+                       size_t max_workspace);
 
 /* The lesser of a plan's own max_workspace (0: none) and the process's; no limit is SIZE_OVERFLOW - 1. */
 size_t workspace_limit(size_t max_workspace);
@@ -108,6 +121,9 @@ cnnfast_status plan_pack(cnnfast_plan *, const void *weight, const void *bias);
 void plan_begin(cnnfast_plan *, const table *, cnnfast_dtype);
 cnnfast_status plan_run_once(cnnfast_plan *, const void *weight, const tensors *, int64_t rows);
 
+/* One plan less uses them. */
+void packing_drop(packing *);
+
 /* Frees the plan unless status is CNNFAST_OK, else hands it over. */
 cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *, cnnfast_status);
 
@@ -126,6 +142,11 @@ cnnfast_status check_overflow(const cnnfast_conv2d *, const conv2d_problem *, in
 
 /* Units of an image's output, as tiles count them. */
 int64_t image_units(const cnnfast_plan *);
+/* Rows of the output that a kernel computes together, 0 where it does not go by rows; how many such strips an image is; and
+ * the bytes of a row. */
+int64_t strip_of(const cnnfast_plan *);
+int64_t strips_of(const cnnfast_plan *);
+size_t row_bytes(const cnnfast_plan *);
 
 /* The dtype a convolution of `in` gives: itself, or its accumulator. */
 cnnfast_dtype conv_output_dtype(cnnfast_dtype in);
@@ -141,5 +162,8 @@ typedef struct {
 } conversion;
 void convert_import(const conversion *, int threads, parallel_watch *);
 void convert_export(const conversion *, int threads, parallel_watch *);
+
+/* Pixels of C elements to pixels `to_step` elements apart, of one dtype and order. */
+void convert_spread(const conversion *, int64_t to_step, int threads, parallel_watch *);
 
 #endif

@@ -45,7 +45,7 @@ static cnnfast_status fill_windows(const axis *a, int64_t count, span *to) {
 }
 
 static cnnfast_status check_pool(const cnnfast_pool2d *d) {
-    if (!dtype_valid(d->dtype) || (unsigned)d->layout > CNNFAST_NCHW || (unsigned)d->kind > CNNFAST_LP)
+    if (!dtype_valid(d->dtype) || !layouts_valid(d->layout, d->other_layout) || (unsigned)d->kind > CNNFAST_LP)
         return CNNFAST_INVALID_PARAM;
     if (d->kind == CNNFAST_LP && !(d->norm > 0 && isfinite(d->norm))) return CNNFAST_INVALID_PARAM;
     if (dtype_is_integer(d->dtype) && (d->kind == CNNFAST_AVERAGE || d->kind == CNNFAST_LP)) return CNNFAST_UNSUPPORTED;
@@ -96,7 +96,7 @@ cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **to, const cnnfast_pool2d *d) {
     }
     status = check_window(&g);
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&pool2d_table, d->dtype, d->dtype, d->layout, d->N, d->max_workspace);
+    cnnfast_plan *plan = plan_new(&pool2d_table, d->dtype, d->dtype, d->layout, d->other_layout, d->N, d->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     status = make_spans(d, &g, &plan->spans);
     if (status) return plan_finish(to, plan, status);
@@ -116,7 +116,7 @@ cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **to, const cnnfast_max_un
     cnnfast_status status = check_window(&g);
     if (!status) status = check_tensors(&g, d->N, d->dtype, d->dtype, 0);
     if (status) return status;
-    cnnfast_plan *plan = plan_new(&max_unpool2d_table, d->dtype, d->dtype, d->layout, d->N, d->max_workspace);
+    cnnfast_plan *plan = plan_new(&max_unpool2d_table, d->dtype, d->dtype, d->layout, 0, d->N, d->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     plan->g = g;
     plan->rows_per_image = 1;

@@ -1,16 +1,14 @@
-/* Running a plan: bring the input to the kernels' form where it is not, cut the output into equal shares, one a thread,
- * and bring the output back. */
+/* Running a plan: bring the input to the kernels' form where it is not, run them (shares.c), and bring the output back. */
 #include "cache.h"
 #include "plan.h"
+#include "shares.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* NCHW and integers go through the workspace, so many images at a time. */
 static const size_t CHUNK_BYTES = 4 << 20;
 /* A thread must have this much to do, in nominal microseconds, to be worth meeting: that costs about half of one. */
 static const double WORTH_A_THREAD = 2;
-
 /* What of a run's tensors lies in the workspace, and how many images at a time. */
 typedef struct {
     bool x, y, indices;
@@ -19,8 +17,8 @@ typedef struct {
     int64_t images;
 } staging;
 
-static bool other_order(const cnnfast_plan *plan, int64_t channels, int64_t pixels) {
-    return plan->layout == CNNFAST_NCHW && channels > 1 && pixels > 1;
+static bool other_order(cnnfast_layout layout, int64_t channels, int64_t pixels) {
+    return layout == CNNFAST_NCHW && channels > 1 && pixels > 1;
 }
 
 static staging stage(const cnnfast_plan *plan, const kernel *k, int64_t N) {
@@ -29,9 +27,9 @@ static staging stage(const cnnfast_plan *plan, const kernel *k, int64_t N) {
     const bool unpool = plan->checks_indices, pool_indices = plan->table == &pool2d_table && plan->problem.pool.with_indices;
     const bool widened = plan->integer && dtype_size(plan->in) != type_size(plan->type);
     const bool narrowed = plan->integer && dtype_size(plan->out) != type_size(plan->type);
-    const bool x = other_order(plan, g->C, in) || widened, y = other_order(plan, g->K, out) || narrowed;
+    const bool x = other_order(plan->x_layout, g->C, in) || widened, y = other_order(plan->y_layout, g->K, out) || narrowed;
     const size_t size = type_size(plan->type);
-    staging s = {.x = x, .y = y, .indices = unpool ? other_order(plan, g->C, in) : pool_indices && other_order(plan, g->K, out)};
+    staging s = {.x = x, .y = y, .indices = unpool ? other_order(plan->x_layout, g->C, in) : pool_indices && other_order(plan->y_layout, g->K, out)};
     if (s.x) s.x_bytes = (size_t)(in * g->C) * size;
     if (s.y) s.y_bytes = (size_t)(out * g->K) * size;
     if (s.indices) s.index_bytes = (size_t)(unpool ? in * g->C : out * g->K) * sizeof(int64_t);
@@ -45,10 +43,6 @@ static size_t staging_size(const staging *s) {
     size_t n = (size_t)s->images;
     return size_add(size_add(size_align(size_mul(n, s->x_bytes)), size_align(size_mul(n, s->y_bytes))),
                     size_add(size_align(size_mul(n, s->index_bytes)), size_mul(n, s->between_bytes)));
-}
-
-int64_t image_units(const cnnfast_plan *plan) {
-    return plan->grain.rows_per_image ? plan->grain.rows_per_image : plan->rows_per_image;
 }
 
 /* Threads by what there is to do, not by what there is room for. */
@@ -69,7 +63,8 @@ size_t staging_least(const cnnfast_plan *plan, const kernel *k) {
 /* How a run of N images fits `room` bytes: images at a time, by which every thread fits, or as many threads as fit one image. */
 typedef struct {
     staging s;
-    size_t fixed, thread;
+    size_t fixed, thread; /* bytes; a thread's landing among its own */
+    int64_t landing;      /* strips, where there is room */
     int threads;
 } fit;
 
@@ -79,6 +74,10 @@ static fit fit_into(const cnnfast_plan *plan, int64_t N, size_t room) {
     while (f.s.images > 1 && size_add(staging_size(&f.s), threads) > room) f.s.images /= 2;
     f.fixed = staging_size(&f.s);
     if (size_add(f.fixed, threads) > room) f.threads = f.fixed > room ? 0 : (int)((room - f.fixed) / f.thread);
+    f.landing = f.s.y ? 0 : landing_strips(plan, f.s.images);
+    const size_t landing = landing_bytes(plan, f.landing);
+    if (size_add(f.fixed, size_mul(size_add(f.thread, landing), (size_t)f.threads)) <= room) f.thread += landing;
+    else f.landing = 0;
     return f;
 }
 
@@ -86,59 +85,6 @@ size_t cnnfast_plan_workspace_size(const cnnfast_plan *plan, int64_t N) {
     /* plan_choose saw to it that there is room for the weights and one thread. */
     const fit f = fit_into(plan, max64(1, N), plan->max_workspace - size_align(plan->kernel->packed_size(&plan->problem)));
     return size_add(f.fixed, size_mul(f.thread, (size_t)f.threads));
-}
-
-/* The grid of shares: rows x columns of threads. */
-typedef struct {
-    const cnnfast_plan *plan;
-    const tensors *t;
-    int64_t rows;
-    int row_shares, col_shares;
-    char *workspace;
-} job;
-
-static void run_share(void *context, int thread, parallel_watch *watch) {
-    const job *j = context;
-    const cnnfast_plan *plan = j->plan;
-    const int64_t r = thread / j->col_shares, c = thread % j->col_shares, columns = plan->grain.columns;
-    const int64_t row0 = j->rows * r / j->row_shares, row1 = j->rows * (r + 1) / j->row_shares;
-    tile at = {.col0 = columns * c / j->col_shares, .col1 = columns * (c + 1) / j->col_shares};
-    void *workspace = j->workspace + (size_t)thread * size_align(plan->grain.workspace);
-    const int64_t blocks = ceil_div(row1 - row0, plan->grain.block_rows);
-    for (int64_t i = 0; i < blocks; i++) { /* of about equal size */
-        if (parallel_stopped(watch)) return;
-        at.row0 = row0 + (row1 - row0) * i / blocks;
-        at.row1 = row0 + (row1 - row0) * (i + 1) / blocks;
-        plan->kernel->run(&plan->problem, plan->packed, j->t, at, workspace);
-    }
-}
-
-/* What reading everything twice adds to a share of the work. */
-static const double TWICE = 0.25;
-
-/* The grid whose largest share costs least. Threads side by side in rows all read the weights, side by side in columns
- * all read the input, and write into the same pages. */
-static void choose_grid(job *j, int threads) {
-    const window *g = &j->plan->g;
-    const int64_t columns = j->plan->grain.columns;
-    const double weights = j->plan->weight_elements, input = (double)g->H * (double)g->W * (double)g->C;
-    double least = INFINITY;
-    for (int rows = 1; rows <= threads; rows++) {
-        int cols = threads / rows;
-        if (rows > j->rows || cols > columns) continue;
-        double share = (double)ceil_div(j->rows, rows) * (double)ceil_div(columns, cols);
-        double twice = (weights * (rows - 1) + input * (cols - 1)) / (weights + input);
-        double cost = share * (1 + TWICE * twice);
-        if (cost >= least) continue;
-        least = cost;
-        j->row_shares = rows, j->col_shares = cols;
-    }
-}
-
-static bool run_kernels(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
-    job j = {.plan = plan, .t = t, .rows = N * image_units(plan), .row_shares = 1, .col_shares = 1, .workspace = workspace};
-    if (threads > 1) choose_grid(&j, threads);
-    return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }
 
 /* A fused plan's stages, each on all threads, over images whose outputs lie in `workspace`, which two stages take in turn. */
@@ -151,8 +97,10 @@ static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, c
         const bool last = i + 1 == p->count;
         of.y = last ? t->y : workspace + (i % 2 ? half : 0);
         of.residual = last ? t->residual : NULL;
+        of.y_step = last ? t->y_step : stage->g.K;
         const int most = threads_for(stage, N);
-        if (!run_kernels(stage, &of, N, workspace + between, most < threads ? most : threads, watch)) return false;
+        const job j = {.plan = stage, .t = &of, .workspace = workspace + between};
+        if (!run_kernels(j, N, most < threads ? most : threads, watch)) return false;
     }
     return true;
 }
@@ -172,9 +120,9 @@ cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tenso
     void *workspace = !status && size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
     if (!status && size && !workspace) status = CNNFAST_OUT_OF_MEMORY;
     parallel_watch watch = {0};
-    if (!status && !run_kernels(plan, t, rows, workspace, threads, &watch)) status = CNNFAST_INTERRUPTED;
+    if (!status && !run_kernels((job){.plan = plan, .t = t, .workspace = workspace}, rows, threads, &watch)) status = CNNFAST_INTERRUPTED;
     free(workspace);
-    free(plan->packed);
+    packing_drop(plan->packing);
     return status;
 }
 
@@ -188,6 +136,14 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
     const window *g = &plan->g;
     if (args->N < 0) return CNNFAST_INVALID_SHAPE;
     if (check_tensors(g, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
+    if (args->y_step && args->y_step < g->K) return CNNFAST_INVALID_SHAPE;
+    if (args->y_step > g->K) {
+        const bool dense = plan->checks_indices || plan->table == &linear_table || plan->table == &softmax_table;
+        if (dense || plan->y_layout == CNNFAST_NCHW || stage(plan, plan->kernel, 1).y) return CNNFAST_UNSUPPORTED;
+        window wide = *g;
+        wide.K = args->y_step;
+        if (wide.K > (INT64_C(1) << 40) || check_tensors(&wide, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
+    }
     if (args->N == 0) return CNNFAST_OK;
     const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
     if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
@@ -202,32 +158,41 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
 }
 
 /* Images [first, first + s->images) through the staging buffers at `at`. */
-static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const staging *s, int64_t first, char *at, int threads,
-                       parallel_watch *watch) {
+static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const fit *f, int64_t first, char *at, parallel_watch *watch) {
+    const staging *s = &f->s;
+    const int threads = f->threads;
     const window *g = &plan->g;
     const int64_t in = g->H * g->W, out = g->P * g->Q, n = min64(s->images, args->N - first);
-    const bool order = plan->layout == CNNFAST_NCHW, unpool = plan->checks_indices;
+    const bool x_order = plan->x_layout == CNNFAST_NCHW, y_order = plan->y_layout == CNNFAST_NCHW, unpool = plan->checks_indices;
+    const int64_t y_step = args->y_step ? args->y_step : g->K;
     const size_t x_image = (size_t)(in * g->C) * dtype_size(plan->in), y_image = (size_t)(out * g->K) * dtype_size(plan->out);
     char *x = at, *y = x + size_align((size_t)s->images * s->x_bytes), *index = y + size_align((size_t)s->images * s->y_bytes);
     char *kernels = index + size_align((size_t)s->images * s->index_bytes);
 
     const char *from_x = (const char *)args->x + (size_t)first * x_image;
-    char *to_y = (char *)args->y + (size_t)first * y_image;
+    char *to_y = (char *)args->y + (size_t)(first * out * y_step) * dtype_size(plan->out);
     const char *residual = args->residual ? (const char *)args->residual + (size_t)first * y_image : NULL;
+    if (args->residual == args->y) residual = to_y;
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
-    tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .residual = residual, .indices = s->indices ? (void *)index : indices};
+    tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .y_step = y_step, .residual = residual, .indices = s->indices ? (void *)index : indices};
     t.stream = !s->y && (size_t)n * y_image > cache_last_level();
 
-    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, order}, threads, watch);
+    if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, x_order}, threads, watch);
     if (s->y && residual) { /* the kernels read it where they then write */
-        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
+        convert_import(&(conversion){residual, y, n, g->K, out, plan->out, plan->type, y_order}, threads, watch);
         t.residual = y;
     }
-    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
-    const bool in_turn = plan->kernel == &fused_in_turn;
-    if (!(in_turn ? run_in_turn : run_kernels)(plan, &t, n, kernels, threads, watch)) return false;
-    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, order}, threads, watch);
-    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, order}, threads, watch);
+    if (y_step != g->K && residual && residual != to_y) { /* so that both have one step */
+        convert_spread(&(conversion){residual, to_y, n, g->K, out, plan->out, plan->type, false}, y_step, threads, watch);
+        t.residual = to_y;
+    }
+    if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, x_order}, threads, watch);
+    job j = {.plan = plan, .t = &t, .workspace = kernels};
+    if (t.stream && y_step == g->K && !(plan->grain.streams && (uintptr_t)t.y % CACHE_LINE == 0)) j.landing = f->landing;
+    if (!(plan->kernel == &fused_in_turn ? run_in_turn(plan, &t, n, kernels, threads, watch) : run_kernels(j, n, threads, watch)))
+        return false;
+    if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, y_order}, threads, watch);
+    if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, y_order}, threads, watch);
     return true;
 }
 
@@ -238,6 +203,6 @@ cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *ar
     if (f.threads < 1) return CNNFAST_SMALL_WORKSPACE;
     parallel_watch watch = {0};
     for (int64_t first = 0; first < args->N; first += f.s.images)
-        if (!run_staged(plan, args, &f.s, first, workspace, f.threads, &watch)) return CNNFAST_INTERRUPTED;
+        if (!run_staged(plan, args, &f, first, workspace, &watch)) return CNNFAST_INTERRUPTED;
     return CNNFAST_OK;
 }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cnnfast import Sequential, set_random_seed
+from cnnfast import Model, Sequential, set_random_seed
 from cnnfast.layers import BatchNormalization, Conv2D, Dense, Flatten
 from cnnfast.models import (
     MODELS,
@@ -13,8 +13,23 @@ from cnnfast.models import (
     VGG19,
     AlexNet,
     AlexNetOneTower,
+    FCN8s,
+    FCN32s,
+    GoogLeNet,
+    GoogLeNetBN,
+    InceptionV3,
     LeNet5,
+    MobileNet,
+    MobileNetV2,
     NetworkInNetwork,
+    Plain34,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet152,
+    SqueezeNet,
+    TinyYOLOv2,
+    UNet,
 )
 
 COUNTS = [
@@ -27,7 +42,36 @@ COUNTS = [
     (VGG16, {"include_top": False}, 14_714_688, (None, 7, 7, 512)),
     (VGG19, {"include_top": False, "input_shape": (None, None, 3)}, 20_024_384, (None, None, None, 512)),
     (NetworkInNetwork, {}, 7_595_176, (None, 1000)),
+    (GoogLeNet, {}, 6_998_552, (None, 1000)),
+    (GoogLeNet, {"aux": True}, 13_378_280, [(None, 1000)] * 3),
+    (InceptionV3, {}, 23_851_784, (None, 1000)),
+    (InceptionV3, {"include_top": False}, 21_802_784, (None, 8, 8, 2048)),
+    (ResNet50, {"form": "keras"}, 25_636_712, (None, 1000)),
+    (ResNet50, {"form": "keras", "include_top": False}, 23_587_712, (None, 7, 7, 2048)),
+    (MobileNet, {}, 4_253_864, (None, 1000)),
+    (MobileNetV2, {}, 3_538_984, (None, 1000)),
+    (SqueezeNet, {}, 1_235_496, (None, 1000)),
+    (UNet, {}, 31_030_658, (None, 388, 388, 2)),
+    (UNet, {"padding": "same"}, 31_030_658, (None, 256, 256, 2)),
+    (FCN8s, {}, 134_489_759, (None, 500, 500, 21)),
+    (FCN32s, {"input_shape": (321, 400, 3)}, 136_152_917, (None, 321, 400, 21)),
+    (TinyYOLOv2, {}, 15_867_885, (None, 13, 13, 125)),
 ]
+"""All parameters, the statistics of batch normalisations among them, as Keras counts."""
+
+TRAINABLE = [
+    (GoogLeNetBN, {}, 6_624_904),
+    (GoogLeNetBN, {"aux": True}, 13_004_888),
+    (ResNet18, {}, 11_689_512),
+    (ResNet34, {}, 21_797_672),
+    (Plain34, {}, 21_623_848),
+    (ResNet50, {}, 25_557_032),
+    (ResNet152, {}, 60_192_808),
+    (MobileNet, {}, 4_231_976),
+    (MobileNetV2, {}, 3_504_872),
+    (MobileNetV2, {"form": "torchvision"}, 3_504_872),
+]
+"""Parameters without the statistics, as torchvision counts."""
 
 
 @pytest.mark.parametrize(("make", "settings", "count", "shape"), COUNTS)
@@ -35,6 +79,22 @@ def test_counts_and_shapes(make: Any, settings: dict[str, Any], count: int, shap
     model = make(**settings)
     assert model.count_params() == count
     assert model.output_shape == shape
+
+
+@pytest.mark.parametrize(("make", "settings", "count"), TRAINABLE)
+def test_trainable_counts(make: Any, settings: dict[str, Any], count: int) -> None:
+    assert sum(weight.size for weight in make(**settings).trainable_weights) == count
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(ValueError, match='form must be one of "torchvision", "keras"'):
+        ResNet50(form="caffe")
+    with pytest.raises(ValueError, match='padding must be one of "valid", "same"'):
+        UNet("full")
+    with pytest.raises(ValueError, match=r"input_shape must give pool 2 even sizes, and gives it \(279, 279\)"):
+        UNet(input_shape=(570, 570, 1))
+    with pytest.raises(ValueError, match=r"loss1/ave_pool .*kernel_size must fit the padded input"):
+        GoogLeNet(aux=True, input_shape=(32, 32, 3))
 
 
 def sizes(model: Sequential) -> list[int]:
@@ -54,7 +114,7 @@ def test_widths() -> None:
 
 def test_every_model_of_the_command_line_is_one() -> None:
     for name, make in MODELS.items():
-        assert isinstance(make(), Sequential), name
+        assert isinstance(make(), Model), name
 
 
 def to_torch(torch: Any, model: Sequential) -> Any:

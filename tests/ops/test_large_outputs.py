@@ -49,6 +49,58 @@ def test_bits_of_a_part(
         assert np.array_equal(plan(x), whole)
 
 
+def at_offset(shape: tuple[int, ...], offset: int) -> tuple[np.ndarray, np.ndarray]:
+    """An array `offset` bytes past a cache line, and all of the memory it lies in, of NaN."""
+    size = int(np.prod(shape))
+    memory = np.full(size + 48, np.nan, np.float32)
+    start = -memory.ctypes.data % 64 // 4 + 16 + offset // 4
+    return memory[start : start + size].reshape(shape), memory
+
+
+# What goes past the caches by way of L2, in strips: over images whose rows are no whole strips, odd channels, a residual.
+BY_LANDING: dict[str, tuple[Any, tuple[int, ...], dict[str, Any], tuple[int, int, int]]] = {
+    "winograd_stem": (plan_conv2d, (3, 3, 1, 64), {"padding": 1}, (171, 300, 1)),
+    "winograd_f43": (plan_conv2d, (3, 3, 8, 64), {"padding": 1}, (170, 300, 8)),
+    "winograd_grouped": (plan_conv2d, (3, 3, 4, 64), {"groups": 16, "padding": 1}, (170, 300, 64)),
+    "direct": (plan_conv2d, (3, 3, 3, 72), {"padding": 1}, (170, 300, 3)),
+    "im2col": (plan_conv2d, (3, 3, 3, 64), {"padding": 1, "activation": "gelu"}, (170, 300, 3)),
+    "grouped": (plan_conv2d, (3, 3, 4, 64), {"groups": 16, "padding": 1}, (170, 300, 64)),
+    "phases": (plan_conv_transpose2d, (2, 2, 64, 8), {"stride": 2}, (86, 150, 8)),
+}
+
+
+@pytest.mark.parametrize("case", BY_LANDING)
+def test_any_address(case: str, rng: np.random.Generator, threads: Callable[[int], None]) -> None:
+    make, weight, settings, size = BY_LANDING[case]
+    x, w = rng.standard_normal((3, *size), dtype=np.float32), rng.standard_normal(weight, dtype=np.float32)
+    plan: Any = make(x.shape, w, algorithm=case, **settings)
+    alone: Any = make((1, *size), w, algorithm=case, **settings)
+    images = np.concatenate([alone(image[None]) for image in x])  # each fits the cache
+    assert images.nbytes > 32 << 20
+    for offset, count in ((0, 2), (4, 3), (16, 1), (32, 16)):
+        threads(count)
+        y, memory = at_offset(images.shape, offset)
+        plan(x, out=y)
+        assert np.array_equal(y, images)
+        assert np.count_nonzero(np.isnan(memory)) == memory.size - y.size
+    y, _ = at_offset(images.shape, 16)
+    residual = rng.standard_normal(y.shape, dtype=np.float32)
+    plan(x, residual=residual, out=y)
+    for n, image in enumerate(x):
+        assert np.array_equal(y[n : n + 1], alone(image[None], residual=residual[n : n + 1]))
+
+
+def test_without_room_for_a_landing(rng: np.random.Generator) -> None:
+    x, weight = (
+        rng.standard_normal((1, 512, 600, 8), dtype=np.float32),
+        rng.standard_normal((1, 1, 8, 64), dtype=np.float32),
+    )
+    right = plan_conv2d(x.shape, weight)(x)
+    y, _ = at_offset(right.shape, 16)
+    plan_conv2d(x.shape, weight, algorithm="direct", max_workspace=64 << 10)(x, out=y)
+    assert np.array_equal(y, right)
+
+
 def test_an_address_between_vectors(rng: np.random.Generator) -> None:
     x, weight = (
         rng.standard_normal((1, 512, 600, 8), dtype=np.float32),

@@ -21,6 +21,7 @@ ERRORS: dict[int, type[Exception]]
 class Plan:
     def run(self, x: object, residual: object, y: object, indices: object = None) -> bool: ...
     def run_rows(self, x: object, y: object) -> bool: ...
+    def share(self, other: Plan) -> bool: ...
     def input_shape(self, n: int) -> _Shape: ...
     def output_shape(self, n: int) -> _Shape: ...
     @property
@@ -47,13 +48,15 @@ def plan_conv2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
     padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), groups: int = 1, padding_mode: str = "zeros",
     activation: str | None = None, alpha: float = 0.01, algorithm: str | None = None, max_abs_input: int = 0,
-    max_workspace: int = 0, precision: str = "default", once: bool = False,
+    max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
+    output_layout: str | None = None, weight_layout: str | None = None,
 ) -> Plan: ...
 def plan_conv_transpose2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
     padding: _Shape = (0, 0, 0, 0), output_padding: _Pair = (0, 0), dilation: _Pair = (1, 1), groups: int = 1,
     activation: str | None = None, alpha: float = 0.01, algorithm: str | None = None, max_abs_input: int = 0,
-    max_workspace: int = 0,
+    max_workspace: int = 0, input_layout: str | None = None, output_layout: str | None = None,
+    weight_layout: str | None = None,
 ) -> Plan: ...
 def plan_separable_conv2d(
     x_shape: _Shape, depthwise_weight: _Array, depthwise_bias: _Array | None, pointwise_weight: _Array,
@@ -67,6 +70,7 @@ def plan_pool2d(
     stride: _Pair = (1, 1), padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), ceil_mode: bool = False,
     count_include_pad: bool = True, norm_type: float = 2.0, output_size: _Pair | None = None,
     return_indices: bool = False, algorithm: str | None = None, max_workspace: int = 0,
+    input_layout: str | None = None, output_layout: str | None = None,
 ) -> Plan: ...
 def plan_max_unpool2d(
     x_shape: _Shape, output_size: _Pair, *, dtype: str, layout: str = "NHWC", max_workspace: int = 0

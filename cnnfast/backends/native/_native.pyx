@@ -29,7 +29,10 @@ cdef extern from "buffers.h" nogil:
     int64_t flat_elements(const flat_buffers *, int)
     void flat_release(flat_buffers *) with gil
     ctypedef enum chain_role:
-        pass
+        CHAIN_X
+        CHAIN_RESIDUAL
+        CHAIN_Y
+        CHAIN_RESIDUAL_AND_Y
     ctypedef struct chain:
         cnnfast_step *steps
         int count

@@ -12,15 +12,44 @@
 /* struct-module characters of each cnnfast_dtype, native byte order and size. */
 static const char *const buffer_formats[] = {"f", "d", "b", "B", "h", "H", "i", "I", "lq"};
 
-/* Takes o's buffer if it is C-contiguous, aligned, of this dtype and of shape (any, shape[1], shape[2], shape[3]), and
- * writable if asked; 0 and nothing taken otherwise. */
-static int buffer_take(PyObject *o, Py_buffer *view, cnnfast_dtype dtype, const int64_t shape[4], int writable) {
-    if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0))) {
+/* Elements from one pixel to the next, along all axes but the last, which is a pixel's: more than it has where they are some
+ * channels of wider pixels, which lie C-contiguous; 0 where they lie otherwise. */
+static int64_t buffer_step(const Py_buffer *view) {
+    const int last = view->ndim - 1;
+    if (last < 0 || !view->len) return 0;
+    const Py_ssize_t own = view->shape[last] * view->itemsize;
+    if (view->shape[last] > 1 && view->strides[last] != view->itemsize) return 0;
+    int64_t pixels = 1, step = 0;
+    for (int i = last - 1; i >= 0; i--) {
+        if (view->shape[i] == 1) continue;
+        if (pixels == 1) step = view->strides[i];
+        if (view->strides[i] != step * pixels) return 0;
+        pixels *= view->shape[i];
+    }
+    if (pixels == 1) step = own;
+    return step < own || step % view->itemsize ? 0 : step / view->itemsize;
+}
+
+/* Bytes from a buffer's first to past its last. */
+static int64_t buffer_reach(const Py_buffer *view) {
+    int64_t reach = view->itemsize;
+    for (int i = 0; i < view->ndim; i++) reach += (view->shape[i] - 1) * view->strides[i];
+    return view->len ? reach : 0;
+}
+
+/* An output's buffer. */
+static const int BUFFER_WRITTEN = PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE, BUFFER_READ = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT;
+
+/* Takes o's buffer if it is C-contiguous, aligned, of this dtype and of shape (any, shape[1], shape[2], shape[3]); 0 and
+ * nothing taken otherwise. With `step` it is for writing, and may be some channels of wider pixels, so far apart. */
+static int buffer_take(PyObject *o, Py_buffer *view, cnnfast_dtype dtype, const int64_t shape[4], int64_t *step) {
+    if (PyObject_GetBuffer(o, view, step ? BUFFER_WRITTEN : BUFFER_READ)) {
         PyErr_Clear();
         return 0;
     }
     const char *format = view->format ? view->format : "B";
-    if (view->ndim == 4 && view->shape[1] == shape[1] && view->shape[2] == shape[2] && view->shape[3] == shape[3] &&
+    if (step) *step = view->ndim == 4 && view->len ? buffer_step(view) : shape[3];
+    if (view->ndim == 4 && (!step || *step) && view->shape[1] == shape[1] && view->shape[2] == shape[2] && view->shape[3] == shape[3] &&
         format[0] && !format[1] && strchr(buffer_formats[dtype], format[0]) && (uintptr_t)view->buf % (size_t)view->itemsize == 0)
         return 1;
     PyBuffer_Release(view);
@@ -29,7 +58,7 @@ static int buffer_take(PyObject *o, Py_buffer *view, cnnfast_dtype dtype, const 
 
 static int buffers_overlap(const Py_buffer *a, const Py_buffer *b) {
     const char *x = a->buf, *y = b->buf;
-    return x < y + b->len && y < x + a->len;
+    return x < y + buffer_reach(b) && y < x + buffer_reach(a);
 }
 
 /* Bytes from where o's memory starts to its next multiple of `line`, a power of 2; -1 and a Python error where it has none. */
@@ -85,24 +114,25 @@ static int run_buffers_take(run_buffers *b, PyObject *x, PyObject *residual, PyO
                             const cnnfast_plan *plan, const int64_t *x_shape, const int64_t *y_shape,
                             const int64_t *index_shape, int reads_indices, cnnfast_args *args) {
     b->taken = 0;
-    if (!buffer_take(x, &b->x, cnnfast_plan_input_dtype(plan), x_shape, 0)) return 0;
+    int64_t step = 0, index_step;
+    if (!buffer_take(x, &b->x, cnnfast_plan_input_dtype(plan), x_shape, NULL)) return 0;
     b->taken |= 1;
     const Py_ssize_t N = b->x.shape[0];
     int fits = 1;
-    if (residual != Py_None && (fits = buffer_take(residual, &b->residual, cnnfast_plan_output_dtype(plan), y_shape, 0)))
+    if (residual != Py_None && (fits = buffer_take(residual, &b->residual, cnnfast_plan_output_dtype(plan), y_shape, NULL)))
         b->taken |= 2, fits = b->residual.shape[0] == N;
-    if (fits && (fits = buffer_take(y, &b->y, cnnfast_plan_output_dtype(plan), y_shape, 1)))
+    if (fits && (fits = buffer_take(y, &b->y, cnnfast_plan_output_dtype(plan), y_shape, &step)))
         b->taken |= 4, fits = b->y.shape[0] == N && !buffers_overlap(&b->y, &b->x) &&
                               (!(b->taken & 2) || !buffers_overlap(&b->y, &b->residual));
     if (fits && (indices != Py_None) != (index_shape != NULL)) fits = 0;
-    if (fits && index_shape && (fits = buffer_take(indices, &b->indices, CNNFAST_INT64, index_shape, !reads_indices)))
-        b->taken |= 8, fits = b->indices.shape[0] == N && !buffers_overlap(&b->indices, &b->y) && !buffers_overlap(&b->indices, &b->x);
+    if (fits && index_shape && (fits = buffer_take(indices, &b->indices, CNNFAST_INT64, index_shape, reads_indices ? NULL : &index_step)))
+        b->taken |= 8, fits = b->indices.shape[0] == N && (reads_indices || index_step == index_shape[3]) && !buffers_overlap(&b->indices, &b->y) && !buffers_overlap(&b->indices, &b->x);
     if (!fits) {
         run_buffers_release(b);
         return 0;
     }
     *args = (cnnfast_args){.N = N, .x = b->x.buf, .residual = b->taken & 2 ? b->residual.buf : NULL, .y = b->y.buf,
-                           .indices = index_shape ? b->indices.buf : NULL};
+                           .indices = index_shape ? b->indices.buf : NULL, .y_step = step > y_shape[3] ? step : 0};
     return 1;
 }
 
@@ -215,7 +245,7 @@ static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfas
 }
 
 /* What an array is to a step. */
-typedef enum { CHAIN_X, CHAIN_RESIDUAL, CHAIN_Y } chain_role;
+typedef enum { CHAIN_X, CHAIN_RESIDUAL, CHAIN_Y, CHAIN_RESIDUAL_AND_Y } chain_role;
 
 /* A network's steps, and which of their arrays, its ends, come with each run. */
 typedef struct {
@@ -244,21 +274,26 @@ static void chain_free(chain *c) {
     free(c->workspace);
 }
 
-/* Takes o's buffer if it is what step i reads or writes: C-contiguous, aligned, float32 and of that many bytes. */
+/* Takes o's buffer if it is what step i reads or writes: C-contiguous, aligned, float32 and of that many bytes; what is
+ * written may be channels of wider pixels. */
 static int chain_take(chain *c, int i, chain_role role, PyObject *o, Py_buffer *view) {
     cnnfast_args *args = &c->steps[i].args;
-    const int writes = role == CHAIN_Y;
-    if (PyObject_GetBuffer(o, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writes ? PyBUF_WRITABLE : 0))) {
+    const int writes = role >= CHAIN_Y;
+    if (PyObject_GetBuffer(o, view, writes ? BUFFER_WRITTEN : BUFFER_READ)) {
         PyErr_Clear();
         return 0;
     }
-    int64_t shape[4];
+    int64_t shape[4], step = writes ? buffer_step(view) : 0;
     (role == CHAIN_X ? cnnfast_plan_input_shape : cnnfast_plan_output_shape)(c->steps[i].plan, args->N, shape);
     const int real = view->format && view->format[0] == 'f' && !view->format[1];
-    if (real && view->len == shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float) && (uintptr_t)view->buf % sizeof(float) == 0) {
+    const int64_t bytes = shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float);
+    const int wide = step && step > view->shape[view->ndim - 1];
+    const int lies = !writes || (step && (!wide || view->shape[view->ndim - 1] == shape[3]));
+    if (real && lies && view->len == bytes && (uintptr_t)view->buf % sizeof(float) == 0) {
         if (role == CHAIN_X) args->x = view->buf;
         else if (role == CHAIN_RESIDUAL) args->residual = view->buf;
-        else args->y = view->buf;
+        else args->y = view->buf, args->y_step = wide ? step : 0;
+        if (role == CHAIN_RESIDUAL_AND_Y) args->residual = view->buf;
         return 1;
     }
     PyBuffer_Release(view);
@@ -289,7 +324,7 @@ static int chain_has_shape(const Py_buffer *view, PyObject *shape) {
 static int chain_overlaps(const chain *c, int i) {
     const struct chain_hole *h = &c->holes[i];
     for (const struct chain_hole *g = c->holes; g < h; g++)
-        if (g->end != h->end && (g->role == CHAIN_Y || h->role == CHAIN_Y) && buffers_overlap(&g->view, &h->view)) return 1;
+        if (g->end != h->end && (g->role >= CHAIN_Y || h->role >= CHAIN_Y) && buffers_overlap(&g->view, &h->view)) return 1;
     return 0;
 }
 

@@ -1,12 +1,14 @@
-cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups, padding_mode,
+cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups, padding_mode,
                              activation, alpha, algorithm, max_abs_input, max_workspace, transposed) except *:
     """All but K, which a transposed convolution and a normal one read from different places."""
     cdef cnnfast_conv2d d
     d.dtype = DTYPES[dtype]
+    layout, of_x, _, of_weight = layouts
     d.layout = LAYOUTS[layout]
+    d.other_layout = others(layouts)
     d.algorithm = name_of(plan, algorithm)
-    d.N, d.H, d.W, d.C = nhwc(x_shape, layout)
-    if layout == "NHWC":
+    d.N, d.H, d.W, d.C = nhwc(x_shape, of_x or layout)
+    if (of_weight or layout) == "NHWC":
         d.R, d.S, inner, outer = weight.shape
     else:
         outer, inner, d.R, d.S = weight.shape
@@ -27,9 +29,10 @@ cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layout, stride, 
 
 def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1),
                 groups=1, padding_mode="zeros", activation=None, alpha=0.01, algorithm=None, max_abs_input=0,
-                max_workspace=0, precision="default", once=False):
+                max_workspace=0, precision="default", once=False, input_layout=None, output_layout=None, weight_layout=None):
     cdef Plan plan = Plan()
-    cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups,
+    layouts = layout, input_layout, output_layout, weight_layout
+    cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups,
                                      padding_mode, activation, alpha, algorithm, max_abs_input, max_workspace, False)
     d.precision = PRECISIONS[precision]
     d.once = once
@@ -43,10 +46,11 @@ def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), p
 
 def plan_conv_transpose2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), padding=(0, 0, 0, 0),
                           output_padding=(0, 0), dilation=(1, 1), groups=1, activation=None, alpha=0.01, algorithm=None,
-                          max_abs_input=0, max_workspace=0):
+                          max_abs_input=0, max_workspace=0, input_layout=None, output_layout=None, weight_layout=None):
     cdef Plan plan = Plan()
     cdef cnnfast_conv_transpose2d d
-    d.conv = describe(plan, x_shape, weight, dtype, layout, stride, padding, dilation, groups, "zeros", activation,
+    layouts = layout, input_layout, output_layout, weight_layout
+    d.conv = describe(plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups, "zeros", activation,
                       alpha, algorithm, max_abs_input, max_workspace, True)
     pair(output_padding, d.output_padding)
     cdef const void *w = address(weight, dtype)
@@ -63,7 +67,7 @@ def plan_separable_conv2d(x_shape, depthwise_weight, depthwise_bias, pointwise_w
                           max_workspace=0):
     cdef Plan plan = Plan()
     cdef cnnfast_separable_conv2d d
-    d.depthwise = describe(plan, x_shape, depthwise_weight, dtype, layout, stride, padding, dilation,
+    d.depthwise = describe(plan, x_shape, depthwise_weight, dtype, (layout, None, None, None), stride, padding, dilation,
                            nhwc(x_shape, layout)[3], padding_mode, depthwise_activation, depthwise_alpha, algorithm, 0,
                            max_workspace, False)
     if layout == "NHWC":

@@ -20,6 +20,16 @@ cdef quad(values, int64_t *to):
     to[0], to[1], to[2], to[3] = values
 
 
+cdef unsigned others(layouts) except *:
+    """(layout, input's, output's, weight's) as the API tells them; None is as `layout`."""
+    cdef unsigned sum = 0
+    layout, *rest = layouts
+    for of, part in zip(rest, (CNNFAST_INPUT, CNNFAST_OUTPUT, CNNFAST_WEIGHT)):
+        if LAYOUTS[of or layout] != LAYOUTS[layout]:
+            sum |= part
+    return sum
+
+
 cdef tuple nhwc(shape, layout):
     """A shape of either layout as (N, H, W, C)."""
     if layout == "NHWC":

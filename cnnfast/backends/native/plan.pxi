@@ -23,7 +23,8 @@ cdef class Plan:
 
     def run(self, x, residual, y, indices=None):
         """Run if every array is an exact fit: C-contiguous, aligned, of the plan's dtype and shape for any one batch,
-        y writable and apart from the others. Returns whether it ran; False wrote nothing."""
+        y writable and apart from the others; y may also be some channels of wider NHWC pixels, where the plan can write
+        those. Returns whether it ran; False wrote nothing."""
         cdef run_buffers buffers
         cdef cnnfast_args args
         cdef cnnfast_status status
@@ -33,6 +34,8 @@ cdef class Plan:
         with nogil:
             status = plan_run_allocating(self.plan, &args)
         run_buffers_release(&buffers)
+        if status == CNNFAST_UNSUPPORTED and args.y_step:
+            return False
         check(status)
         return True
 
@@ -45,11 +48,20 @@ cdef class Plan:
             return False
         args.N = flat_elements(&buffers, 0) // self.x_shape[3]
         args.x, args.y, args.residual, args.indices = buffers.data[0], buffers.data[1], NULL, NULL
+        args.y_step = 0
         with nogil:
             status = plan_run_allocating(self.plan, &args)
         flat_release(&buffers)
         check(status)
         return True
+
+    def share(self, Plan other not None):
+        """Use other's packed weights where they are the same byte for byte, and free this plan's own; whether they do. To be
+        called before anybody runs this plan."""
+        cdef int shares
+        with nogil:
+            shares = cnnfast_plan_share(self.plan, other.plan)
+        return bool(shares)
 
     def input_shape(self, int64_t n):
         cdef int64_t shape[4]
@@ -91,7 +103,8 @@ cdef class Chain:
     """Plans that run one after another in one call. Who runs one owns it alone.
 
     steps : (plan, N, x, residual, y) of each: float32 arrays that every run uses, or which of its own arrays it is.
-        residual may be None, or y itself; y overlaps nothing else of its step, which the caller sees to
+        residual may be None, or y itself; y overlaps nothing else of its step, which the caller sees to, and may be some
+        channels of wider NHWC pixels
     shapes : of the arrays that come with a run
     """
     cdef chain chain
@@ -106,7 +119,9 @@ cdef class Chain:
         for plan, n, x, residual, y in steps:
             self.chain.steps[self.chain.count].plan = plan.plan
             self.chain.steps[self.chain.count].args.N = n
-            for role, array in enumerate((x, residual, y)):
+            both = residual is y or (isinstance(residual, int) and isinstance(y, int) and residual == y)
+            roles = ((CHAIN_X, x), (CHAIN_RESIDUAL_AND_Y, y)) if both else ((CHAIN_X, x), (CHAIN_RESIDUAL, residual), (CHAIN_Y, y))
+            for role, array in roles:
                 if not chain_bind(&self.chain, self.chain.count, role, array):
                     raise ValueError(f"step {self.chain.count} does not take {getattr(array, 'shape', array)}")
             self.chain.count += 1

@@ -1,13 +1,14 @@
 def plan_pool2d(x_shape, *, dtype, layout="NHWC", kind="max", kernel_size=(1, 1), stride=(1, 1), padding=(0, 0, 0, 0),
                 dilation=(1, 1), ceil_mode=False, count_include_pad=True, norm_type=2.0, output_size=None,
-                return_indices=False, algorithm=None, max_workspace=0):
+                return_indices=False, algorithm=None, max_workspace=0, input_layout=None, output_layout=None):
     cdef Plan plan = Plan()
     cdef cnnfast_pool2d d
     d.dtype = DTYPES[dtype]
     d.layout = LAYOUTS[layout]
+    d.other_layout = others((layout, input_layout, output_layout, None))
     d.algorithm = name_of(plan, algorithm)
     d.kind = POOLS[kind]
-    d.N, d.H, d.W, d.C = nhwc(x_shape, layout)
+    d.N, d.H, d.W, d.C = nhwc(x_shape, input_layout or layout)
     d.R, d.S = kernel_size
     pair(stride, d.stride)
     pair(dilation, d.dilation)

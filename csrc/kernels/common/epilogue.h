@@ -6,6 +6,11 @@
 #include "kernel.h"
 #include "simd.h"
 
+/* Whether outputs are whole vectors when they are first stored, and then not read again. */
+INLINE bool epilogue_streams(const epilogue *e, int64_t channels) {
+    return channels % LANES == 0 && e->activation <= CNNFAST_RELU6;
+}
+
 INLINE void epilogue_run(const epilogue *e, real *y, int64_t count) {
     if (e->activation == CNNFAST_NONE) return;
     for (int64_t i = 0; i < count; i += LANES) {

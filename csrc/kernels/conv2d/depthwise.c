@@ -153,7 +153,7 @@ static grain grain_of(const void *problem) {
     const int64_t rows = max64(1, min64(64, min64(by_time, by_size)));
     bool is3x3 = is_fixed3x3(&p->g);
     return (grain){.columns = ceil_div(p->g.K, LANES), .block_rows = rows, .tile_pixels = is3x3 ? TILE_P * TILE_Q : LINE_Q,
-                   .tile_channels = LANES, .workspace = SYMBOL(depthwise_workspace)(p, rows)};
+                   .tile_channels = LANES, .streams = epilogue_streams(&p->epilogue, p->g.K) && VEC_BYTES == CACHE_LINE, .workspace = SYMBOL(depthwise_workspace)(p, rows)};
 }
 
 static size_t packed_size(const void *problem) { return SYMBOL(depthwise_packed_size)(problem); }
@@ -166,8 +166,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     for (int64_t row = at.row0; row < at.row1;) {
-        int64_t n = row / g->P, to = row * g->Q * g->K;
-        depthwise_rows rows = {.p0 = row % g->P, .k0 = at.col0 * LANES, .k1 = min64(g->K, at.col1 * LANES), .y_step = g->K,
+        int64_t n = row / g->P, to = row * g->Q * t->y_step;
+        depthwise_rows rows = {.p0 = row % g->P, .k0 = at.col0 * LANES, .k1 = min64(g->K, at.col1 * LANES), .y_step = t->y_step,
                                .image = (const real *)t->x + n * g->H * g->W * g->C,
                                .residual = t->residual ? (const real *)t->residual + to : NULL,
                                .y = (real *)t->y + to, .stream = t->stream};

@@ -2,6 +2,7 @@
  * padding, a band of it copied with its border into the workspace, once for all output channels. */
 #include "common/band.h"
 #include "common/cost.h"
+#include "common/epilogue.h"
 #include "panels.h"
 
 #if CNNFAST_REAL
@@ -83,13 +84,17 @@ static grain grain_of(const void *problem) {
     size_t cols = (size_t)((b.cols - 1) * (pointwise ? 1 : g->stride[1]) + (g->S - 1) * g->dilation[1] + 1);
     size_t band = b.copied ? size_mul(size_mul(rows, cols), size_mul((size_t)b.step, sizeof(real))) : 0;
     return (grain){.columns = p->groups * panels_per_group(p), .block_rows = b.rows, .tile_pixels = TILE_M,
-                   .tile_channels = TILE_N, .workspace = size_add(taps_bytes(p), band)};
+                   .tile_channels = TILE_N, .streams = epilogue_streams(&p->epilogue, p->g.K / p->groups), .workspace = size_add(taps_bytes(p), band)};
 }
 
 static size_t packed_size(const void *problem) { return panels_bytes(problem); }
 
+static void pack_columns(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1) {
+    panels_pack(problem, weight, bias, packed, col0, col1);
+}
+
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
-    panels_pack(problem, weight, bias, packed);
+    pack_columns(problem, weight, bias, packed, 0, grain_of(problem).columns);
 }
 
 /* One (image, rows, columns of the output) block of one group's panels. */
@@ -97,7 +102,7 @@ typedef struct {
     int64_t n, p0, p1, q0, q1, col0, col1;
 } block;
 
-static gemm describe(const conv2d_problem *p, int64_t row_step, int64_t pixel_step, ptrdiff_t *tap) {
+static gemm describe(const conv2d_problem *p, int64_t row_step, int64_t pixel_step, int64_t y_step, ptrdiff_t *tap) {
     const window *g = &p->g;
     int64_t Cg = g->C / p->groups, i = 0;
     /* (s, c) is one contiguous run where neighbouring pixels' channels are neighbours. */
@@ -106,7 +111,7 @@ static gemm describe(const conv2d_problem *p, int64_t row_step, int64_t pixel_st
         for (int64_t s = 0; s < (merged ? 1 : g->S); s++)
             tap[i++] = r * g->dilation[0] * row_step + s * g->dilation[1] * pixel_step;
     return (gemm){.tap = tap, .taps = i, .len = merged ? g->S * Cg : Cg, .x_step = g->stride[1] * pixel_step,
-                  .y_step = g->K, .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
+                  .y_step = y_step, .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
 }
 
 /* Whole rows of the output as one list of pixels, so that narrow maps fill their tiles. */
@@ -131,7 +136,7 @@ static void run_spanning(const conv2d_problem *p, const gemm *g, const block *at
 /* One panel over the block. */
 static void run_rows(const conv2d_problem *p, const gemm *g, const block *at, const panel *of, const real *x, int64_t row_step,
                      const tensors *t) {
-    const int64_t to = ((at->n * p->g.P + at->p0) * p->g.Q + at->q0) * p->g.K + of->k0;
+    const int64_t to = ((at->n * p->g.P + at->p0) * p->g.Q + at->q0) * t->y_step + of->k0;
     const real *residual = t->residual ? (const real *)t->residual + to : NULL;
     real *y = (real *)t->y + to;
     if (TILE_SPANS && at->q1 - at->q0 == p->g.Q) {
@@ -139,7 +144,7 @@ static void run_rows(const conv2d_problem *p, const gemm *g, const block *at, co
         return;
     }
     for (int64_t row = 0; row < at->p1 - at->p0; row++) {
-        const int64_t down = row * p->g.Q * p->g.K;
+        const int64_t down = row * p->g.Q * t->y_step;
         gemm_row(g, at->q1 - at->q0, of->channels, x + row * p->g.stride[0] * row_step, of->weight, of->bias,
                  residual ? residual + down : NULL, y + down);
     }
@@ -160,7 +165,7 @@ static void run_panel(const conv2d_problem *p, const gemm *g, const block *at, c
     for (; some.p0 < at->p1; some.p0 = some.p1) {
         some.p1 = min64(at->p1, some.p0 + most);
         run_rows(p, &bare, &some, of, x + (some.p0 - at->p0) * p->g.stride[0] * row_step, row_step, t);
-        SYMBOL(gemm_activate)(g, (some.p1 - some.p0) * Q, of->channels, (real *)t->y + (some.n * p->g.P + some.p0) * Q * K);
+        SYMBOL(gemm_activate)(g, (some.p1 - some.p0) * Q, of->channels, (real *)t->y + (some.n * p->g.P + some.p0) * Q * t->y_step);
     }
 }
 
@@ -182,7 +187,7 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
             band_copy(g, p->padding_mode, image, r, buffer, b->step);
             x = buffer, pixel_step = b->step, row_step = (r.w1 - r.w0) * b->step;
         }
-        gemm m = describe(p, row_step, pixel_step, tap);
+        gemm m = describe(p, row_step, pixel_step, t->y_step, tap);
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
         for (; col < end; col++) {
             const panel of = panel_at(p, packed, col);
@@ -212,12 +217,12 @@ static void run_pointwise(const conv2d_problem *p, const cut *b, const real *pac
         const int64_t group = panel_at(p, packed, col).group, end = min64(at.col1, (group + 1) * panels_per_group(p));
         const real *x = (const real *)t->x + first * g->C + group * Cg;
         if (b->copied) gather(p, t->x, first, pixels, group, buffer, b->step), x = buffer;
-        gemm m = describe(p, 0, b->copied ? b->step : g->C, tap);
+        gemm m = describe(p, 0, b->copied ? b->step : g->C, t->y_step, tap);
         m.x_step = b->copied ? b->step : g->C;
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
         for (; col < end; col++) {
             const panel of = panel_at(p, packed, col);
-            const int64_t to = first * g->K + of.k0;
+            const int64_t to = first * t->y_step + of.k0;
             gemm_row(&m, pixels, of.channels, x, of.weight, of.bias, t->residual ? (const real *)t->residual + to : NULL,
                      (real *)t->y + to);
         }
@@ -247,5 +252,5 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     v_stream_end();
 }
 
-const kernel SYMBOL(conv2d_direct) = {accepts, cost, grain_of, packed_size, pack, run};
+const kernel SYMBOL(conv2d_direct) = {accepts, cost, grain_of, packed_size, pack, run, pack_columns};
 #endif

@@ -183,12 +183,12 @@ static void finish(const conv2d_problem *p, const fft_tiles *t, const parts *w, 
     for (int64_t h = 0; h < at.rows; h += 2, kept += 2 * row) {
         SYMBOL(fft_real_inverse)(t->Tw, w->table_w, kept, kept + row, at.cols, sums, b->scratch);
         for (int64_t i = 0; i < min64(2, at.rows - h); i++) {
-            const int64_t to = (((at.image * g->P + at.p0 + h + i) * g->Q + at.q0) * g->K) + k;
+            const int64_t to = (((at.image * g->P + at.p0 + h + i) * g->Q + at.q0) * x->y_step) + k;
             const real *from = b->line + i * LANES, *residual = x->residual ? (const real *)x->residual + to : NULL;
             real *y = (real *)x->y + to;
-            for (int64_t q = 0; q < at.cols; q++, from += 2 * LANES, y += g->K) {
+            for (int64_t q = 0; q < at.cols; q++, from += 2 * LANES, y += x->y_step) {
                 vec sum = v_load(from) + bias;
-                if (residual) sum += v_load_n(residual + q * g->K, lanes);
+                if (residual) sum += v_load_n(residual + q * x->y_step, lanes);
                 sum = v_activation(sum, p->epilogue.activation, (real)p->epilogue.alpha);
                 if (lanes == LANES) v_store(y, sum);
                 else v_store_n(y, sum, lanes);

@@ -89,8 +89,8 @@ static void run_rows(const conv2d_problem *p, const column *c, tile_run *run, st
             of.q = phase + i * of.step;
             skip_columns(p, &of, &k);
             k.at = table + of.q * g->stride[1];
-            k.y = y + of.q * g->K + c->k0;
-            k.residual = residual ? residual + of.q * g->K + c->k0 : NULL;
+            k.y = y + of.q * k.pixel + c->k0;
+            k.residual = residual ? residual + of.q * k.pixel + c->k0 : NULL;
             run(of.rows, of.count, &k);
         }
     }
@@ -115,11 +115,11 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     const int64_t common = common_divisor(g->stride[1], g->dilation[1]);
     strip of = {.step = g->dilation[1] / common};
     work shared = {.row_step = g->dilation[0] * width, .stream_step = g->stride[0] * width, .unit = g->dilation[1],
-                   .stride = g->stride[1] / common, .R = g->R, .S = g->S, .Cg = l.Cg, .y_row = g->Q * g->K,
-                   .y_step = of.step * g->K, .epilogue = &p->epilogue};
+                   .stride = g->stride[1] / common, .R = g->R, .S = g->S, .Cg = l.Cg, .pixel = t->y_step, .y_row = g->Q * t->y_step,
+                   .y_step = of.step * t->y_step, .epilogue = &p->epilogue};
     for (of.row = p0; of.row < p1; of.row += of.rows) {
         of.rows = (int)min64(ROWS, p1 - of.row);
-        const int64_t to = (n * g->P + of.row) * g->Q * g->K;
+        const int64_t to = (n * g->P + of.row) * g->Q * t->y_step;
         for (int64_t i = at->col0; i < at->col1; i++) {
             const column c = lanes_column(p, &l, packed, i);
             run_rows(p, &c, tile_for(&l), of, &shared, table + (of.row - p0) * g->stride[0] * width,

@@ -21,7 +21,7 @@ typedef struct {
     ptrdiff_t unit, stride;          /* from tap to tap; from output to output, in units */
     int64_t R, S, Cg, r0, r1, s0, s1;
     const column *lanes;
-    ptrdiff_t y_row, y_step;
+    ptrdiff_t pixel, y_row, y_step; /* elements to the next pixel of y; to the tile's next row, and next output */
     const real *residual;
     real *y;
     const epilogue *epilogue;

@@ -43,8 +43,12 @@ static grain grain_of(const void *problem) {
 
 static size_t packed_size(const void *problem) { return panels_bytes(problem); }
 
+static void pack_columns(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1) {
+    panels_pack(problem, weight, bias, packed, col0, col1);
+}
+
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
-    panels_pack(problem, weight, bias, packed);
+    pack_columns(problem, weight, bias, packed, 0, grain_of(problem).columns);
 }
 
 /* The receptive field of output pixel `pixel` of the batch, of one group. */
@@ -73,7 +77,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const window *g = &p->g;
     const ptrdiff_t start = 0;
     const int64_t step = row_step(p), most = block_pixels(p), last = at.row1 * g->Q;
-    const gemm m = {.tap = &start, .taps = 1, .len = panel_depth(p), .x_step = step, .y_step = g->K,
+    const gemm m = {.tap = &start, .taps = 1, .len = panel_depth(p), .x_step = step, .y_step = t->y_step,
                     .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
     for (int64_t first = at.row0 * g->Q; first < last; first += most) {
         int64_t pixels = min64(most, last - first), written = -1;
@@ -83,12 +87,12 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                 for (int64_t i = 0; i < pixels; i++)
                     write_row(p, t->x, first + i, of.group, (real *)workspace + i * step);
             written = of.group;
-            int64_t to = first * g->K + of.k0;
+            int64_t to = first * t->y_step + of.k0;
             gemm_row(&m, pixels, of.channels, workspace, of.weight, of.bias,
                      t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
         }
     }
 }
 
-const kernel SYMBOL(conv2d_im2col) = {accepts, cost, grain_of, packed_size, pack, run};
+const kernel SYMBOL(conv2d_im2col) = {accepts, cost, grain_of, packed_size, pack, run, pack_columns};
 #endif

@@ -33,19 +33,28 @@ INLINE panel panel_at(const conv2d_problem *p, const real *packed, int64_t colum
                    .weight = at + TILE_N};
 }
 
-INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
-    const int64_t Cg = p->g.C / p->groups, columns = p->groups * panels_per_group(p);
-    for (int64_t column = 0; column < columns; column++) {
+/* Input channels at a time: where they or taps are neighbours in memory, a cache line of them is read once. */
+enum { PACK_CHANNELS = 16 };
+
+INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed, int64_t col0, int64_t col1) {
+    const int64_t Cg = p->g.C / p->groups;
+    for (int64_t column = col0; column < col1; column++) {
         panel to = panel_at(p, packed, column);
         real *at = packed + column * panel_size(p);
-        memset(at, 0, (size_t)panel_size(p) * sizeof *at);
+        memset(at, 0, (size_t)(to.channels < TILE_N ? panel_size(p) : TILE_N) * sizeof *at);
         if (bias) memcpy(at, bias + to.k0, (size_t)to.channels * sizeof *at);
-        at += TILE_N;
-        for (int64_t r = 0; r < p->g.R; r++)
-            for (int64_t s = 0; s < p->g.S; s++)
-                for (int64_t c = 0; c < Cg; c++, at += TILE_N) {
-                    const real *from = weight + r * p->step_r + s * p->step_s + c * p->step_c + to.k0 * p->step_k;
-                    for (int k = 0; k < to.channels; k++) at[k] = from[k * p->step_k];
+        for (int64_t c0 = 0; c0 < Cg; c0 += PACK_CHANNELS)
+            for (int64_t r = 0; r < p->g.R; r++)
+                for (int64_t s = 0; s < p->g.S; s++) {
+                    const real *from = weight + r * p->step_r + s * p->step_s + c0 * p->step_c + to.k0 * p->step_k;
+                    real *rows = at + (1 + (r * p->g.S + s) * Cg + c0) * TILE_N;
+                    const int64_t some = min64(PACK_CHANNELS, Cg - c0);
+                    if (p->step_k == 1)
+                        for (int64_t c = 0; c < some; c++)
+                            memcpy(rows + c * TILE_N, from + c * p->step_c, (size_t)to.channels * sizeof *rows);
+                    else
+                        for (int k = 0; k < to.channels; k++)
+                            for (int64_t c = 0; c < some; c++) rows[c * TILE_N + k] = from[k * p->step_k + c * p->step_c];
                 }
     }
 }

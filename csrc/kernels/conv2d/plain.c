@@ -58,7 +58,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     for (int64_t row = at.row0; row < at.row1; row++) {
         const real *image = (const real *)t->x + row / g->P * g->H * g->W * g->C;
         for (int64_t q = 0; q < g->Q; q++) {
-            int64_t to = (row * g->Q + q) * g->K + at.col0;
+            int64_t to = (row * g->Q + q) * t->y_step + at.col0;
             real *y = (real *)t->y + to;
             const real *residual = t->residual ? (const real *)t->residual + to : NULL;
             for (int64_t k = at.col0; k < at.col1; k++, y++) {

@@ -26,7 +26,7 @@ INLINE void run_panel(tiling of, const conv2d_problem *p, const tile_grid *t, co
         gemm_row(&m, tiles, whole, V + f * b->product, at->weight + f * Cg * TILE_N, zeros, NULL, M + f * TILE_N);
     for (int64_t i = 0; i < tiles; i++, M += b->tile) {
         const origin o = origin_of(p, t, of.h.m, of.w.m, first + i);
-        const int64_t to = ((o.n * g->P + o.p) * g->Q + o.q) * g->K + at->k0;
+        const int64_t to = ((o.n * g->P + o.p) * g->Q + o.q) * io->y_step + at->k0;
         const outputs y = outputs_at(of, p, o, to, io);
         output_tile(of, p, at, M, &y);
     }
@@ -84,7 +84,8 @@ static double cost(const void *problem, int64_t N) {
 
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
-    grain to = {.columns = p->groups * panels_per_group(p), .tile_pixels = TILE_M, .tile_channels = TILE_N};
+    grain to = {.columns = p->groups * panels_per_group(p), .tile_pixels = TILE_M, .tile_channels = TILE_N,
+                .streams = epilogue_streams(&p->epilogue, p->g.K) && VEC_BYTES == CACHE_LINE};
     WITH_TILING(p, {
         const blocking b = blocking_of(p, tile_values(of));
         to.rows_per_image = grid_of(p, of.h.m, of.w.m).image;
@@ -103,9 +104,13 @@ static size_t packed_size(const void *problem) {
     return size;
 }
 
-static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static void pack_columns(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1) {
     const conv2d_problem *p = problem;
-    WITH_TILING(p, winograd_pack(of, p, weight, bias, packed));
+    WITH_TILING(p, winograd_pack(of, p, weight, bias, packed, col0, col1));
+}
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    pack_columns(problem, weight, bias, packed, 0, grain_of(problem).columns);
 }
 
 static void run(const void *problem, const void *packed, const tensors *io, tile at, void *workspace) {
@@ -113,6 +118,6 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
     WITH_TILING(p, winograd_run(of, p, packed, io, at, workspace));
 }
 
-#define WINOGRAD_KERNEL {accepts, cost, grain_of, packed_size, pack, run}
+#define WINOGRAD_KERNEL {accepts, cost, grain_of, packed_size, pack, run, pack_columns}
 
 #endif

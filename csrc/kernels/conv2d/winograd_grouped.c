@@ -45,7 +45,7 @@ static grain grain_of(const void *problem) {
     const int64_t tiles = grid_of(p, 4, 4).image;
     const bool dilated = p->g.dilation[0] > 1 || p->g.dilation[1] > 1;
     return (grain){.rows_per_image = tiles, .strip_rows = dilated ? 0 : 4, .columns = lanes_columns(p, &l), .block_rows = 64 * TILES,
-                   .tile_pixels = TILES, .tile_channels = LANES,
+                   .tile_pixels = TILES, .tile_channels = LANES, .streams = epilogue_streams(&p->epilogue, p->g.K) && VEC_BYTES == CACHE_LINE,
                    .workspace = size_mul((size_t)(zeros_of_pixel(p) + elements_of_V(&l)), sizeof(real)),
                    .flops = 2.0 * (double)(tiles * VALUES * l.Cg) * (double)p->g.K};
 }
@@ -118,7 +118,7 @@ static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *
     else multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
     for (int i = 0; i < tiles; i++) {
         const origin o = origin_of(p, t, 4, 4, first + i);
-        const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * g->K + c->k0, io);
+        const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * io->y_step + c->k0, io);
         if (c->outputs == LANES) output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, LANES);
         else output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, c->outputs);
         finish_tile(p, &y, c->outputs);

@@ -78,8 +78,8 @@ INLINE outputs outputs_at(tiling of, const conv2d_problem *p, origin o, int64_t 
     const int64_t dh = g->dilation[0], dw = g->dilation[1];
     return (outputs){.rows = (int)max64(0, min64(of.h.m, ceil_div(g->P - o.p, dh))),
                      .cols = (int)max64(0, min64(of.w.m, ceil_div(g->Q - o.q, dw))),
-                     .down = dh * g->Q * g->K, .across = dw * g->K,
-                     .stream = io->stream && VEC_BYTES == CACHE_LINE && g->K % LANES == 0 && to % LANES == 0 &&
+                     .down = dh * g->Q * io->y_step, .across = dw * io->y_step,
+                     .stream = io->stream && VEC_BYTES == CACHE_LINE && io->y_step % LANES == 0 && to % LANES == 0 &&
                                (uintptr_t)io->y % VEC_BYTES == 0 && p->epilogue.activation <= CNNFAST_RELU6,
                      .residual = io->residual ? (const real *)io->residual + to : NULL, .y = (real *)io->y + to};
 }

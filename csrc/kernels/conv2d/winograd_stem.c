@@ -52,7 +52,7 @@ static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     const double row = 4.0 * (double)p->g.Q * (double)p->g.K;
     return (grain){.rows_per_image = tile_rows(p), .strip_rows = 2, .columns = 1, .block_rows = max64(1, (int64_t)(1e7 / row)),
-                   .workspace = (4 + 4 + 16) * PLANE * sizeof(real)};
+                   .streams = epilogue_streams(&p->epilogue, p->g.K), .workspace = (4 + 4 + 16) * PLANE * sizeof(real)};
 }
 
 /* For each vector of channels its biases, then [j][c][i] weights: i and j count products down and across. */
@@ -241,8 +241,10 @@ static void run_strip(const conv2d_problem *p, const real *packed, const real *V
             }
         }
         if (p->epilogue.activation <= CNNFAST_RELU6) continue;
+        const int64_t runs = all->across == p->g.K ? 1 : to.cols; /* without gaps they are one */
         for (int a = 0; a < to.rows; a++)
-            epilogue_run(&p->epilogue, all->y + a * all->down + q * all->across, to.cols * all->across);
+            for (int64_t i = 0; i < runs; i++)
+                epilogue_run(&p->epilogue, all->y + a * all->down + (q + i) * all->across, to.cols / runs * p->g.K);
     }
 }
 
@@ -252,8 +254,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const int64_t C = g->C, strip = (STRIP / C - 2) / 2 * 2; /* columns of outputs */
     real *rows = workspace, *half = rows + 4 * PLANE, *V = half + 4 * PLANE;
     memset(workspace, 0, 8 * PLANE * sizeof(real));
-    outputs to = {.down = g->Q * g->K, .across = g->K, .activation = p->epilogue.activation};
-    to.stream = t->stream && p->epilogue.activation <= CNNFAST_RELU6 && g->K % LANES == 0 && (uintptr_t)t->y % VEC_BYTES == 0;
+    outputs to = {.down = g->Q * t->y_step, .across = t->y_step, .activation = p->epilogue.activation};
+    to.stream = t->stream && p->epilogue.activation <= CNNFAST_RELU6 && t->y_step % LANES == 0 && (uintptr_t)t->y % VEC_BYTES == 0;
     for (int64_t row = at.row0; row < at.row1; row++) {
         const int64_t n = row / tile_rows(p), first = row % tile_rows(p) * 2;
         to.rows = min64(2, g->P - first);
@@ -268,7 +270,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
             }
             write_transformed(rows, PLANE, elements, half, PLANE);
             for (int i = 0; i < 4; i++) write_transformed(half + i * PLANE, C, elements, V + i * 4 * PLANE, PLANE);
-            const int64_t put = ((n * g->P + first) * g->Q + q) * g->K;
+            const int64_t put = ((n * g->P + first) * g->Q + q) * t->y_step;
             to.y = (real *)t->y + put;
             to.residual = t->residual ? (const real *)t->residual + put : NULL;
             run_strip(p, packed, V, &to);

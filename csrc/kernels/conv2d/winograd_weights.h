@@ -31,41 +31,68 @@ INLINE filter_matrices matrices_of(tiling of) {
 }
 
 #define FILTERS (LANES < 8 ? LANES : 8) /* at once */
+typedef double filters __attribute__((vector_size(FILTERS * sizeof(double))));
+typedef real rounded __attribute__((vector_size(FILTERS * sizeof(real))));
 
-/* G w G^T, in double, rounded once: of `filters` of the output channels from `w` on, one input channel. `product`: from one
- * of its products in `to` to the next. */
-INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_problem *p, const real *w, int filters, int64_t product,
+/* G w G^T, in double, rounded once: of `count` of the output channels from `w` on, one input channel. `product`: from one of its
+ * products in `to` to the next. */
+INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_problem *p, const real *w, int count, int64_t product,
                               real *to) {
-    double half[MOST_PRODUCTS][MOST_PRODUCTS][FILTERS] = {0};
-    for (int r = 0; r < of.h.r; r++)
-        for (int s = 0; s < of.w.r; s++) {
-            double tap[FILTERS] = {0};
-            for (int k = 0; k < filters; k++) tap[k] = (double)w[r * p->step_r + s * p->step_s + k * p->step_k];
-            for (int i = 0; i < products(of.h); i++)
-                for (int k = 0; k < FILTERS; k++) half[i][s][k] += G->h[i][r] * tap[k];
+    filters half[MOST_PRODUCTS][MOST_PRODUCTS];
+#pragma GCC unroll 8
+    for (int s = 0; s < of.w.r; s++) {
+        filters tap[MOST_PRODUCTS];
+#pragma GCC unroll 8
+        for (int r = 0; r < of.h.r; r++) {
+            const real *from = w + r * p->step_r + s * p->step_s;
+            tap[r] = (filters){0};
+            if (count == FILTERS)
+#pragma GCC unroll 8
+                for (int k = 0; k < FILTERS; k++) tap[r][k] = (double)from[k * p->step_k];
+            else
+                for (int k = 0; k < count; k++) tap[r][k] = (double)from[k * p->step_k];
         }
+#pragma GCC unroll 8
+        for (int i = 0; i < products(of.h); i++) {
+            half[i][s] = (filters){0};
+#pragma GCC unroll 8
+            for (int r = 0; r < of.h.r; r++) half[i][s] += G->h[i][r] * tap[r];
+        }
+    }
+#pragma GCC unroll 8
     for (int i = 0; i < products(of.h); i++)
+#pragma GCC unroll 8
         for (int j = 0; j < products(of.w); j++, to += product) {
-            double u[FILTERS] = {0};
-            for (int s = 0; s < of.w.r; s++)
-                for (int k = 0; k < FILTERS; k++) u[k] += G->w[j][s] * half[i][s][k];
-            for (int k = 0; k < FILTERS; k++) to[k] = (real)u[k];
+            filters u = {0};
+#pragma GCC unroll 8
+            for (int s = 0; s < of.w.r; s++) u += G->w[j][s] * half[i][s];
+            const rounded v = __builtin_convertvector(u, rounded);
+            memcpy(to, &v, sizeof v);
         }
 }
 
-INLINE void winograd_pack(tiling of, const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
-    const int64_t Cg = p->g.C / p->groups, columns = p->groups * panels_per_group(p);
+/* Input channels whose products are put together before they go to their places, which lie a large power of two apart. */
+enum { TOGETHER = 4 };
+
+INLINE void winograd_pack(tiling of, const conv2d_problem *p, const real *weight, const real *bias, real *packed, int64_t col0, int64_t col1) {
+    const int64_t Cg = p->g.C / p->groups;
     const filter_matrices G = matrices_of(of);
-    for (int64_t column = 0; column < columns; column++) {
+    real block[MOST_PRODUCTS * MOST_PRODUCTS * TOGETHER * TILE_N];
+    for (int64_t column = col0; column < col1; column++) {
         const panel to = winograd_panel(p, packed, column, tile_values(of));
         real *at = (real *)to.bias;
         memset(at, 0, TILE_N * sizeof *at);
         if (bias) memcpy(at, bias + to.k0, (size_t)to.channels * sizeof *at);
         at += TILE_N;
-        for (int64_t c = 0; c < Cg; c++, at += TILE_N)
-            for (int k = 0; k < TILE_N; k += FILTERS)
-                transform_filters(of, &G, p, weight + c * p->step_c + (to.k0 + k) * p->step_k,
-                                  (int)max64(0, min64(FILTERS, to.channels - k)), Cg * TILE_N, at + k);
+        for (int64_t c = 0; c < Cg; c += TOGETHER, at += TOGETHER * TILE_N) {
+            const int64_t some = min64(TOGETHER, Cg - c);
+            for (int64_t i = 0; i < some; i++)
+                for (int k = 0; k < TILE_N; k += FILTERS)
+                    transform_filters(of, &G, p, weight + (c + i) * p->step_c + (to.k0 + k) * p->step_k,
+                                      (int)max64(0, min64(FILTERS, to.channels - k)), TOGETHER * TILE_N, block + i * TILE_N + k);
+            for (int f = 0; f < tile_values(of); f++)
+                memcpy(at + f * Cg * TILE_N, block + f * TOGETHER * TILE_N, (size_t)(some * TILE_N) * sizeof *at);
+        }
     }
 }
 

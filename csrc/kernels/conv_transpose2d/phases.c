@@ -4,6 +4,7 @@
  */
 #include "common/band.h"
 #include "common/cost.h"
+#include "common/epilogue.h"
 #include "common/gemm.h"
 #include "conv_transpose2d/problem.h"
 
@@ -119,7 +120,7 @@ static grain grain_of(const void *problem) {
     rows = min64(rows, by_time);
     if (packed_size(problem) <= WEIGHT_BYTES) rows = min64(rows, max64(p->g.stride[0], OUTPUT_BYTES / (p->g.Q * p->g.K * (int64_t)sizeof(real))));
     return (grain){.columns = p->groups * panels(p), .block_rows = rows, .tile_pixels = TILE_M, .tile_channels = TILE_N,
-                   .workspace = size_add(taps_bytes(p), band_bytes(p, rows))};
+                   .streams = epilogue_streams(&p->epilogue, p->g.K / p->groups), .workspace = size_add(taps_bytes(p), band_bytes(p, rows))};
 }
 
 /* Where a call's band lies. */
@@ -131,7 +132,7 @@ typedef struct {
 
 /* All outputs of row `row` in the column phase of output q0, for one panel. */
 static void run_phase(const conv2d_problem *p, const band_at *b, const real *at, int64_t row, int64_t q0, int channels,
-                      const real *residual, real *y, ptrdiff_t *tap) {
+                      const real *residual, real *y, int64_t y_step, ptrdiff_t *tap) {
     const window *g = &p->g;
     const axis rows = axis_of(p, 0), cols = axis_of(p, 1);
     const int64_t a = (row + g->pad[0]) % rows.stride, c = (q0 + g->pad[2]) % cols.stride;
@@ -140,13 +141,13 @@ static void run_phase(const conv2d_problem *p, const band_at *b, const real *at,
         for (int64_t s = 0; phase_of(rows, r) == a && s < cols.taps; s++)
             if (phase_of(cols, s) == c)
                 tap[taps++] = -(r * rows.dilation - a) / rows.stride * b->row_step - (s * cols.dilation - c) / cols.stride * b->step;
-    gemm m = {.tap = tap, .taps = taps, .len = g->C / p->groups, .x_step = b->step, .y_step = cols.stride * g->K,
+    gemm m = {.tap = tap, .taps = taps, .len = g->C / p->groups, .x_step = b->step, .y_step = cols.stride * y_step,
               .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
     m.stream = b->stream && gemm_may_stream(&m, y, g->K / p->groups);
     const real *x = b->x + ((row + g->pad[0]) / rows.stride - b->h0) * b->row_step +
                     ((q0 + g->pad[2]) / cols.stride - b->w0) * b->step;
     gemm_row(&m, ceil_div(g->Q - q0, cols.stride), channels, x, at + TILE_N + phase_offset(p, a, c), at,
-             residual ? residual + q0 * g->K : NULL, y + q0 * g->K);
+             residual ? residual + q0 * y_step : NULL, y + q0 * y_step);
 }
 
 static void run_image(const conv2d_problem *p, const real *packed, const tensors *t, int64_t n, int64_t p0, int64_t p1,
@@ -166,10 +167,10 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
             band_copy(g, CNNFAST_ZEROS, (const real *)t->x + n * g->H * g->W * g->C, from, copy, b.step);
         copied = group;
         for (int64_t row = p0; row < p1; row++) {
-            const int64_t to = (n * g->P + row) * g->Q * g->K + group * Kg + k0;
+            const int64_t to = (n * g->P + row) * g->Q * t->y_step + group * Kg + k0;
             for (int64_t q0 = 0; q0 < min64(g->stride[1], g->Q); q0++)
                 run_phase(p, &b, packed + col * panel_size(p), row, q0, (int)min64(TILE_N, Kg - k0),
-                          t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to, workspace);
+                          t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to, t->y_step, workspace);
         }
     }
 }

@@ -67,7 +67,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     for (int64_t row = at.row0; row < at.row1; row++) {
         const real *image = (const real *)t->x + row / g->P * g->H * g->W * g->C;
         for (int64_t q = 0; q < g->Q; q++) {
-            const int64_t to = (row * g->Q + q) * g->K;
+            const int64_t to = (row * g->Q + q) * t->y_step;
             for (int64_t k = at.col0; k < at.col1; k++) {
                 real sum = one_output(p, packed, image, row % g->P, q, k);
                 ((real *)t->y)[to + k] = t->residual ? sum + ((const real *)t->residual)[to + k] : sum;

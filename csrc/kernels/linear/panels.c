@@ -71,16 +71,24 @@ static size_t packed_size(const void *problem) {
     return size_mul(size_mul((size_t)ceil_div(p->K, LANES), panel_size(p)), sizeof(real));
 }
 
-static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static void pack_columns(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1) {
     const linear_problem *p = problem;
-    real *to = packed;
-    for (int64_t k0 = 0; k0 < p->K; k0 += LANES) {
+    for (int64_t col = col0; col < col1; col++) {
+        real *to = (real *)packed + col * (int64_t)panel_size(p);
+        const int64_t k0 = col * LANES;
         const real *from = (const real *)weight + k0 * p->C;
         const int channels = (int)min64(LANES, p->K - k0);
         for (int k = 0; k < LANES; k++) *to++ = bias && k < channels ? ((const real *)bias)[k0 + k] : 0;
-        for (int64_t c = 0; c < p->C; c++)
-            for (int k = 0; k < LANES; k++) *to++ = k < channels ? from[k * p->C + c] : 0;
+        for (int64_t c = 0; c < p->C; c++, to += LANES)
+            if (channels == LANES)
+                for (int k = 0; k < LANES; k++) to[k] = from[k * p->C + c];
+            else
+                for (int k = 0; k < LANES; k++) to[k] = k < channels ? from[k * p->C + c] : 0;
     }
+}
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    pack_columns(problem, weight, bias, packed, 0, grain_of(problem).columns);
 }
 
 /* A tile's place: weights of its first panel from c0 on, and what lies between panels, elements. */
@@ -216,5 +224,5 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     }
 }
 
-const kernel SYMBOL(linear_panels) = {accepts, cost, grain_of, packed_size, pack, run};
+const kernel SYMBOL(linear_panels) = {accepts, cost, grain_of, packed_size, pack, run, pack_columns};
 #endif

@@ -83,7 +83,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     for (int64_t i = at.row0 * g->Q; i < at.row1 * g->Q; i++) {
         const span rows = p->rows[i / g->Q % g->P], cols = p->cols[i % g->Q];
         const view w = view_of(p, (const real *)t->x + i / g->Q / g->P * g->H * g->W * g->C, rows, cols);
-        real *y = (real *)t->y + i * g->C;
+        real *y = (real *)t->y + i * t->y_step;
         for (int64_t c = c0; c < c1; c += LANES) {
             const int n = (int)min64(LANES, c1 - c);
 #if CNNFAST_REAL

@@ -98,6 +98,7 @@ typedef struct {
     const span *rows;
     const ptrdiff_t *cols; /* elements from a row's start to its column i - pad_left, or to the nearest there is */
     int64_t c0, c1, head; /* channels of the first vector */
+    int64_t y_step;       /* elements from an output to the next */
     mask left;            /* where the left pixels' lanes lie in a vector of pixels: narrow_row's */
     real *y;
 } work;
@@ -105,16 +106,15 @@ typedef struct {
 INLINE void any_row(cnnfast_pool_kind kind, const work *k, int64_t q0, int64_t q1) {
     for (int64_t q = q0; q < q1; q++) {
         const view w = view_of(k->p, k->image, k->rows[0], k->p->cols[q]);
-        output(kind, &w, k->c0, k->c1, k->head, k->y + q * k->p->g.C);
+        output(kind, &w, k->c0, k->c1, k->head, k->y + q * k->y_step);
     }
 }
 
 static __attribute__((noinline)) void rows_again(cnnfast_pool_kind kind, const work *k, int rows, int64_t q0, int64_t q1) {
-    const int64_t C = k->p->g.C;
     for (int row = 0; row < rows; row++)
         for (int64_t q = q0; q < q1; q++) {
             const view w = view_of(k->p, k->image, k->rows[row], k->p->cols[q]);
-            again(kind, &w, k->c0, k->c1, k->y + (row * k->p->g.Q + q) * C);
+            again(kind, &w, k->c0, k->c1, k->y + (row * k->p->g.Q + q) * k->y_step);
         }
 }
 
@@ -122,7 +122,7 @@ static __attribute__((noinline)) void rows_again(cnnfast_pool_kind kind, const w
  * beyond the border are the nearest ones inside: these are in the window too. */
 INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t row, int64_t q0, int64_t q1) {
     const window *g = &k->p->g;
-    const int64_t y_step = g->C, y_row = g->Q * y_step, h0 = row * t.stride - g->pad[0];
+    const int64_t y_row = g->Q * k->y_step, h0 = row * t.stride - g->pad[0];
     const real *rows[MOST_PIXELS];
     nan_watch seen = v_unwatched();
     for (int i = 0; i < rows_under(t); i++)
@@ -131,7 +131,7 @@ INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t r
         steps = max64(1, min64(2 * cols_kept(t), (q1 - q) / t.tq)); /* longer ones leave and return to more lines of y */
         const int64_t first = min64(q, q1 - t.tq);
         const nan_watch of = strip_of(kind, t, rows, k->cols + first * t.stride, steps, k->c1 - k->c0, k->head, (real)(t.R * t.S),
-                                      (target){k->y + first * y_step + k->c0, y_row, y_step});
+                                      (target){k->y + first * k->y_step + k->c0, y_row, k->y_step});
         if (watched(kind)) seen = v_watch_both(seen, of);
     }
     if (watched(kind) && v_saw_nan(seen)) rows_again(kind, k, t.tp, q0, q1);
@@ -167,12 +167,12 @@ static mask left_lanes(int64_t C) {
 /* Windows that have strips of their own: of R x R pixels, a stride apart. */
 typedef enum { OTHER_WINDOW, NARROW_2_BY_2, WINDOW_2_BY_2, WINDOW_3_BY_1, WINDOW_3_BY_2 } form;
 
-static form form_of(const pool2d_problem *p) {
+static form form_of(const pool2d_problem *p, int64_t y_step) {
     const window *g = &p->g;
     const int64_t stride = g->stride[0];
     if (g->dilation[0] != 1 || g->dilation[1] != 1 || g->R != g->S || stride != g->stride[1]) return OTHER_WINDOW;
     if (p->whole_end - p->whole_begin < 2) return OTHER_WINDOW; /* outputs of a step; none are whole where adaptive */
-    if (g->R == 2 && stride == 2) return 2 * g->C <= LANES ? NARROW_2_BY_2 : WINDOW_2_BY_2;
+    if (g->R == 2 && stride == 2) return 2 * g->C <= LANES && y_step == g->C ? NARROW_2_BY_2 : WINDOW_2_BY_2;
     if (g->R == 3 && stride <= 2) return stride == 1 ? WINDOW_3_BY_1 : WINDOW_3_BY_2;
     return OTHER_WINDOW;
 }
@@ -183,7 +183,7 @@ static bool whole(const span *rows, const window *g) { return rows->taps == g->R
 INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, bool pair) {
     const pool2d_problem *p = k->p;
     const window *g = &p->g;
-    const form which = form_of(p);
+    const form which = form_of(p, k->y_step);
     const bool borders = kind != CNNFAST_AVERAGE && which != NARROW_2_BY_2; /* a strip may lie on them */
     const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
     const bool strips = borders || whole(&k->rows[0], g);
@@ -204,7 +204,7 @@ INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, boo
     }
     for (int64_t i = 0; i < done; i++) {
         work of = *k;
-        of.rows += i, of.y += i * g->Q * g->C;
+        of.rows += i, of.y += i * g->Q * k->y_step;
         any_row(kind, &of, 0, q0);
         any_row(kind, &of, q1, g->Q);
     }
@@ -251,8 +251,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
             const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
-                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .left = left,
-                            .y = (real *)t->y + row * g->Q * g->C};
+                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .y_step = t->y_step, .left = left,
+                            .y = (real *)t->y + row * g->Q * t->y_step};
             row += rows_of(&k, h, row + 1 < at.row1 && h + 1 < g->P);
         }
     }

@@ -44,7 +44,7 @@ static void pack(const void *problem, const void *weight, const void *bias, void
     const separable_problem *p = problem;
     const separable_weights *w = weight;
     SYMBOL(depthwise_pack)(&p->depthwise, w->depthwise, w->depthwise_bias, packed);
-    panels_pack(&p->pointwise, w->pointwise, w->bias, (real *)((char *)packed + depthwise_packed(p)));
+    panels_pack(&p->pointwise, w->pointwise, w->bias, (real *)((char *)packed + depthwise_packed(p)), 0, panels_per_group(&p->pointwise));
 }
 
 static int64_t block_rows(const separable_problem *p) {
@@ -72,7 +72,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const window *in = &p->depthwise.g, *out = &p->pointwise.g;
     const real *panels = (const real *)((const char *)packed + depthwise_packed(p));
     const ptrdiff_t start = 0;
-    const gemm m = {.tap = &start, .taps = 1, .len = out->C, .x_step = pixel_step(p), .y_step = out->K,
+    const gemm m = {.tap = &start, .taps = 1, .len = out->C, .x_step = pixel_step(p), .y_step = t->y_step,
                     .activation = p->pointwise.epilogue.activation, .alpha = (real)p->pointwise.epilogue.alpha};
     for (int64_t row = at.row0, rows; row < at.row1; row += rows) {
         depthwise_rows d = {.p0 = row % out->P, .k1 = out->C, .y_step = pixel_step(p), .y = workspace,
@@ -82,7 +82,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         SYMBOL(depthwise_run)(&p->depthwise, packed, &d, (char *)workspace + buffer_bytes(p));
         for (int64_t col = at.col0; col < at.col1; col++) {
             panel of = panel_at(&p->pointwise, panels, col);
-            int64_t to = row * out->Q * out->K + of.k0;
+            int64_t to = row * out->Q * t->y_step + of.k0;
             gemm_row(&m, rows * out->Q, of.channels, workspace, of.weight, of.bias,
                      t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
         }

@@ -1,0 +1,53 @@
+"""NumPy's .npz: a zip of arrays. Objects are never unpickled."""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.files import replacing
+from cnnfast.weights.places import Stored, reading
+
+SUFFIX = ".npy"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[dict[str, Stored]]:
+    """The file's arrays by name: headers alone are read, so an array of a wrong shape is never unpacked."""
+    with reading(path), zipfile.ZipFile(path) as archive:
+        yield {
+            name.removesuffix(SUFFIX): Stored(_shape(archive, name), partial(_read, archive, name))
+            for name in archive.namelist()
+        }
+
+
+def _shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    """From the header; ValueError where the member is not an array of numbers."""
+    form: Any = np.lib.format
+    with archive.open(name) as member:
+        version = form.read_magic(member)
+        headers = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
+        if version not in headers:
+            raise ValueError(f"{archive.filename}: {name} is of NumPy's format {version}, which holds no plain numbers")
+        shape, _, dtype = headers[version](member)
+    if dtype.kind not in "fiu":
+        raise ValueError(f"{archive.filename}: {name} must be numbers, got dtype {dtype}")
+    return tuple(shape)
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> Array:
+    with archive.open(name) as member:
+        array: Array = np.lib.format.read_array(member, allow_pickle=False)
+    return array
+
+
+def write(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write the file at once."""
+    named: dict[str, Any] = dict(arrays)
+    with replacing(path) as name:
+        np.savez(name, **named)

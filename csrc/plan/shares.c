@@ -1,0 +1,114 @@
+#include "shares.h"
+
+#include <math.h>
+
+#include "cache.h"
+#include "stream.h"
+
+/* Of a 1 MB L2, for rows of output on their way past the caches: as many as fit, or one strip. */
+static const size_t LANDING_BYTES = 256 * 1024, STRIP_BYTES = 640 * 1024;
+/* Weights that calls of fewer rows may read again. */
+static const size_t READ_AGAIN = 512 * 1024;
+
+int64_t image_units(const cnnfast_plan *plan) {
+    return plan->grain.rows_per_image ? plan->grain.rows_per_image : plan->rows_per_image;
+}
+
+int64_t strip_of(const cnnfast_plan *plan) { return plan->grain.rows_per_image ? plan->grain.strip_rows : 1; }
+int64_t strips_of(const cnnfast_plan *plan) { return ceil_div(plan->g.P, strip_of(plan)); }
+size_t row_bytes(const cnnfast_plan *plan) { return (size_t)(plan->g.Q * plan->g.K) * type_size(plan->type); }
+
+int64_t landing_strips(const cnnfast_plan *plan, int64_t images) {
+    const bool sums = plan->table == &conv_transpose2d_table ||
+                      (plan->table == &conv2d_table && plan->problem.conv.groups < max64(2, plan->g.C)); /* a depthwise one loses */
+    const int64_t strip = sums && stream_exists() ? strip_of(plan) : 0;
+    if (!strip || (size_t)(images * plan->g.P) * row_bytes(plan) <= cache_last_level()) return 0;
+    const size_t bytes = (size_t)strip * row_bytes(plan);
+    const int64_t strips = min64(strips_of(plan), max64(1, (int64_t)(LANDING_BYTES / bytes)));
+    const bool in_parts = strips * (image_units(plan) / strips_of(plan)) < plan->grain.block_rows;
+    return bytes > STRIP_BYTES || (in_parts && plan->kernel->packed_size(&plan->problem) > READ_AGAIN) ? 0 : strips;
+}
+
+size_t landing_bytes(const cnnfast_plan *plan, int64_t strips) {
+    return strips ? size_align((size_t)(strips * strip_of(plan)) * row_bytes(plan)) : 0;
+}
+
+/* Units [row0, row1), in blocks of about equal size. False: stopped. */
+static bool run_blocks(const cnnfast_plan *plan, const tensors *t, tile at, void *workspace, parallel_watch *watch) {
+    const int64_t row0 = at.row0, row1 = at.row1, blocks = ceil_div(row1 - row0, plan->grain.block_rows);
+    for (int64_t i = 0; i < blocks; i++) {
+        if (parallel_stopped(watch)) return false;
+        at.row0 = row0 + (row1 - row0) * i / blocks;
+        at.row1 = row0 + (row1 - row0) * (i + 1) / blocks;
+        plan->kernel->run(&plan->problem, plan->packed, t, at, workspace);
+    }
+    return true;
+}
+
+/* Row of the batch's output at which a strip begins. */
+static int64_t first_row(const cnnfast_plan *plan, int64_t strip) {
+    const int64_t each = strips_of(plan);
+    return strip / each * plan->g.P + strip % each * strip_of(plan);
+}
+
+/* Strips [strip, past): some rows at a time into `landing`, that is told as if it began at the batch's first row. */
+static void run_landing(const job *j, int64_t strip, int64_t past, char *landing, parallel_watch *watch) {
+    const cnnfast_plan *plan = j->plan;
+    const int64_t units = image_units(plan) / strips_of(plan);
+    const size_t row = row_bytes(plan);
+    char *workspace = landing + landing_bytes(plan, j->landing);
+    tensors t = *j->t;
+    t.stream = false;
+    for (int64_t end; strip < past; strip = end) {
+        end = min64(past, strip + j->landing);
+        const size_t begin = (size_t)first_row(plan, strip) * row, bytes = (size_t)first_row(plan, end) * row - begin;
+        t.y = (void *)((uintptr_t)landing - begin);
+        const tile at = {strip * units, end * units, 0, plan->grain.columns};
+        if (!run_blocks(plan, &t, at, workspace, watch)) break;
+        stream_copy((char *)j->t->y + begin, landing, bytes);
+    }
+    stream_end();
+}
+
+static void run_share(void *context, int thread, parallel_watch *watch) {
+    const job *j = context;
+    const cnnfast_plan *plan = j->plan;
+    const int64_t r = thread / j->col_shares, c = thread % j->col_shares, columns = plan->grain.columns;
+    if (j->landing && j->col_shares == 1) {
+        const int64_t strips = j->rows / image_units(plan) * strips_of(plan);
+        char *own = j->workspace + (size_t)thread * (size_align(plan->grain.workspace) + landing_bytes(plan, j->landing));
+        run_landing(j, strips * r / j->row_shares, strips * (r + 1) / j->row_shares, own, watch);
+        return;
+    }
+    const tile at = {j->rows * r / j->row_shares, j->rows * (r + 1) / j->row_shares, columns * c / j->col_shares,
+                     columns * (c + 1) / j->col_shares};
+    run_blocks(plan, j->t, at, j->workspace + (size_t)thread * size_align(plan->grain.workspace), watch);
+}
+
+/* What reading everything twice adds to a share of the work. */
+static const double TWICE = 0.25;
+
+/* The grid whose largest share costs least. Threads side by side in rows all read the weights, side by side in columns
+ * all read the input, and write into the same pages. */
+static void choose_grid(job *j, int threads) {
+    const window *g = &j->plan->g;
+    const int64_t columns = j->plan->grain.columns;
+    const double weights = j->plan->weight_elements, input = (double)g->H * (double)g->W * (double)g->C;
+    double least = INFINITY;
+    for (int rows = 1; rows <= threads; rows++) {
+        int cols = threads / rows;
+        if (rows > j->rows || cols > columns) continue;
+        double share = (double)ceil_div(j->rows, rows) * (double)ceil_div(columns, cols);
+        double twice = (weights * (rows - 1) + input * (cols - 1)) / (weights + input);
+        double cost = share * (1 + TWICE * twice);
+        if (cost >= least) continue;
+        least = cost;
+        j->row_shares = rows, j->col_shares = cols;
+    }
+}
+
+bool run_kernels(job j, int64_t N, int threads, parallel_watch *watch) {
+    j.rows = N * image_units(j.plan), j.row_shares = j.col_shares = 1;
+    if (threads > 1) choose_grid(&j, threads);
+    return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
+}
