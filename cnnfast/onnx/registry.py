@@ -18,8 +18,8 @@ class Known:
 
     attributes : the ONNX attributes it takes; those that must be given are in `required`
     counts_outputs : it has an argument `n_outputs`: how many a node wants
-    check : check(attributes), n_outputs among them, raises ValueError for what is not supported
     least, most : how many inputs it takes; none of the first `least` may be left out
+    check : check(attributes), n_outputs among them, raises ValueError for what is not supported
     """
 
     name: str
@@ -55,8 +55,8 @@ def onnx_op(
         ]  # fmt: skip
         names = frozenset(each.name for each in keywords) - {"n_outputs"}
         required = frozenset(each.name for each in keywords if each.default is inspect.Parameter.empty) - {"n_outputs"}
-        counts, (least, most) = any(each.name == "n_outputs" for each in keywords), _inputs(run)
-        known = Known(name, since, names, required, counts, least, most, check)
+        counts = any(each.name == "n_outputs" for each in keywords)
+        known = Known(name, since, names, required, counts, *_inputs(run), check)
         op(known.row, **settings)(run)
         KNOWN.setdefault(name, []).append(known)
         return run
