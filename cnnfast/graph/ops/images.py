@@ -112,7 +112,8 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
         assert x is not None
         if x.spec.dtype != FLOAT32 or any(each is not None and each.array is None for each in fixed):
             return None
-        weight, layout = _as_it_lies(fixed[0], node.attributes.get("layout", "NHWC"))
+        depthwise = node.op == "depthwise_conv2d"
+        weight, layout = _as_it_lies(fixed[0], node.attributes.get("layout", "NHWC"), depthwise)
         rest_of_them = (None if each is None else each.array for each in fixed[1:])
         made = make(x.spec.shape, weight, *rest_of_them, **{**node.attributes, "layout": layout})
         last = 2 + weights
@@ -121,12 +122,13 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
     return plan
 
 
-def _as_it_lies(weight: Given | None, layout: str) -> tuple[Any, Any]:
+def _as_it_lies(weight: Given | None, layout: str, depthwise: bool) -> tuple[Any, Any]:
     """A convolution's weight without a copy, and the layout to tell: filters last may be a view of filters first."""
     assert weight is not None
     assert weight.array is not None
-    first = weight.array.transpose(3, 2, 0, 1)
+    first = weight.array.transpose(2, 3, 0, 1) if depthwise else weight.array.transpose(3, 2, 0, 1)
     if layout == "NHWC" and not weight.array.flags.c_contiguous and first.flags.c_contiguous:
+        first = first.reshape(-1, 1, *first.shape[2:]) if depthwise else first
         return first, options.Layouts("NHWC", "NCHW", "NHWC")
     return weight.array, layout
 
