@@ -12,6 +12,7 @@ from cnnfast.ops import arrays
 SHARE = 4
 """Constants may take that part of the machine's memory, those aside that the graph came with."""
 
+
 def specialise(graph: Graph, specs: Mapping[str, Spec]) -> Graph:
     """A copy of the graph for inputs of these specs.
 
@@ -46,7 +47,7 @@ def respec(graph: Graph, nodes: list[Node]) -> None:
 
 
 def _fold(graph: Graph, node: Node, budget: int) -> int | None:
-    """Make constants of a node's outputs where nothing of it waits for a run: their bytes; None where something does."""
+    """Make constants of a node's outputs where nothing waits for a run: their bytes; None where something does."""
     row, specs = table.TABLE[node.op], [graph.spec(value) for value in node.inputs]
     if row.known is not None and None not in specs:
         results: tuple[object, ...] = (row.known(*specs, **node.attributes),)
