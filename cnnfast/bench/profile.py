@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnfast.backends import native
 from cnnfast.graph.executable import Executable
-from cnnfast.graph.lower import Step
+from cnnfast.graph.steps import Step
 from cnnfast.ops import runtime
 from cnnfast.ops.arrays import Array
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.graph.ir import Shape
-from cnnfast.graph.lower import FLOAT32, Program, Step, lay_out
+from cnnfast.graph.lower import FLOAT32, Program, lay_out
+from cnnfast.graph.steps import Step
 from cnnfast.ops import arrays, chain
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.chain import Ends
@@ -136,6 +137,9 @@ class Executable:
             if root is None:
                 return value
             spec = program.specs[value]
+            if value in program.slices:
+                start, stop = program.slices[value]
+                return place(root)[..., start:stop]
             if root not in self._places:
                 return End(self._ends.index(root), spec.shape)
             start = self._places[root] // 4

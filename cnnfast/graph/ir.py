@@ -36,6 +36,7 @@ class Node:
     outputs : names of the values it gives; "" where one is not wanted
     attributes : the op's keywords
     name : what users call it
+    origin : the value that it was made for in the graph before the passes: of one network the same for every size
     """
 
     op: str
@@ -43,6 +44,7 @@ class Node:
     outputs: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    origin: str = ""
 
     @property
     def label(self) -> str:
@@ -130,7 +132,7 @@ class Graph:
     def copy(self) -> "Graph":
         """A graph that can be changed while this one stays; the constants' arrays are shared."""
         nodes = [
-            Node(node.op, list(node.inputs), list(node.outputs), dict(node.attributes), node.name)
+            Node(node.op, list(node.inputs), list(node.outputs), dict(node.attributes), node.name, node.origin)
             for node in self.nodes
         ]  # fmt: skip
         return Graph(list(self.inputs), list(self.outputs), nodes, dict(self.constants), dict(self.specs), self._count)

@@ -1,7 +1,7 @@
 """From a graph whose shapes are known to a program: steps that are ready to run, and where their values lie."""
 
 from collections import Counter
-from collections.abc import Hashable, MutableMapping, Sequence
+from collections.abc import Hashable, Sequence
 from functools import partial
 from threading import Thread
 from typing import Any, NamedTuple
@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.graph.ir import Graph, Node, Spec
+from cnnfast.graph.slices import Slices, write_slices
 from cnnfast.graph.specialise import named
-from cnnfast.graph.table import TABLE, Ready, Runner, given_inputs
+from cnnfast.graph.steps import Step
+from cnnfast.graph.table import TABLE, Ready, given_inputs
 from cnnfast.ops import fused, runtime
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.plan import Plan
 
 FLOAT32 = np.dtype(np.float32)
 VIEWS = ("reshape", "flatten")
@@ -20,18 +23,31 @@ VIEWS = ("reshape", "flatten")
 MUCH = 2**22
 """Bytes of weights from which on several threads pack them."""
 
-Plans = MutableMapping[Hashable, Ready]
-"""What was made ready before, by node and size of image: it runs any batch."""
+Key = tuple[str, str, Hashable]
+"""Of what a node is made ready as: its origin, op, and inputs' sizes without the batch."""
 
 
-class Step(NamedTuple):
-    """run(*sources) gives the targets; with `into` it writes its one target's array, `out`."""
+class Plans:
+    """What was made ready before for images of one size: it runs any batch.
 
-    run: Runner
-    sources: tuple[str, ...]
-    targets: tuple[str, ...]
-    into: bool
-    nodes: tuple[Node, ...]
+    packed : the plans whose packed weights others may share, by origin and algorithm: for images of whatever size
+    """
+
+    def __init__(self, packed: dict[Hashable, Plan]) -> None:
+        self._ready: dict[Key, Ready] = {}
+        self._packed = packed
+
+    def get(self, key: Key) -> Ready | None:
+        return self._ready.get(key)
+
+    def put(self, key: Key, ready: Ready) -> None:
+        self._ready[key] = ready
+        run = ready.run
+        if isinstance(run, Plan):
+            first = self._packed.setdefault((*key[:2], run.algorithm), run)
+            if first is not run:
+                run.share(first)
+
 
 
 class Program(NamedTuple):
@@ -39,6 +55,7 @@ class Program(NamedTuple):
 
     roots : the value whose memory each placed value is: itself, or the one it is a view of. A value without a root is
         what a step gives, whatever it is: its shape or dtype is not float32's of a known shape.
+    slices : the values that are some channels of their root
     """
 
     steps: tuple[Step, ...]
@@ -46,6 +63,7 @@ class Program(NamedTuple):
     outputs: tuple[str, ...]
     specs: dict[str, Spec]
     roots: dict[str, str]
+    slices: Slices
     constants: dict[str, Array]
 
 
@@ -62,11 +80,13 @@ def lower(graph: Graph, plans: Plans) -> Program:
             roots[target] = target
         nodes.append(node)
     steps = _steps(graph, nodes, plans)
-    joined = tuple(_joined(steps, roots, graph.outputs))
-    _reuse_residuals(joined, graph, roots)
+    joined, slices = write_slices(_joined(steps, roots, graph.outputs), graph, roots, graph.outputs)
+    _reuse_residuals(joined, graph, roots, slices)
     read = {value for step in joined for value in step.sources} | set(graph.outputs)
     constants = {name: array for name, array in graph.constants.items() if name in read}
-    return Program(joined, tuple(graph.inputs), tuple(graph.outputs), dict(graph.specs), roots, constants)
+    return Program(
+        tuple(joined), tuple(graph.inputs), tuple(graph.outputs), dict(graph.specs), roots, slices, constants
+    )
 
 
 def _writes(graph: Graph, node: Node) -> bool:
@@ -111,13 +131,14 @@ def _step(graph: Graph, node: Node, plans: Plans) -> Step:
     known = all(given[i] is not None for i, value in enumerate(node.inputs) if value)
     ready = None
     if row.plan is not None and into and known:
-        key = (node.outputs[0], tuple(each and (each.spec.shape[1:] if each.array is None else 0) for each in given))
-        ready = plans.get(key)
+        sizes = tuple(each and (each.spec.shape[1:] if each.array is None else None) for each in given)
+        key = (node.origin, node.op, sizes)
+        ready = plans.get(key) if node.origin else None
         if ready is None:
             with named(node):
                 ready = row.plan(node, given)
-            if ready is not None:
-                plans[key] = ready
+            if ready is not None and node.origin:
+                plans.put(key, ready)
     if ready is None:
         run = partial(_run, row.run, node.attributes, tuple(bool(value) for value in node.inputs), node)
         reads = tuple(i for i, value in enumerate(node.inputs) if value)
@@ -155,12 +176,12 @@ def _joined(steps: Sequence[Step], roots: dict[str, str], outputs: Sequence[str]
     return result
 
 
-def _reuse_residuals(steps: Sequence[Step], graph: Graph, roots: dict[str, str]) -> None:
+def _reuse_residuals(steps: Sequence[Step], graph: Graph, roots: dict[str, str], slices: Slices) -> None:
     """Let a step write where the residual lies that it alone still reads: it reads each number before it writes it."""
     fixed = {roots.get(value, value) for value in (*graph.inputs, *graph.outputs)}
     last = {roots.get(value, value): step for step in steps for value in step.sources}
     for step in steps:
-        if len(step.sources) != 2 or not hasattr(step.run, "step"):
+        if len(step.sources) != 2 or not hasattr(step.run, "step") or step.targets[0] in slices:
             continue
         (x, residual), y = (roots.get(value) for value in step.sources), step.targets[0]
         if residual is None or residual in fixed or roots[y] in fixed or x == residual or last[residual] is not step:

@@ -7,9 +7,9 @@ from threading import Lock
 from cnnfast.graph import ops, passes
 from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Graph, Spec
-from cnnfast.graph.lower import lower
+from cnnfast.graph.lower import Plans, lower
 from cnnfast.graph.specialise import specialise
-from cnnfast.graph.table import Ready
+from cnnfast.ops.plan import Plan
 
 assert ops, "the table of ops must be filled before a graph is read"
 
@@ -26,7 +26,8 @@ class Network:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self._plans: OrderedDict[Hashable, dict[Hashable, Ready]] = OrderedDict()
+        self._plans: OrderedDict[Hashable, Plans] = OrderedDict()
+        self._packed: dict[Hashable, Plan] = {}
         self._lock = Lock()
 
     def executable(self, specs: Mapping[str, Spec]) -> Executable:
@@ -41,9 +42,9 @@ class Network:
         with self._lock:
             return Executable(lower(graph, self._plans_of(specs)))
 
-    def _plans_of(self, specs: Mapping[str, Spec]) -> dict[Hashable, Ready]:
+    def _plans_of(self, specs: Mapping[str, Spec]) -> Plans:
         size = tuple((name, spec.shape[1:], spec.dtype) for name, spec in specs.items())
-        plans = self._plans.setdefault(size, {})
+        plans = self._plans.setdefault(size, Plans(self._packed))
         self._plans.move_to_end(size)
         if len(self._plans) > KEPT:
             self._plans.popitem(last=False)

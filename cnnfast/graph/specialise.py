@@ -26,6 +26,7 @@ def specialise(graph: Graph, specs: Mapping[str, Spec]) -> Graph:
     known.specs = {name: specs[name] for name in known.inputs}
     nodes, known.nodes = known.nodes, []
     for node in nodes:
+        node.origin = node.outputs[0]
         with named(node):
             made = _fold(known, node, budget)
             if made is not None:
@@ -47,7 +48,7 @@ def respec(graph: Graph, nodes: list[Node]) -> None:
 
 
 def _fold(graph: Graph, node: Node, budget: int) -> int | None:
-    """Make constants of a node's outputs where nothing waits for a run: their bytes; None where something does."""
+    """Make constants of a node's outputs where nothing of it waits for a run: their bytes; else None."""
     row, specs = table.TABLE[node.op], [graph.spec(value) for value in node.inputs]
     if row.known is not None and None not in specs:
         results: tuple[object, ...] = (row.known(*specs, **node.attributes),)

@@ -136,6 +136,9 @@ class InferenceSession:
         ------
         ValueError, TypeError : a name is not the model's, an input is missing or does not fit
         """
+        done = None if output_names else self._model.exactly(input_feed)
+        if done is not None:  # a tiny network takes less than the checks that follow
+            return done
         names = [value.name for value in self._model.outputs]
         for name in output_names or ():
             if name not in names:

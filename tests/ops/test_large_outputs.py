@@ -57,7 +57,7 @@ def at_offset(shape: tuple[int, ...], offset: int) -> tuple[np.ndarray, np.ndarr
     return memory[start : start + size].reshape(shape), memory
 
 
-# What goes past the caches by way of L2, in strips: over images whose rows are no whole strips, odd channels, a residual.
+# Past the caches by way of L2, in strips: images whose rows are no whole strips, odd channels, long activations.
 BY_LANDING: dict[str, tuple[Any, tuple[int, ...], dict[str, Any], tuple[int, int, int]]] = {
     "winograd_stem": (plan_conv2d, (3, 3, 1, 64), {"padding": 1}, (171, 300, 1)),
     "winograd_f43": (plan_conv2d, (3, 3, 8, 64), {"padding": 1}, (170, 300, 8)),

@@ -9,6 +9,8 @@ import numpy as np
 from cnnfast.graph.ir import Node, Shape, Spec
 from cnnfast.graph.table import Given, Ready, op, same
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.options import Layouts
+from cnnfast.ops.pool_plan import plan_pool2d
 
 
 @op("identity", spec=same)
@@ -72,7 +74,21 @@ def flatten(x: Array, axis: int = 1) -> Array:
     return x.reshape(_flatten_spec(Spec.of(x), axis=axis).shape)
 
 
-@op("transpose", spec=lambda x, axes: Spec(tuple(x.shape[i] for i in axes), x.dtype), into=True)
+LAYOUTS = {(0, 2, 3, 1): Layouts("NCHW", "NHWC", "NHWC"), (0, 3, 1, 2): Layouts("NHWC", "NHWC", "NCHW")}
+"""The transposes of pictures that the engine does itself, as pools of one pixel."""
+
+
+def _planned_transpose(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
+    layouts, x = LAYOUTS.get(node.attributes["axes"]), inputs[0]
+    assert x is not None
+    if layouts is None or x.spec.dtype != np.float32 or 0 in x.spec.shape[1:]:
+        return None
+    return Ready(plan_pool2d("max_pool2d", x.spec.shape, 1, layout=layouts))  # type: ignore[arg-type]
+
+
+@op(
+    "transpose", spec=lambda x, axes: Spec(tuple(x.shape[i] for i in axes), x.dtype), into=True, plan=_planned_transpose
+)
 def transpose(x: Array, axes: tuple[int, ...], out: Array | None = None) -> Array:
     y = x.transpose(axes)
     if out is None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnfast.graph.ir import Node, Spec
 from cnnfast.graph.table import Given, Planner, Ready, op, same
-from cnnfast.ops import checks, shapes
+from cnnfast.ops import checks, options, shapes
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Sides
@@ -112,21 +112,29 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
         assert x is not None
         if x.spec.dtype != FLOAT32 or any(each is not None and each.array is None for each in fixed):
             return None
-        made = make(x.spec.shape, *(None if each is None else each.array for each in fixed), **node.attributes)
+        weight, layout = _as_it_lies(fixed[0], node.attributes.get("layout", "NHWC"))
+        rest_of_them = (None if each is None else each.array for each in fixed[1:])
+        made = make(x.spec.shape, weight, *rest_of_them, **{**node.attributes, "layout": layout})
         last = 2 + weights
         return Ready(made, (0, last) if len(inputs) > last and inputs[last] is not None else (0,))
 
     return plan
 
 
+def _as_it_lies(weight: Given | None, layout: str) -> tuple[Any, Any]:
+    """A convolution's weight without a copy, and the layout to tell: filters last may be a view of filters first."""
+    assert weight is not None
+    assert weight.array is not None
+    first = weight.array.transpose(3, 2, 0, 1)
+    if layout == "NHWC" and not weight.array.flags.c_contiguous and first.flags.c_contiguous:
+        return first, options.Layouts("NHWC", "NCHW", "NHWC")
+    return weight.array, layout
+
+
 def _planned_pool(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
     x, settings = inputs[0], dict(node.attributes)
     assert x is not None
-    plain = settings.pop("layout", "NHWC") == "NHWC" and checks.pair("dilation", settings.pop("dilation", 1), 1) == (
-        1,
-        1,
-    )
-    if x.spec.dtype != FLOAT32 or not plain or settings.pop("return_indices", False):
+    if x.spec.dtype != FLOAT32 or settings.pop("return_indices", False):
         return None
     return Ready(plan_pool2d(node.op, x.spec.shape, **settings))  # type: ignore[arg-type]
 
@@ -136,9 +144,8 @@ def _planned_adaptive(node: Node, inputs: Sequence[Given | None]) -> Ready | Non
     assert x is not None
     if x.spec.dtype != FLOAT32 or node.attributes.get("layout", "NHWC") != "NHWC":
         return None
-    return Ready(
-        plan_adaptive_pool2d(node.op, x.spec.shape, checks.pair("output_size", node.attributes["output_size"], 1))
-    )  # type: ignore[arg-type]
+    size = checks.pair("output_size", node.attributes["output_size"], 1)
+    return Ready(plan_adaptive_pool2d(node.op, x.spec.shape, size))  # type: ignore[arg-type]
 
 
 def _by_place(conv: Callable[..., Array]) -> Callable[..., Array]:

@@ -93,7 +93,7 @@ class _Rewriter:
     def _replace(self, node: Node, inputs: Sequence[str], attributes: dict[str, object]) -> None:
         """The node with channels last; its outputs' names stay those of their channels-first order."""
         outputs = [value and self.graph.fresh(value) for value in node.outputs]
-        made = Node(node.op, list(inputs), outputs, attributes, node.name or node.outputs[0])
+        made = Node(node.op, list(inputs), outputs, attributes, node.name or node.outputs[0], node.origin)
         self._keep(made)
         for old, new in zip(node.outputs, outputs, strict=True):
             if old:

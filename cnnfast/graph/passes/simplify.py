@@ -24,6 +24,7 @@ def simplify(graph: Graph) -> None:
         made, graph.nodes = graph.nodes[before:], graph.nodes[:before]
         for each in made:
             each.name = each.name or node.name or node.outputs[0]
+            each.origin = node.origin
         respec(graph, made)
         names[node.outputs[0]] = names.get(value, value)
         waiting.extend(made[::-1])
