@@ -1,4 +1,4 @@
-"""A whole network from an ONNX file: how long it takes here, in the other engines that read such files, and at least."""
+"""A network from an ONNX file: how long it takes here, in the other engines that read such files, and at least."""
 
 import statistics
 import tempfile
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Every engine's row, ours first. `floor` is the least time that the machine allows our steps, `gflop` their work."""
+    """Every engine's row, ours first. `floor` is the least time the machine allows our steps, `gflop` their work."""
 
     rows: tuple[Row, ...]
     floor: float | None
@@ -65,7 +65,12 @@ def _prepared(worker: Worker, model: Path, folder: Path) -> tuple[measure.Turn, 
     try:
         worker.greet()
         answer = worker.ask(
-            "prepare", PREPARE_S, key="model", model=str(model.absolute()), arrays=str(folder / "inputs"), output=str(output)
+            "prepare",
+            PREPARE_S,
+            key="model",
+            model=str(model.absolute()),
+            arrays=str(folder / "inputs"),
+            output=str(output),
         )
     except EngineError as error:
         return measure.Turn(list, 0.0, error=str(error)), None, {}

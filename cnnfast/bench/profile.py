@@ -76,7 +76,9 @@ def profile(executable: Executable, inputs: Sequence[Array], runs: int) -> Profi
             if i:  # the first run touches the memory
                 taken.append(time.perf_counter() - start)
     roof = roof_of(known, peaks)
-    parts = [_part(executable, step, statistics.median(taken), roof) for (step, _), taken in zip(steps, samples, strict=True)]
+    parts = [
+        _part(executable, step, statistics.median(taken), roof) for (step, _), taken in zip(steps, samples, strict=True)
+    ]
     executable.run(inputs)
     whole = []
     for _ in range(runs):

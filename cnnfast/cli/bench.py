@@ -40,7 +40,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--peer-python", metavar="PATH", help="an interpreter that has the peers (CNNFAST_PEER_PYTHON)")
     spans = f"to measure in (default {DEFAULT_S:.0f}, quick {QUICK_S:.0f})"
     parser.add_argument("--seconds", type=values.seconds, default=0, help=spans)
-    parser.add_argument("--model", type=Path, metavar="ONNX", help="only this network, here and in ONNX Runtime and OpenVINO")
+    parser.add_argument(
+        "--model", type=Path, metavar="ONNX", help="only this network, here and in ONNX Runtime and OpenVINO"
+    )
     parser.add_argument(
         "--redraw", type=Path, nargs="+", metavar="FILE",
         help="measure nothing: write the report of these bench.json again, several as one",
@@ -94,8 +96,8 @@ def whole(arguments: argparse.Namespace, console: Console) -> int:
     shapes = ", ".join("x".join(map(str, x.shape)) for x in inputs)
     console.table(f"{arguments.model.name}, input {shapes}, {threads} threads", NETWORK, rows)
     if outcome.floor:
-        console.line(f"{outcome.gflop:.2f} GFLOP; floor {tables.milliseconds(outcome.floor)} ms: each step's products at the "
-                     "FMA peak, or its bytes, whichever takes longer")  # fmt: skip
+        console.line(f"{outcome.gflop:.2f} GFLOP; floor {tables.milliseconds(outcome.floor)} ms: a step's products at "
+                     "the FMA peak, or its bytes, whichever takes longer")  # fmt: skip
     return 0 if ours else 1
 
 

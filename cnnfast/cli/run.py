@@ -26,8 +26,8 @@ ui.perfetto.dev.
 """
 TOP, LEAST_CLASSES, OPEN, RUNS = 5, 10, 1, 20
 COLUMNS = (
-    Column("node", LEFT), Column("op", LEFT), Column("algorithm", LEFT), Column("ms"), Column("time"), Column("of peak"),
-    Column("of floor"), Column("read"), Column("written"),
+    Column("node", LEFT), Column("op", LEFT), Column("algorithm", LEFT), Column("ms"), Column("time"),
+    Column("of peak"), Column("of floor"), Column("read"), Column("written"),
 )  # fmt: skip
 
 
@@ -37,10 +37,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("--input", type=Path, nargs="+", default=[], metavar="IMAGE|NPY", help="default: random numbers")
-    parser.add_argument("--mean", type=values.floats, metavar="A,B,C", help="taken from a picture's channels (default 0)")
-    parser.add_argument("--std", type=values.floats, metavar="A,B,C", help="a picture's channels are divided by it (default 1)")
-    parser.add_argument("--profile", action="store_true", help=f"time, algorithm and bytes of every node, of {RUNS} runs")
+    parser.add_argument(
+        "--input", type=Path, nargs="+", default=[], metavar="IMAGE|NPY", help="default: random numbers"
+    )
+    parser.add_argument(
+        "--mean", type=values.floats, metavar="A,B,C", help="taken from a picture's channels (default 0)"
+    )
+    parser.add_argument(
+        "--std", type=values.floats, metavar="A,B,C", help="a picture's channels are divided by it (default 1)"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help=f"time, algorithm and bytes of every node, of {RUNS} runs"
+    )
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write the profile as a Chrome trace")
     parser.add_argument("--threads", type=values.count, metavar="N", help="default: as cnnfast would take")
     parser.set_defaults(run=run, parser=parser)
@@ -68,10 +76,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def inputs_of(model: Model, files: list[Path], mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> list[Array]:
+def inputs_of(
+    model: Model, files: list[Path], mean: tuple[float, ...] | None, std: tuple[float, ...] | None
+) -> list[Array]:
     """An array for each of the model's inputs: from files, or random but the same every time."""
     if files and len(files) != len(model.inputs):
-        raise ValueError(f"the model has {len(model.inputs)} inputs ({', '.join(v.name for v in model.inputs)}), got {len(files)} --input")
+        raise ValueError(
+            f"the model has {len(model.inputs)} inputs ({', '.join(each.name for each in model.inputs)}), "
+            f"got {len(files)} --input"
+        )
     random = np.random.default_rng(0)
     found = []
     for i, value in enumerate(model.inputs):
@@ -99,12 +112,14 @@ def picture(path: Path, shape: Any, mean: tuple[float, ...] | None, std: tuple[f
     channels, (height, width) = (shape[1], shape[2:]) if first else (shape[3], shape[1:3])
     with Image.open(path) as image:
         turned = image.convert("RGB" if channels == 3 else "L")
-        size = [there if isinstance(there, int) else own for there, own in zip((width, height), turned.size, strict=True)]
+        size = [
+            there if isinstance(there, int) else own for there, own in zip((width, height), turned.size, strict=True)
+        ]
         x = np.asarray(turned.resize((size[0], size[1])), np.float32).reshape(size[1], size[0], channels) / 255
     for numbers in (mean, std):
         if numbers is not None and len(numbers) not in (1, channels):
             raise ValueError(f"mean and std must have {channels} numbers, or one, got {numbers}")
-    x = (x - np.float32(mean or 0)) / np.float32(std or 1)
+    x = (x - np.asarray(mean or 0, np.float32)) / np.asarray(std or 1, np.float32)
     return np.ascontiguousarray(x.transpose(2, 0, 1) if first else x)[None]
 
 
@@ -127,7 +142,7 @@ def report(console: Console, found: profile.Profile) -> None:
     total = sum(part.seconds for part in found.parts)
     peak = found.roof.peak_gflops if found.roof else None
     rows = [
-        [part.name, part.op, part.algorithm, milliseconds(part.seconds), percent(part.seconds / total if total else None),
+        [part.name, part.op, part.algorithm, milliseconds(part.seconds), percent(part.seconds / total),
          percent(part.flops / part.seconds / peak / 1e9 if peak and part.flops else None),
          percent(part.floor / part.seconds if part.floor else None), size(part.read), size(part.written)]
         for part in found.parts

@@ -87,7 +87,8 @@ class Model:
             found = self._ready.get(key)
             if found is None:
                 specs = {
-                    value.name: Spec(shape, dtype) for value, shape, dtype in zip(self.inputs, shapes, kinds, strict=True)
+                    value.name: Spec(shape, dtype)
+                    for value, shape, dtype in zip(self.inputs, shapes, kinds, strict=True)
                 }
                 found = self._ready[key] = self._network.executable(specs)
                 if len(self._ready) > KEPT:

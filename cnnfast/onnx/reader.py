@@ -10,18 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnfast.ops.arrays import Array
 from cnnfast.onnx import wire
 from cnnfast.onnx.wire import InFile, InMemory, Span
+from cnnfast.ops.arrays import Array
 
 DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
     11: "float64", 12: "uint32", 13: "uint64",
 }  # fmt: skip
-"""TensorProto.DataType in NumPy's words; what is not here (strings, complex, and what NumPy has not) is not supported."""
+"""TensorProto.DataType in NumPy's words; what is not here (strings, complex, what NumPy has not) is not supported."""
 BFLOAT16 = 16
 FIELDS = {
-    "float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data", "uint64": "uint64_data",
+    "float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data",
+    "uint64": "uint64_data",
 }  # fmt: skip
 """Where a tensor's numbers are if not in raw_data; those of all other types are in int32_data."""
 EXTERNAL_KEYS = {"location", "offset", "length", "checksum"}
@@ -97,7 +98,7 @@ def _bfloat16(what: str) -> np.dtype[Any]:
 
 
 def array_of(tensor: Any, what: str, folder: Path | None = None) -> Array:
-    """A tensor's array; `what` is how errors call it. Its external data must be in `folder`; with None it may have none."""
+    """A tensor's array; `what` is how errors call it. External data must be in `folder`; without one there is none."""
     dtype = dtype_of(tensor.data_type, what)
     shape = tuple(tensor.dims)
     if len(shape) > MOST_DIMS or any(size < 0 for size in shape):
@@ -112,7 +113,7 @@ def array_of(tensor: Any, what: str, folder: Path | None = None) -> Array:
             raise ValueError(f"{what}: it has external data, and yet has data of its own")
         return _external(tensor, what, shape, dtype, folder)
     if tensor.external_data or tensor.data_location not in (None, 0):
-        raise ValueError(f"{what}: data_location must be EXTERNAL where there is external data, got {tensor.data_location}")
+        raise ValueError(f"{what}: data_location must be EXTERNAL for external data, got {tensor.data_location}")
     if tensor.raw_data is not None and (len(tensor.raw_data) or not typed):
         if typed:
             raise ValueError(f"{what}: it has its data twice, in raw_data and {typed[0]}")
@@ -169,10 +170,15 @@ def _external(tensor: Any, what: str, shape: tuple[int, ...], dtype: np.dtype[An
             raise ValueError(f"{what}: external data has key {each.key!r}, which is not known, or is there twice")
         entries[each.key] = each.value
     size = math.prod(shape) * dtype.itemsize
-    offset, length = (_natural(entries.get(key, default), key, what) for key, default in (("offset", "0"), ("length", str(size))))
+    offset, length = (
+        _natural(entries.get(key, default), key, what) for key, default in (("offset", "0"), ("length", str(size)))
+    )
     if length != size:
         raise ValueError(f"{what}: dims {shape} of {dtype} need {size} bytes, its external data has length {length}")
-    with closing(_Inside(folder, entries.get("location", ""), what)) as inside, open(inside.descriptor, "rb", closefd=False) as file:
+    with (
+        closing(_Inside(folder, entries.get("location", ""), what)) as inside,
+        open(inside.descriptor, "rb", closefd=False) as file,
+    ):
         if offset + length > inside.size:
             raise ValueError(f"{what}: external data ends at byte {offset + length} of a file of {inside.size}")
         return _raw(Span(InFile(file, inside.size), offset, offset + length), what, shape, dtype)
@@ -185,7 +191,7 @@ def _natural(text: str, key: str, what: str) -> int:
 
 
 class _Inside:
-    """A file of a folder, opened such that it is in it, whatever its name and whatever happens meanwhile: step by step, and
+    """A file of a folder, opened such that it is in it, whatever its name and whatever happens meanwhile: step by step,
     through no symbolic link."""
 
     def __init__(self, folder: Path, location: str, what: str) -> None:

@@ -37,8 +37,8 @@ class ExecutionMode(IntEnum):
 
 @dataclass
 class SessionOptions:
-    """What ONNX Runtime's programs set. `intra_op_num_threads` counts threads, 0 for the machine's; the rest is taken and
-    changes nothing."""
+    """What ONNX Runtime's programs set. `intra_op_num_threads` counts threads, 0 leaves it as it is; the rest is taken
+    and changes nothing."""
 
     intra_op_num_threads: int = 0
     inter_op_num_threads: int = 0
@@ -127,7 +127,9 @@ class InferenceSession:
             runtime.set_num_threads(threads)
         self._model, self._options = load(path_or_bytes), options
 
-    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None) -> list[Array]:
+    def run(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None
+    ) -> list[Array]:
         """The outputs named, or all: a list of arrays.
 
         Raises

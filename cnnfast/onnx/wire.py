@@ -79,7 +79,7 @@ class Field(NamedTuple):
 
 
 class Message:
-    """A message: an attribute for each field; what the file does not say is None, () where it is repeated, "" if text."""
+    """An attribute for each field; what the file does not say is None, () where it is repeated, "" where it is text."""
 
     FIELDS: ClassVar[dict[int, Field]] = {}
     name: str
@@ -100,7 +100,8 @@ class Tensor(Message):
     FIELDS: ClassVar = {
         1: Field("dims", "int", True), 2: Field("data_type", "int"), 3: Field("segment", "span"),
         4: Field("float_data", "float", True, True), 5: Field("int32_data", "int", True, True),
-        6: Field("string_data", "span", True), 7: Field("int64_data", "int", True, True), 8: Field("name", "string"), 9: Field("raw_data", "span"),
+        6: Field("string_data", "span", True), 7: Field("int64_data", "int", True, True), 8: Field("name", "string"),
+        9: Field("raw_data", "span"),
         10: Field("double_data", "double", True, True), 11: Field("uint64_data", "int", True, True),
         13: Field("external_data", Entry, True), 14: Field("data_location", "int"),
     }  # fmt: skip
@@ -344,7 +345,7 @@ def _number(kind: str, value: Any) -> Any:
     return struct.unpack("<f" if kind == "float" else "<d", value)[0]
 
 
-DTYPES = {"int": np.dtype(np.int64), "float": np.dtype("<f4"), "double": np.dtype("<f8")}
+DTYPES: dict[str, np.dtype[Any]] = {"int": np.dtype(np.int64), "float": np.dtype("<f4"), "double": np.dtype("<f8")}
 
 
 def _numbers(kind: str, content: bytes, offset: int) -> NDArray[Any]:

@@ -13,13 +13,13 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 
-from onnx import AttributeProto, TensorProto  # noqa: E402
-from onnx.backend.test import BackendTest  # noqa: E402
-from onnx.backend.test.loader import load_model_tests  # noqa: E402
-from onnx.backend.test.runner import Runner  # noqa: E402
+from onnx import AttributeProto, TensorProto
+from onnx.backend.test import BackendTest
+from onnx.backend.test.loader import load_model_tests
+from onnx.backend.test.runner import Runner
 
-from cnnfast.onnx import backend, registry  # noqa: E402
-from cnnfast.onnx.importer import FIRST_OPSET  # noqa: E402
+from cnnfast.onnx import backend, registry
+from cnnfast.onnx.importer import FIRST_OPSET
 
 NO_NUMPY_TYPE = ("STRING", "FLOAT8", "FLOAT4", "INT4", "UINT4", "INT2", "UINT2")
 """Element types that are out: each name's start."""

@@ -7,11 +7,11 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 
-from onnx import TensorProto, helper, reference  # noqa: E402
+from onnx import TensorProto, helper, reference
 
-import cnnfast.onnx  # noqa: E402
-from cnnfast.graph.ir import Spec  # noqa: E402
-from cnnfast.graph.network import improved  # noqa: E402
+import cnnfast.onnx
+from cnnfast.graph.ir import Spec
+from cnnfast.graph.network import improved
 
 
 def network(rng: np.random.Generator, kind: int) -> Any:

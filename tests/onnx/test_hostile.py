@@ -1,4 +1,4 @@
-"""Files that lie: whatever is in one, load and run give a result or an error that is documented, and touch nothing else.
+"""Files that lie: whatever is in one, load and run give a result or a documented error, and touch nothing else.
 
     python tests/onnx/test_hostile.py --files 20000 --seed 0
 
@@ -24,14 +24,15 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper
 
 ERRORS = (ValueError, TypeError, MemoryError, OSError)
 SECONDS, MEMORY = 30.0, 4 * 2**30
 MOST = 100_000
 SIZES = (0, 1, 2, 3, 7, -1, -2, 255, 1000, 65_536, 10**6, 2**31 - 1, 2**31, 2**32 + 1, 2**62, 2**63 - 1, -(2**63))
 PLACES = (
-    "../secret", "/etc/passwd", "link", "data/../../secret", "hard", "", ".", "fifo", "weights\0", "no-such-file", "folder/link", "~/x",
+    "../secret", "/etc/passwd", "link", "data/../../secret", "hard", "", ".", "fifo", "weights\0", "no-such-file",
+    "folder/link", "~/x",
 )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def model(nodes: list[Any], x: list[Any], constants: dict[str, Any], opset: int 
 
 
 def seeds() -> list[bytes]:
-    """Files that are right: a classifier, shape arithmetic, external and typed data, and the official cases of the ops."""
+    """Files that are right: a classifier, shape arithmetic, external and typed data, the official cases."""
     node = helper.make_node
     found = [
         model(
@@ -297,7 +298,8 @@ class Watch:
 
     def __init__(self, folder: str) -> None:
         self.folder, self.on, self.outside = folder, False, list[str]()
-        self.ours = tuple(os.path.realpath(path) for path in sys.path if path) + ("/sys/fs/cgroup/", "/proc/self/", sys.base_prefix)
+        libraries = (os.path.realpath(path) for path in sys.path if path)
+        self.ours = (*libraries, sys.base_prefix, "/sys/fs/cgroup/", "/proc/self/")
         sys.addaudithook(self)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 
-import cnnfast.onnx  # noqa: E402
+import cnnfast.onnx
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 NETWORKS = sorted(path.stem for path in FOLDER.glob("*.onnx"))

@@ -9,9 +9,9 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 
-from onnx import reference  # noqa: E402
+from onnx import reference
 
-import cnnfast.onnx  # noqa: E402
+import cnnfast.onnx
 
 Case = tuple[str, int, Sequence[Any], dict[str, Any]]
 """An op, an opset, its inputs (a shape stands for random floats, None is left out), its attributes."""

@@ -7,8 +7,8 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 
-from cnnfast.onnx import registry  # noqa: E402
-from cnnfast.onnx.importer import FIRST_OPSET  # noqa: E402
+from cnnfast.onnx import registry
+from cnnfast.onnx.importer import FIRST_OPSET
 
 HISTORY = [each for each in onnx.defs.get_all_schemas_with_history() if each.domain == "" and not each.deprecated]
 REFUSED = {"consumed_inputs", "sparse_value", "value_string", "value_strings"}

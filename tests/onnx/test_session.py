@@ -1,5 +1,6 @@
 """InferenceSession beside ONNX Runtime's: one program, of which only the import line differs."""
 
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ onnx = pytest.importorskip("onnx", reason="pip install 'cnnfast[onnx]'")
 from onnx import TensorProto, helper, numpy_helper
 
 import cnnfast.onnx
-from cnnfast.onnx import load as loading
+from cnnfast.onnx.load import KEPT
 
 
 def small(shape: list[Any]) -> bytes:
@@ -123,14 +124,14 @@ def test_alternating_shapes_take_no_more_and_more_memory() -> None:
             model(np.zeros((1, 3, size, size), np.float32))
         if turn == 0:
             known = sorted(map(id, model._ready.values())), len(model._network._plans)
-    assert len(known[0]) == len(model._ready) == loading.KEPT
-    assert known[1] == len(model._network._plans) <= loading.KEPT
+    assert len(known[0]) == len(model._ready) == KEPT
+    assert known[1] == len(model._network._plans) <= KEPT
 
 
 def test_what_was_used_last_is_kept() -> None:
     model = cnnfast.onnx.load(small(["n", 3, None, None]))
     first = model.executable((1, 3, 8, 8))
-    for size in range(9, 9 + loading.KEPT - 1):
+    for size in range(9, 9 + KEPT - 1):
         model.executable((1, 3, size, size))
         assert model.executable((1, 3, 8, 8)) is first
     model.executable((1, 3, 99, 99))
@@ -138,8 +139,6 @@ def test_what_was_used_last_is_kept() -> None:
 
 
 def test_reading_needs_no_other_package(tmp_path: Path) -> None:
-    import subprocess
-
     (tmp_path / "m.onnx").write_bytes(small([1, 3, 8, 8]))
     code = "import sys, cnnfast.onnx; cnnfast.onnx.load(sys.argv[1]); assert not {'onnx', 'google'} & set(sys.modules)"
     subprocess.run([sys.executable, "-P", "-c", code, str(tmp_path / "m.onnx")], check=True)

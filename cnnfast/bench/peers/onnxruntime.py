@@ -32,7 +32,7 @@ class OnnxRuntime(Engine):
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
     def prepare_model(self, path: str, arrays: list[Any]) -> Runnable:
-        session, last = self.session(path), {}
+        session, last = self.session(path), dict[str, Any]()
         binding = session.io_binding()
         for given, x in zip(session.get_inputs(), arrays, strict=True):
             binding.bind_ortvalue_input(given.name, onnxruntime.OrtValue.ortvalue_from_numpy(x))
