@@ -129,7 +129,7 @@ def run(case: Case) -> None:
 
 
 LEAST = {"node": 1320, "simple": 7, "pytorch-converted": 82, "pytorch-operator": 35}
-"""How many cases of each kind passed when this was written: onnx 1.23."""
+"""How many cases of each kind pass: those of onnx 1.23; older ones have fewer."""
 
 
 def test_every_listed_op_is_known() -> None:
@@ -152,7 +152,8 @@ def test_official_cases(kind: str) -> None:
             wrong.append(f"{case.name}: {type(error).__name__}: {str(error).strip()[:300]}")
     print(f"{kind}: {passed} passed, {len(wrong)} failed; out: {dict(out.most_common())}")
     assert not wrong, f"{len(wrong)} of {passed + len(wrong)} failed:\n" + "\n".join(wrong)
-    assert passed >= LEAST[kind]
+    if tuple(int(part) for part in onnx.__version__.split(".")[:2]) >= (1, 23):
+        assert passed >= LEAST[kind]
 
 
 def test_the_official_runner_takes_the_backend() -> None:
