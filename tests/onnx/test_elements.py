@@ -105,3 +105,12 @@ def test_what_is_not_supported_is_refused_at_load(model: bytes, words: tuple[str
         cnnfast.onnx.load(model)
     for word in words:
         assert word in str(error.value)
+
+
+def test_an_input_of_many_may_not_be_left_out() -> None:
+    node = helper.make_node("Concat", ["", "x"], ["y"], "it", axis=0)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (2,)) for name in ("x", "y")]
+    graph = helper.make_graph([node], "one", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    with pytest.raises(ValueError, match=r"it \(Concat\)"):
+        cnnfast.onnx.load(model.SerializeToString())
