@@ -20,6 +20,10 @@ DTYPES = {
 }  # fmt: skip
 """TensorProto.DataType in NumPy's words; what is not here (strings, complex, what NumPy has not) is not supported."""
 BFLOAT16 = 16
+REFUSED = {
+    8: "STRING", 14: "COMPLEX64", 15: "COMPLEX128", 17: "FLOAT8E4M3FN", 18: "FLOAT8E4M3FNUZ", 19: "FLOAT8E5M2",
+    20: "FLOAT8E5M2FNUZ", 21: "UINT4", 22: "INT4", 23: "FLOAT4E2M1", 24: "FLOAT8E8M0", 25: "UINT2", 26: "INT2",
+}  # fmt: skip
 FIELDS = {
     "float32": "float_data", "float64": "double_data", "int64": "int64_data", "uint32": "uint64_data",
     "uint64": "uint64_data",
@@ -84,7 +88,8 @@ def dtype_of(data_type: int | None, what: str) -> np.dtype[Any]:
     if data_type == BFLOAT16:
         return _bfloat16(what)
     if data_type not in DTYPES:
-        raise ValueError(f"{what}: element type {data_type} is not supported")
+        name = REFUSED.get(data_type or 0, "unknown")
+        raise ValueError(f"{what}: element type {data_type} ({name}) is not supported")
     return np.dtype(DTYPES[data_type])
 
 
