@@ -215,6 +215,11 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_softmax *)
     cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y)
     cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y)
+    cnnfast_status cnnfast_elementwise_plan(cnnfast_plan **, const cnnfast_elementwise *, const void *other)
+    cnnfast_status cnnfast_batch_norm_plan(cnnfast_plan **, const cnnfast_batch_norm *, const void *mean, const void *var,
+                                           const void *weight, const void *bias)
+    cnnfast_status cnnfast_local_response_norm_plan(cnnfast_plan **, const cnnfast_local_response_norm *)
+    cnnfast_status cnnfast_upsample2d_plan(cnnfast_plan **, const cnnfast_upsample2d *)
     void cnnfast_set_max_workspace(size_t bytes)
     size_t cnnfast_get_max_workspace()
     cnnfast_refusal cnnfast_last_refusal()

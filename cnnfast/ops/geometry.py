@@ -134,7 +134,9 @@ def conv_transpose_geometry(
 ) -> Geometry:  # fmt: skip
     """conv_transpose2d's: weight (R, S, K/groups, C) or (C, K/groups, R, S)."""
     N, H, W, C = shapes.split(x_shape, layouts.x)
-    R, S, group_filters, channels = _weight("weight", weight_shape, layouts.weight, "R, S, K/groups, C", "C, K/groups, R, S")
+    R, S, group_filters, channels = _weight(
+        "weight", weight_shape, layouts.weight, "R, S, K/groups, C", "C, K/groups, R, S"
+    )
     _check_groups(groups, C, "C")
     if channels != C:
         raise ValueError(f"weight must have x's C {C} channels, got shape {weight_shape}")

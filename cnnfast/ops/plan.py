@@ -116,7 +116,7 @@ class Plan:
         return str(self._native.info()["algorithm"])
 
     def share(self, other: "Plan") -> bool:
-        """Use other's packed weights instead of this plan's own, if they are the same byte for byte; whether they are now.
+        """Use other's packed weights instead of this plan's own, if they are the same byte for byte; whether it does.
 
         For plans of one network for images of several sizes. Nobody may be running this plan meanwhile.
 

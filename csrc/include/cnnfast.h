@@ -249,6 +249,14 @@ CNNFAST_API cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_s
 CNNFAST_API cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y);
 CNNFAST_API cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y);
 
+/* Plans of these for a network, of one batch as a whole: args.N is 1. An elementwise plan of two operands has its `other` from
+ * the description's maker, `period` elements, or where period is 0 as each run's residual. */
+CNNFAST_API cnnfast_status cnnfast_elementwise_plan(cnnfast_plan **, const cnnfast_elementwise *, const void *other);
+CNNFAST_API cnnfast_status cnnfast_batch_norm_plan(cnnfast_plan **, const cnnfast_batch_norm *, const void *mean, const void *var,
+                                                   const void *weight, const void *bias);
+CNNFAST_API cnnfast_status cnnfast_local_response_norm_plan(cnnfast_plan **, const cnnfast_local_response_norm *);
+CNNFAST_API cnnfast_status cnnfast_upsample2d_plan(cnnfast_plan **, const cnnfast_upsample2d *);
+
 /* Bytes a run of N images wants now, for all threads; a run takes fewer threads where it is given less. */
 CNNFAST_API size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N);
 CNNFAST_API cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace,

@@ -84,6 +84,7 @@ struct cnnfast_plan {
     void *packed;     /* its memory */
     span *spans; /* pooling's rows, then its columns */
     bool integer, checks_indices;
+    int64_t whole; /* rows of an op's whole batch, which is one image here; 0: a plan of images */
 };
 
 size_t dtype_size(cnnfast_dtype);

@@ -47,7 +47,7 @@ static size_t staging_size(const staging *s) {
 
 /* Threads by what there is to do, not by what there is room for. */
 static int threads_for(const cnnfast_plan *plan, int64_t N) {
-    const double worth = plan->kernel->cost(&plan->problem, N) / WORTH_A_THREAD;
+    const double worth = plan->kernel->cost(&plan->problem, plan->whole ? plan->whole : N) / WORTH_A_THREAD;
     const double tiles = (double)N * (double)image_units(plan) * (double)plan->grain.columns;
     double threads = parallel_threads();
     if (threads > worth) threads = worth;
@@ -138,18 +138,23 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
     if (check_tensors(g, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
     if (args->y_step && args->y_step < g->K) return CNNFAST_INVALID_SHAPE;
     if (args->y_step > g->K) {
-        const bool dense = plan->checks_indices || plan->table == &linear_table || plan->table == &softmax_table;
+        const bool dense = plan->whole || plan->checks_indices || plan->table == &linear_table || plan->table == &softmax_table;
         if (dense || plan->y_layout == CNNFAST_NCHW || stage(plan, plan->kernel, 1).y) return CNNFAST_UNSUPPORTED;
         window wide = *g;
         wide.K = args->y_step;
         if (wide.K > (INT64_C(1) << 40) || check_tensors(&wide, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
     }
     if (args->N == 0) return CNNFAST_OK;
+    if (plan->whole && args->N != 1) return CNNFAST_INVALID_SHAPE;
     const bool wants_indices = plan->checks_indices || (plan->table == &pool2d_table && plan->problem.pool.with_indices);
     if (!args->x || !args->y || wants_indices != (args->indices != NULL)) return CNNFAST_INVALID_PARAM;
     const fused_problem *fused = plan->table == &fused_table ? &plan->problem.fused : NULL;
     const table *ends = fused ? fused->stages[fused->count - 1]->table : plan->table;
-    if (args->residual && (plan->integer || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
+    if (plan->table == &elementwise_table) {
+        const bool wants_other = plan->problem.elementwise.kind != CNNFAST_MAP && !plan->problem.elementwise.period;
+        return wants_other == (args->residual != NULL) ? CNNFAST_OK : CNNFAST_INVALID_PARAM;
+    }
+    if (args->residual && (plan->integer || plan->whole || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
                            plan->checks_indices))
         return CNNFAST_UNSUPPORTED;
     if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))

@@ -66,7 +66,8 @@ GRID = np.arange(12, dtype=np.float32).reshape(3, 4)
         ("Slice", (GRID, i64(0), i64(9), i64(0), i64(0)), {}, "steps must not be 0"),
         ("Slice", (GRID, i64(0, 0), i64(9)), {}, "must be as many"),
         ("Split", (GRID, i64(2, 1)), {"axis": 1, "outputs": 2}, "sum to 4"),
-        ("Pad", (GRID, i64(0, 0, -4, 0)), {}, "must leave a size >= 0"),
+        ("Pad", (GRID, i64(0, 0, -4, 0)), {}, "must cut no more than there is"),
+        ("Pad", (GRID[:0], i64(1, 0, -1, 0)), {}, "must cut no more than there is"),
         ("Pad", (GRID, i64(0, 0, 1)), {}, "pads must have 4 numbers"),
         ("Squeeze", (GRID, i64(1)), {}, "must be of size 1"),
         ("Unsqueeze", (GRID, i64(0, 0)), {}, "axes must differ"),
@@ -163,6 +164,15 @@ def test_tuples_of_nothing_gather_everything() -> None:
 def test_integers_are_divided_towards_zero() -> None:
     x, y = np.array([7, -7, 7, -7, -128], np.int8), np.array([2, 2, -2, -2, 1], np.int8)
     assert run("Div", x, y, opset=14)[0].tolist() == [3, -3, -3, 3, -128]
+
+
+def test_slices_backwards_start_at_the_first_at_least() -> None:
+    """The operators' document: a start is clamped to [0, n - 1] where the step is negative."""
+    x = np.arange(4, dtype=np.float32)
+    for start, end, step, wanted in ((-7, -8, -2, [0]), (-1, -9, -3, [3, 0]), (9, 1, -1, [3, 2]), (1, 3, -1, [])):
+        given = i64(start), i64(end), i64(0), i64(step)
+        assert run("Slice", x, *given)[0].tolist() == wanted
+    assert run("Slice", x[:0], i64(-1), i64(-9), i64(0), i64(-1))[0].tolist() == []
 
 
 def test_negative_pads_cut() -> None:

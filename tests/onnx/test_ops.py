@@ -111,7 +111,9 @@ CASES: list[Case] = [
         "mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize", "extrapolation_value": 7.0}),
     *(
         ("GridSample", 16, [(2, 3, 5, 6), (2, 4, 3, 2)], {"mode": mode, "padding_mode": pad, "align_corners": corners})
-        for mode in ("bilinear", "nearest", "bicubic") for pad in ("zeros", "border", "reflection") for corners in (0, 1)
+        for mode in ("bilinear", "nearest", "bicubic")
+        for pad in ("zeros", "border", "reflection")
+        for corners in (0, 1)
     ),
     ("RoiAlign", 16, [
         (2, 3, 9, 8), scales(1, 2, 6, 7, 0, 0, 3, 8, -2, 4, 20, 9).reshape(3, 4), ints(1, 0, 1)], {
@@ -141,10 +143,12 @@ CASES: list[Case] = [
     ("MaxUnpool", 11, [(1, 1, 2, 2), ints(5, 7, 13, 15).reshape(1, 1, 2, 2)], {
         "kernel_shape": [2, 2], "strides": [2, 2]}),
     ("NonMaxSuppression", 11, [
-        np.random.default_rng(0).random((2, 30, 4), np.float32), np.random.default_rng(1).random((2, 3, 30), np.float32),
+        np.random.default_rng(0).random((2, 30, 4), np.float32),
+        np.random.default_rng(1).random((2, 3, 30), np.float32),
         ints(8), scales(0.2), scales(0.3)], {}),
     ("NonMaxSuppression", 11, [
-        np.random.default_rng(0).random((1, 30, 4), np.float32), np.random.default_rng(1).random((1, 2, 30), np.float32),
+        np.random.default_rng(0).random((1, 30, 4), np.float32),
+        np.random.default_rng(1).random((1, 2, 30), np.float32),
         ints(8), scales(0.1)], {"center_point_box": 1}),
 ]  # fmt: skip
 
@@ -156,10 +160,10 @@ def arrays(given: Sequence[Any], rng: np.random.Generator) -> list[Any]:
     ]  # fmt: skip
 
 
-def model_of(op: str, opset: int, inputs: Sequence[Any], attributes: dict[str, Any], fixed: bool, outputs: int = 1) -> Any:
+def model_of(op: str, opset: int, inputs: Sequence[Any], attributes: dict[str, Any], fixed: bool) -> Any:
     """A model of one node; with `fixed` all of its inputs but the first are initializers."""
     names = ["" if array is None else f"x{i}" for i, array in enumerate(inputs)]
-    node = onnx.helper.make_node(op, names, [f"y{i}" for i in range(outputs)], name="it", **attributes)
+    node = onnx.helper.make_node(op, names, ["y"], name="it", **attributes)
     kinds = [None if x is None else onnx.helper.np_dtype_to_tensor_dtype(x.dtype) for x in inputs]
     given = [
         onnx.helper.make_tensor_value_info(name, kind, x.shape)

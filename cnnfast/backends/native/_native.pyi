@@ -79,6 +79,20 @@ def plan_linear(
     x_shape: _Pair, weight: _Array, bias: _Array | None, *, dtype: str, activation: str | None = None,
     alpha: float = 0.01,
 ) -> Plan: ...
+def plan_elementwise(
+    kind: str, count: int, other: _Array | None, *, dtype: str, activation: str | None = None, alpha: float = 0.0,
+    beta: float = 0.0,
+) -> Plan: ...
+def plan_batch_norm(
+    outer: int, C: int, inner: int, mean: _Array, var: _Array, weight: _Array | None, bias: _Array | None, eps: float,
+    *, dtype: str, activation: str | None = None, alpha: float = 0.0,
+) -> Plan: ...
+def plan_local_response_norm(
+    outer: int, C: int, inner: int, size: int, alpha: float, beta: float, k: float, *, dtype: str
+) -> Plan: ...
+def plan_upsample2d(
+    images: _Shape, scale: _Pair, bilinear: bool, align_corners: bool, *, dtype: str
+) -> Plan: ...
 def run_elementwise(
     kind: str, x: object, other: object, y: object, activation: str | None = None, alpha: float = 0.0, beta: float = 0.0
 ) -> bool: ...

@@ -15,3 +15,13 @@ def run_elementwise(kind, x, other, y, activation=None, double alpha=0, double b
     flat_release(&buffers)
     check(status)
     return True
+
+
+def plan_elementwise(kind, int64_t count, other, *, dtype, activation=None, alpha=0.0, beta=0.0):
+    """Of `count` elements. `other` repeats along them; None: each run has it as its residual, or the kind has none."""
+    cdef Plan plan = Plan()
+    cdef cnnfast_elementwise d
+    d.dtype, d.kind, d.activation = DTYPES[dtype], ELEMENTWISE[kind], ACTIVATIONS[activation]
+    d.count, d.period = count, 0 if other is None else other.size
+    d.alpha, d.beta = alpha, beta
+    return plan.made(cnnfast_elementwise_plan(&plan.plan, &d, address(other, dtype)))

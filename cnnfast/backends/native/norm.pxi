@@ -35,3 +35,24 @@ def run_local_response_norm(x, y, int64_t outer, int64_t C, int64_t inner, int64
     flat_release(&buffers)
     check(status)
     return True
+
+
+def plan_batch_norm(int64_t outer, int64_t C, int64_t inner, mean, var, weight, bias, double eps, *, dtype, activation=None,
+                    double alpha=0):
+    """x is (outer, C, inner) in memory, the vectors (C,)."""
+    cdef Plan plan = Plan()
+    cdef cnnfast_batch_norm d
+    d.dtype, d.activation = DTYPES[dtype], ACTIVATIONS[activation]
+    d.outer, d.C, d.inner, d.eps, d.alpha = outer, C, inner, eps, alpha
+    return plan.made(cnnfast_batch_norm_plan(&plan.plan, &d, address(mean, dtype), address(var, dtype), address(weight, dtype),
+                                             address(bias, dtype)))
+
+
+def plan_local_response_norm(int64_t outer, int64_t C, int64_t inner, int64_t size, double alpha, double beta, double k, *,
+                             dtype):
+    """x is (outer, C, inner) in memory."""
+    cdef Plan plan = Plan()
+    cdef cnnfast_local_response_norm d
+    d.dtype = DTYPES[dtype]
+    d.outer, d.C, d.inner, d.size, d.alpha, d.beta, d.k = outer, C, inner, size, alpha, beta, k
+    return plan.made(cnnfast_local_response_norm_plan(&plan.plan, &d))

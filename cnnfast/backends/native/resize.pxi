@@ -14,3 +14,14 @@ def run_upsample2d(x, y, images, scale, bint bilinear, bint align_corners):
     flat_release(&buffers)
     check(status)
     return True
+
+
+def plan_upsample2d(images, scale, bint bilinear, bint align_corners, *, dtype):
+    """images is (N, H, W, C)."""
+    cdef Plan plan = Plan()
+    cdef cnnfast_upsample2d d
+    d.dtype = DTYPES[dtype]
+    d.N, d.H, d.W, d.C = images
+    pair(scale, d.scale)
+    d.bilinear, d.align_corners = bilinear, align_corners
+    return plan.made(cnnfast_upsample2d_plan(&plan.plan, &d))

@@ -22,7 +22,7 @@ def _axis(axis: int, rank: int) -> int:
 
 def _bounds(shape: tuple[int, ...], starts: Numbers, ends: Numbers, axes: Numbers | None = None,
             steps: Numbers | None = None) -> dict[str, Any]:  # fmt: skip
-    """What `crop` is told: the bounds clamped, as Python clamps them."""
+    """What `crop` is told."""
     first, last = (np.asarray(each).reshape(-1).tolist() for each in (starts, ends))
     along = axes_of(list(range(len(first))) if axes is None else axes, len(shape))
     stride = [1] * len(first) if steps is None else np.asarray(steps).reshape(-1).tolist()
@@ -30,11 +30,17 @@ def _bounds(shape: tuple[int, ...], starts: Numbers, ends: Numbers, axes: Number
         raise ValueError(f"starts, ends, axes and steps must be as many, got {first}, {last}, {along} and {stride}")
     if 0 in stride:
         raise ValueError(f"steps must not be 0, got {stride}")
-    found = [
-        slice(*each).indices(shape[axis]) for axis, *each in zip(along, first, last, stride, strict=True)
-    ]  # fmt: skip
-    stops = tuple(None if stop < 0 else stop for _, stop, _ in found)  # None: down to the first
-    return {"axes": along, "starts": tuple(s[0] for s in found), "stops": stops, "steps": tuple(s[2] for s in found)}
+    found = [_clamped(shape[axis], *each) for axis, *each in zip(along, first, last, stride, strict=True)]
+    clamped = {"starts": tuple(start for start, _ in found), "stops": tuple(stop for _, stop in found)}
+    return {"axes": along, **clamped, "steps": tuple(stride)}
+
+
+def _clamped(size: int, start: int, stop: int, step: int) -> tuple[int, int | None]:
+    """As Python clamps them, but that backwards a start before the first is the first."""
+    first, last = (each + size if each < 0 else each for each in (start, stop))
+    if step > 0:
+        return min(max(first, 0), size), min(max(last, 0), size)
+    return min(max(first, 0), size - 1), None if last < 0 else min(last, size - 1)
 
 
 def _better_slice(graph: Graph, node: Node) -> str | None:
@@ -132,8 +138,8 @@ def _pad_spec(x: Spec, pads: Numbers | None = None, value: Any = None, axes: Arr
               **attributes: Any) -> Spec:  # fmt: skip
     sides = _sides(len(x.shape), attributes["pads"] if pads is None else pads, axes)
     sizes = tuple(a + n + b for (a, b), n in zip(sides, x.shape, strict=True))
-    if any(size < 0 for size in sizes):
-        raise ValueError(f"pads must leave a size >= 0 of each axis of {x.shape}, got {sides}")
+    if any(min(a, 0) + n + min(b, 0) < 0 for (a, b), n in zip(sides, x.shape, strict=True)):
+        raise ValueError(f"pads must cut no more than there is of each axis of {x.shape}, got {sides}")
     return Spec(sizes, x.dtype)
 
 
