@@ -1,5 +1,6 @@
 """From an ONNX model to a graph: one node of it for each of the file's, and every word of the file checked before."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,6 +91,7 @@ def _node(node: Any, opset: int, there: set[str], read: set[str]) -> Node:
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()
-    if len(inputs) > known.most or len(inputs) < known.least or not all(inputs[: known.least]):
+    present = inputs if math.isinf(known.most) else inputs[: known.least]
+    if len(inputs) > known.most or len(inputs) < known.least or not all(present):
         raise ValueError(f"node {label}: it takes {known.least} to {known.most} inputs, got {inputs}")
     return Node(known.row, inputs, outputs, attributes, node.name)
