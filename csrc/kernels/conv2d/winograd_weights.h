@@ -20,7 +20,7 @@ INLINE size_t winograd_bytes(const conv2d_problem *p, int values) {
 
 /* G of both axes. */
 typedef struct {
-    double h[MOST_PRODUCTS][MOST_PRODUCTS], w[MOST_PRODUCTS][MOST_PRODUCTS];
+    filter h, w;
 } filter_matrices;
 
 INLINE filter_matrices matrices_of(tiling of) {
@@ -33,10 +33,12 @@ INLINE filter_matrices matrices_of(tiling of) {
 #define FILTERS (LANES < 8 ? LANES : 8) /* at once */
 
 /* G w G^T, in double, rounded once: of `filters` of the output channels from `w` on, one input channel. `product`: from one
- * of its products in `to` to the next. */
+ * of its products in `to` to the next; a sum's follow each other. */
 INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_problem *p, const real *w, int filters, int64_t product,
                               real *to) {
-    double half[MOST_PRODUCTS][MOST_PRODUCTS][FILTERS] = {0};
+    double half[MOST_PRODUCTS][MOST_TAPS][FILTERS];
+    memset(half, 0, (size_t)products(of.h) * sizeof half[0]);
+    HIDE(half);
     for (int r = 0; r < of.h.r; r++)
         for (int s = 0; s < of.w.r; s++) {
             double tap[FILTERS] = {0};
@@ -44,13 +46,17 @@ INLINE void transform_filters(tiling of, const filter_matrices *G, const conv2d_
             for (int i = 0; i < products(of.h); i++)
                 for (int k = 0; k < FILTERS; k++) half[i][s][k] += G->h[i][r] * tap[k];
         }
-    for (int i = 0; i < products(of.h); i++)
-        for (int j = 0; j < products(of.w); j++, to += product) {
-            double u[FILTERS] = {0};
-            for (int s = 0; s < of.w.r; s++)
-                for (int k = 0; k < FILTERS; k++) u[k] += G->w[j][s] * half[i][s][k];
-            for (int k = 0; k < FILTERS; k++) to[k] = (real)u[k];
-        }
+    for (int f = 0; f < tile_sums(of); f++) {
+        const products_of_sum at = products_of(of, f);
+        for (int i = at.i0; i < at.i1; i++)
+            for (int j = at.j0; j < at.j1; j++, to += product) {
+                double u[FILTERS] = {0};
+                HIDE(u);
+                for (int s = 0; s < of.w.r; s++)
+                    for (int k = 0; k < FILTERS; k++) u[k] += G->w[j][s] * half[i][s][k];
+                for (int k = 0; k < FILTERS; k++) to[k] = (real)u[k];
+            }
+    }
 }
 
 INLINE void winograd_pack(tiling of, const conv2d_problem *p, const real *weight, const real *bias, real *packed) {
