@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from functools import partial
-from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,15 +12,13 @@ from cnnfast.graph.slices import Slices, write_slices
 from cnnfast.graph.specialise import named
 from cnnfast.graph.steps import Step
 from cnnfast.graph.table import TABLE, Ready, given_inputs
-from cnnfast.ops import fused, runtime
+from cnnfast.ops import fused
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.plan import Plan
 
 FLOAT32 = np.dtype(np.float32)
 VIEWS = ("reshape", "flatten")
 """Ops that give their input's own numbers in another shape, and so need not run."""
-MUCH = 2**22
-"""Bytes of weights from which on several threads pack them."""
 
 Key = tuple[str, str, Hashable]
 """Of what a node is made ready as: its origin, op, and inputs' sizes without the batch."""
@@ -79,7 +76,7 @@ def lower(graph: Graph, plans: Plans) -> Program:
         if _writes(graph, node):
             roots[target] = target
         nodes.append(node)
-    steps = _steps(graph, nodes, plans)
+    steps = [_step(graph, node, plans) for node in nodes]
     joined, slices = write_slices(_joined(steps, roots, graph.outputs), graph, roots, graph.outputs)
     _reuse_residuals(joined, graph, roots, slices)
     read = {value for step in joined for value in step.sources} | set(graph.outputs)
@@ -93,36 +90,6 @@ def _writes(graph: Graph, node: Node) -> bool:
     """Whether it writes an array that is there before it runs."""
     spec = graph.specs.get(node.outputs[0])
     return TABLE[node.op].into and len(node.outputs) == 1 and spec is not None and spec.dtype == FLOAT32
-
-
-def _steps(graph: Graph, nodes: Sequence[Node], plans: Plans) -> list[Step]:
-    """A step of each node. Most of that is packing weights, without the interpreter's lock: it is shared among threads
-    where there is much of it."""
-    threads = runtime.get_num_threads()
-    if threads == 1 or sum(array.nbytes for array in graph.constants.values()) < MUCH:
-        return [_step(graph, node, plans) for node in nodes]
-    steps: dict[Node, Step] = {}
-    errors: list[BaseException] = []
-    waiting = iter(nodes)
-
-    def work() -> None:
-        for node in waiting:
-            try:
-                steps[node] = _step(graph, node, plans)
-            except BaseException as error:
-                errors.append(error)
-            if errors:
-                return
-
-    helpers = [Thread(target=work) for _ in range(threads - 1)]
-    for helper in helpers:
-        helper.start()
-    work()
-    for helper in helpers:
-        helper.join()
-    if errors:
-        raise errors[0]
-    return [steps[node] for node in nodes]
 
 
 def _step(graph: Graph, node: Node, plans: Plans) -> Step:

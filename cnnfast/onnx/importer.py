@@ -91,7 +91,7 @@ def _node(node: Any, opset: int, there: set[str], read: set[str]) -> Node:
     inputs = list(node.input)
     while inputs and not inputs[-1]:
         inputs.pop()
-    needed = inputs if known.most == math.inf else inputs[: known.least]
-    if len(inputs) > known.most or len(inputs) < known.least or not all(needed):
+    present = inputs if math.isinf(known.most) else inputs[: known.least]
+    if len(inputs) > known.most or len(inputs) < known.least or not all(present):
         raise ValueError(f"node {label}: it takes {known.least} to {known.most} inputs, got {inputs}")
     return Node(known.row, inputs, outputs, attributes, node.name)

@@ -6,6 +6,7 @@ mutates so many files, in worker processes with little memory and a time limit f
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -327,6 +328,7 @@ def work(seed: int, first: int, last: int) -> None:
     """In a process of its own: load and run files first to last, a line of JSON for each."""
     from cnnfast.onnx import load
 
+    faulthandler.enable()
     warnings.simplefilter("ignore")
     np.matmul(floats(300, 300), floats(300, 300))
     files = seeds()

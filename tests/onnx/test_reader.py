@@ -221,6 +221,7 @@ def test_names_that_are_not_utf8() -> None:
         ([("Add", ["x"], ["y"])], "takes 2 to 2 inputs"),
         ([("Add", ["x", ""], ["y"])], "takes 2 to 2 inputs"),
         ([("Relu", ["x"], ["y", "z"])], "outputs"),
+        ([("Sum", ["x", "", "x"], ["y"])], "inputs"),
     ],
 )
 def test_graphs_that_are_none(nodes: list[Any], words: str) -> None:

@@ -112,8 +112,7 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
         assert x is not None
         if x.spec.dtype != FLOAT32 or any(each is not None and each.array is None for each in fixed):
             return None
-        depthwise = node.op == "depthwise_conv2d"
-        weight, layout = _as_it_lies(fixed[0], node.attributes.get("layout", "NHWC"), depthwise)
+        weight, layout = _as_it_lies(node.op, fixed[0], node.attributes.get("layout", "NHWC"))
         rest_of_them = (None if each is None else each.array for each in fixed[1:])
         made = make(x.spec.shape, weight, *rest_of_them, **{**node.attributes, "layout": layout})
         last = 2 + weights
@@ -122,15 +121,21 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
     return plan
 
 
-def _as_it_lies(weight: Given | None, layout: str, depthwise: bool) -> tuple[Any, Any]:
+FILTERS_FIRST = {"conv2d": (3, 2, 0, 1), "conv_transpose2d": (3, 2, 0, 1), "depthwise_conv2d": (2, 3, 0, 1)}
+
+
+def _as_it_lies(op: str, weight: Given | None, layout: str) -> tuple[Any, Any]:
     """A convolution's weight without a copy, and the layout to tell: filters last may be a view of filters first."""
     assert weight is not None
     assert weight.array is not None
-    first = weight.array.transpose(2, 3, 0, 1) if depthwise else weight.array.transpose(3, 2, 0, 1)
-    if layout == "NHWC" and not weight.array.flags.c_contiguous and first.flags.c_contiguous:
-        first = first.reshape(-1, 1, *first.shape[2:]) if depthwise else first
-        return first, options.Layouts("NHWC", "NCHW", "NHWC")
-    return weight.array, layout
+    if layout != "NHWC" or op not in FILTERS_FIRST or weight.array.flags.c_contiguous:
+        return weight.array, layout
+    first = weight.array.transpose(FILTERS_FIRST[op])
+    if not first.flags.c_contiguous:
+        return weight.array, layout
+    if op == "depthwise_conv2d":  # (C, multiplier, R, S)
+        first = first.reshape(-1, 1, *first.shape[2:])
+    return first, options.Layouts("NHWC", "NCHW", "NHWC")
 
 
 def _planned_pool(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
