@@ -45,8 +45,9 @@ def _can_go(step: Step, graph: Graph, roots: Mapping[str, str], outputs: Sequenc
     if node.op != "concatenate" or roots.get(target) != target or any(roots.get(value) == target for value in outputs):
         return False
     shape = graph.specs[target].shape
-    pictures = len(shape) == 4 and all(shape) and node.attributes["axis"] in (-1, 3)
-    return pictures and all(value in roots for value in step.sources)
+    if len(shape) != 4 or node.attributes["axis"] not in (-1, 3):
+        return False
+    return all(value in roots and all(graph.specs[value].shape) for value in step.sources)
 
 
 def _writes_slices(step: Step | None, roots: Mapping[str, str], reads: Counter[str]) -> bool:

@@ -13,7 +13,7 @@ from cnnfast.verification.values import Values
 
 EXACT = (None, "relu", "relu6", ("leaky_relu", 0.5), ("leaky_relu", 0.25))
 """Activations that keep exact sums exact."""
-_TRANSFORMED = ((3, 3), (5, 5), (3, 1), (1, 5))
+_TRANSFORMED = ((3, 3), (5, 5), (3, 1), (1, 5), (1, 7), (7, 1))
 _DEPTHWISE = ((5, 5), (7, 7), (1, 9), (9, 1), (31, 31))
 
 
@@ -218,6 +218,8 @@ def _window(
         kernel, stride, dilation = (3, 3), (1, 1), (1, 1)
     elif d.chance(0.2):  # what Winograd's rows take
         kernel, stride = _TRANSFORMED[d.among(0, len(_TRANSFORMED) - 1)], (1, 1)
+        if kernel == (3, 3) and d.chance(0.4):
+            stride, dilation = (2, 2), (1, 1)
     elif kernels and d.chance(0.25):
         kernel = kernels[d.among(0, len(kernels) - 1)]
     elif large and not d.large:

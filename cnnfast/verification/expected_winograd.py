@@ -1,8 +1,9 @@
 """How far Winograd's algorithms may be from the oracle.
 
-With A, B, G of F(m, r), alpha = m + r - 1, and E = |A^T| (sum_c |G||g||G^T| o |B^T||d||B|) |A| of a tile d and filters
-g, |y - value| <= gamma(4*alpha + 2r + C + 4) * E: rounding analysis, step by step through the three stages. A NaN or an
-infinity may spread within its tile. The matrices here come from interpolation at the points, not from the kernels.
+With A, B, G of F(m, r), alpha of whose products are one filter's, and E = |A^T| (sum_c |G||g||G^T| o |B^T||d||B|) |A| of
+a tile d and filters g, |y - value| <= gamma(4*alpha + 2r + n + 4) * E: rounding analysis, step by step through the three
+stages. n is C, or as many times C as products are one sum before the last stage. A NaN or an infinity may spread within
+its tile. The matrices here come from interpolation at the points, not from the kernels.
 """
 
 from itertools import product
@@ -15,24 +16,60 @@ from cnnfast.backends.reference.conv import PAD_MODES
 from cnnfast.verification.case import Array, Case
 from cnnfast.verification.expected import PRECISIONS, Expected, activated, oracle
 
-ROWS = {
-    "winograd_f23": (2, 3),
-    "winograd_f43": (4, 3),
-    "winograd_f63": (6, 3),
-    "winograd_f25": (2, 5),
-    "winograd_f35": (3, 5),
-    "winograd_stem": (2, 3),
-    "winograd_grouped": (4, 3),
+Axis = tuple[int, int, int]
+"""m outputs of r taps at a stride."""
+
+ROWS: dict[str, Axis] = {
+    "winograd_f23": (2, 3, 1),
+    "winograd_f43": (4, 3, 1),
+    "winograd_f63": (6, 3, 1),
+    "winograd_f25": (2, 5, 1),
+    "winograd_f35": (3, 5, 1),
+    "winograd_f47": (4, 7, 1),
+    "winograd_f23s2": (2, 3, 2),
+    "winograd_f33s2": (3, 3, 2),
+    "winograd_stem": (2, 3, 1),
+    "winograd_grouped": (4, 3, 1),
 }
-"""F(m, r) of the algorithms."""
-_POINTS = {4: (1.0,), 6: (2 / 3, 3 / 2), 7: (5 / 16, 7 / 8, 7 / 4), 8: (1 / 2, 1.0, 2.0)}
+"""F(m, r) of the algorithms, and the stride."""
+_POINTS = {3: (1.0,), 4: (1.0,), 6: (2 / 3, 3 / 2), 7: (5 / 16, 7 / 8, 7 / 4), 8: (1 / 2, 1.0, 2.0)}
 """The points beside infinity by products of an axis, m + r - 1, each with both signs; and 0 if those are even."""
 _HUGE = {"float32": 1e37, "float64": 1e306}
 """Intermediates of about this size may overflow."""
 
 
-def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
-    """(B^T, G, A^T) of F(m, r), by Lagrange interpolation at the points and infinity; (1, 1) is one product."""
+def transforms(m: int, r: int, stride: int = 1) -> tuple[Array, Array, Array]:
+    """(B^T, G, A^T) of F(m, r), each product a row or column; (1, 1) is one product.
+
+    At stride 2 three taps are two over the even inputs, F(m, 2), and one over the odd ones. Seven taps are four and three,
+    F(m, 4) at the same points, of which the three need no infinity.
+    """
+    if stride == 2:
+        bt, g, at = interpolation(m, 2)
+        return (
+            np.vstack([_spaced(bt, 0, 2, 2 * m + 1), _spaced(np.eye(m), 1, 2, 2 * m + 1)]),
+            np.vstack([_spaced(g, 0, 2, 3), np.tile([0.0, 1.0, 0.0], (m, 1))]),
+            np.hstack([at, np.eye(m)]),
+        )
+    if r == 7:
+        bt, g, at = interpolation(m, 4)
+        return (
+            np.vstack([_spaced(bt, 0, 1, m + 6), _spaced(bt[:-1, :-1], 4, 1, m + 6)]),
+            np.vstack([_spaced(g, 0, 1, 7), _spaced(g[:-1, :-1], 4, 1, 7)]),
+            np.hstack([at, at[:, :-1]]),
+        )
+    return interpolation(m, r)
+
+
+def _spaced(matrix: Array, first: int, step: int, columns: int) -> Array:
+    """The matrix in columns first, first + step, ... of as many."""
+    spaced = np.zeros((len(matrix), columns))
+    spaced[:, first :: step][:, : matrix.shape[1]] = matrix
+    return spaced
+
+
+def interpolation(m: int, r: int) -> tuple[Array, Array, Array]:
+    """(B^T, G, A^T) of F(m, r), by Lagrange interpolation at the points and infinity."""
     if (m, r) == (1, 1):
         return np.eye(1), np.eye(1), np.eye(1)
     alpha = m + r - 1
@@ -52,8 +89,8 @@ def transforms(m: int, r: int) -> tuple[Array, Array, Array]:
 def with_winograd(case: Case, algorithm: str, right: Expected) -> Expected:
     """What `right`, a chain's answer, becomes for one of Winograd's rows."""
     x, weight, lowered = _as_conv2d(case)
-    m, r = ROWS[algorithm]
-    axes = tuple((m, r) if taps == r else (1, 1) for taps in weight.shape[:2])
+    m, r, stride = row = ROWS[algorithm]
+    axes = [row if taps == r else (1, 1, 1) for taps in weight.shape[:2]]
     with np.errstate(all="ignore"):
         size, spread = _propagated(x, weight, lowered, (axes[0], axes[1]), case.dtype.name)
     y_shape = right.value.shape
@@ -63,7 +100,8 @@ def with_winograd(case: Case, algorithm: str, right: Expected) -> Expected:
         if added is not None:
             size = size + np.where(np.isfinite(added), np.abs(added), 0)
     precision = PRECISIONS[case.dtype.name]
-    n = 4 * (m + r - 1) + 2 * r + weight.shape[2] + 6
+    together = stride**2 * (2 if r == 7 else 1)  # products in a sum, at most
+    n = 4 * (m + r - 1) + 2 * r + together * weight.shape[2] + 6
     z = oracle(case.op, case.inputs, case.lowered | {"activation": (None, 0.0)})
     error = precision.gamma(n) * size + 64 * n * precision.least * (1 + size)
     bound, loose = activated(case, z, right.value, error, 0.0)
@@ -95,7 +133,7 @@ def _as_conv2d(case: Case) -> tuple[Array, Array, dict[str, Any]]:
 
 
 def _propagated(
-    x: Array, weight: Array, lowered: dict[str, Any], axes: tuple[tuple[int, int], tuple[int, int]], dtype: str
+    x: Array, weight: Array, lowered: dict[str, Any], axes: tuple[Axis, Axis], dtype: str
 ) -> tuple[Array, Array]:
     """(E, where something not finite, or too large, may have spread) of every output, (N, P, Q, K)."""
     x = np.pad(x, ((0, 0), *lowered["padding"], (0, 0)), mode=PAD_MODES[lowered["padding_mode"]])
@@ -103,7 +141,7 @@ def _propagated(
     N, H, W, _ = x.shape
     R, S, inner, K = weight.shape
     gap, groups = lowered["dilation"], lowered["groups"]
-    P, Q = H - gap[0] * (R - 1), W - gap[1] * (S - 1)
+    P, Q = ((n - gap[i] * (taps - 1) - 1) // axes[i][2] + 1 for i, (n, taps) in enumerate(((H, R), (W, S))))
     size, spread = np.zeros((N, P, Q, K)), np.zeros((N, P, Q, K), bool)
     sound, solid = np.isfinite(x), np.isfinite(weight)
     d, g = (np.where(ok, np.abs(each), 0).astype(np.float64) for ok, each in ((sound, x), (solid, weight)))
@@ -127,15 +165,15 @@ def _propagated(
     return size, spread
 
 
-def _tiles(x: Array, axes: tuple[tuple[int, int], tuple[int, int]], outputs: tuple[int, int], fill: Any = 0) -> Array:
-    """(N, down, across, C, alpha, alpha): the overlapping tiles from the first output on, filled beyond the image."""
-    sides = [
-        (0, max(0, -(-n // m) * m + r - 1 - have)) for (m, r), n, have in zip(axes, outputs, x.shape[1:3], strict=True)
-    ]
+def _tiles(x: Array, axes: tuple[Axis, Axis], outputs: tuple[int, int], fill: Any = 0) -> Array:
+    """(N, down, across, C, rows, columns): the overlapping tiles from the first output on, filled beyond the image."""
+    reads = [stride * (m - 1) + r for m, r, stride in axes]
+    steps = [stride * m for m, _, stride in axes]
+    tiles = [-(-n // m) for n, (m, _, _) in zip(outputs, axes, strict=True)]
+    sides = [(0, max(0, (tiles[i] - 1) * steps[i] + reads[i] - x.shape[1 + i])) for i in range(2)]
     x = np.pad(x, ((0, 0), *sides, (0, 0)), constant_values=fill)
-    (m_h, r_h), (m_w, r_w) = axes
-    windows = sliding_window_view(x, (m_h + r_h - 1, m_w + r_w - 1), axis=(1, 2))
-    return windows[:, ::m_h, ::m_w][:, : -(-outputs[0] // m_h), : -(-outputs[1] // m_w)]
+    windows = sliding_window_view(x, (reads[0], reads[1]), axis=(1, 2))
+    return windows[:, :: steps[0], :: steps[1]][:, : tiles[0], : tiles[1]]
 
 
 def _joined(tiles: Array) -> Array:

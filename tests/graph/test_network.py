@@ -70,8 +70,10 @@ def test_values_of_unknown_shape_run_as_they_come(same: Same) -> None:
     """What a slice's length is told by data, and what comes after it."""
     g = Graph(["x"], [])
     y = convs(g, "x", 2)
-    rows = g.add("onnx.Compress@11", [g.add("reshape", [y], shape=(-1, 4)), g.add("onnx.Greater@7", [
-        g.add("slice", [g.add("reshape", ["x"], shape=(-1, 4))], axes=(1,), starts=(0,), stops=(1,), steps=(1,)),
+    rows = g.add("onnx.Compress@9", [g.add("reshape", [y], shape=(-1, 4)), g.add("onnx.Greater@7", [
+        g.add("reshape", [
+            g.add("slice", [g.add("reshape", ["x"], shape=(-1, 4))], axes=(1,), starts=(0,), stops=(1,), steps=(1,))
+        ], shape=(-1,)),
         g.constant(np.float32(0))])], axis=0)  # fmt: skip
     pytest.importorskip("cnnfast.onnx.ops.indexing")
     g.outputs = [g.add("relu", [rows]), y]

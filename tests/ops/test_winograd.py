@@ -9,15 +9,20 @@ import cnnfast
 from cnnfast.bench.oracle import GROWTH
 from cnnfast.verification.expected_winograd import ROWS, transforms
 
-ANY_SHAPE = [row for row in ROWS if row not in ("winograd_stem", "winograd_grouped")]
-"""Those of any number of channels, dilation, and 1-D kernels."""
+ANY_CHANNELS = [row for row in ROWS if row not in ("winograd_stem", "winograd_grouped")]
+SIZES = {
+    row: [(3, 3)] if stride == 2 else [(7, 1), (1, 7)] if r == 7 else [(r, r), (r, 1), (1, r)]
+    for row, (_, r, stride) in ((row, ROWS[row]) for row in ANY_CHANNELS)
+}
+"""The kernels they take."""
+EVERY_SIZE = [(row, size) for row, sizes in SIZES.items() for size in sizes]
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_the_matrices_convolve(row: str, rng: np.random.Generator) -> None:
     bt, g, at = transforms(*ROWS[row])
     d, taps = rng.standard_normal(bt.shape[1]), rng.standard_normal(g.shape[1])
-    assert np.allclose(at @ ((g @ taps) * (bt @ d)), np.correlate(d, taps, "valid"), rtol=1e-12)
+    assert np.allclose(at @ ((g @ taps) * (bt @ d)), np.correlate(d, taps, "valid")[:: ROWS[row][2]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -27,42 +32,58 @@ def test_the_benchmark_knows_how_far_intermediates_grow(row: str) -> None:
     assert one_axis**2 <= GROWTH[row] <= 1.01 * one_axis**2
 
 
-@pytest.mark.parametrize("way", ["square", "tall", "wide"])
-@pytest.mark.parametrize("row", ANY_SHAPE)
-def test_a_delta_copies_the_image(row: str, way: str, rng: np.random.Generator) -> None:
-    """A kernel of one 1 at its centre, for every size from one pixel to three tiles."""
-    r = ROWS[row][1]
-    R, S = {"square": (r, r), "tall": (r, 1), "wide": (1, r)}[way]
+@pytest.mark.parametrize(("row", "size"), EVERY_SIZE)
+def test_a_delta_copies_the_image(row: str, size: tuple[int, int], rng: np.random.Generator) -> None:
+    """A kernel of one 1 at its centre, for every size of image from one pixel to three tiles."""
+    (R, S), stride = size, ROWS[row][2]
     weight = np.zeros((R, S, 3, 3), np.float32)
     weight[R // 2, S // 2] = np.eye(3)
-    for size in range(1, 20):
-        x = rng.standard_normal((2, size, 20 - size, 3), dtype=np.float32)
-        y = cnnfast.conv2d(x, weight, padding="same", algorithm=row, precision="fast")
-        assert np.abs(y - x).max() < 2e-5
+    for height in range(1, 20):
+        x = rng.standard_normal((2, height, 20 - height, 3), dtype=np.float32)
+        settings = {"padding": (R // 2, S // 2), "stride": stride, "algorithm": row, "precision": "fast"}
+        assert np.abs(cnnfast.conv2d(x, weight, **settings) - x[:, ::stride, ::stride]).max() < 2e-5
 
 
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 2), (3, 1), (12, 7)])
-@pytest.mark.parametrize("row", ANY_SHAPE)
-def test_dilation_is_interleaved_images(row: str, dilation: tuple[int, int], rng: np.random.Generator) -> None:
-    r = ROWS[row][1]
+@pytest.mark.parametrize(("row", "size"), [each for each in EVERY_SIZE if ROWS[each[0]][2] == 1])
+def test_dilation_is_interleaved_images(
+    row: str, size: tuple[int, int], dilation: tuple[int, int], rng: np.random.Generator
+) -> None:
     x = rng.standard_normal((2, 31, 33, 5))
-    weight, residual = rng.standard_normal((r, r, 5, 9)), rng.standard_normal((2, 31, 33, 9))
+    weight, residual = rng.standard_normal((*size, 5, 9)), rng.standard_normal((2, 31, 33, 9))
     settings = {"padding": "same", "dilation": dilation, "residual": residual, "activation": "tanh"}
     y = cnnfast.conv2d(x, weight, algorithm=row, precision="fast", **settings)
     assert np.abs(y - cnnfast.conv2d(x, weight, algorithm="direct", **settings)).max() < 1e-12
 
 
+@pytest.mark.parametrize("row", [row for row in ANY_CHANNELS if ROWS[row][2] == 2])
+def test_stride_two_reads_to_its_last_row(row: str, rng: np.random.Generator) -> None:
+    """Whatever rows and columns are left over beside the tiles' outputs, in x or in the padding; sums of 2C to 4C terms."""
+    weight = rng.standard_normal((3, 3, 10, 41))
+    for height in range(6, 14):
+        x = rng.standard_normal((2, height, 21 - height, 20))
+        for padding in ("same", 0, ((1, 0), (0, 1)), ((3, 4), (5, 2))):
+            settings = {"padding": padding, "stride": 2, "groups": 2, "bias": rng.standard_normal(82), "activation": "relu"}
+            w = np.concatenate([weight, -weight], axis=3)
+            y, right = (cnnfast.conv2d(x, w, algorithm=each, **settings) for each in (row, "direct"))
+            assert np.abs(y - right).max() < 1e-12
+    with pytest.raises(ValueError, match="does not take this problem"):
+        cnnfast.conv2d(x, w, stride=2, dilation=2, padding=2, groups=2, algorithm=row)
+
+
 @pytest.mark.parametrize("channels", [64, 512])
-@pytest.mark.parametrize("row", ANY_SHAPE)
-def test_error_beside_direct(row: str, channels: int, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(("row", "size"), [(row, sizes[0]) for row, sizes in SIZES.items()])
+def test_error_beside_direct(row: str, size: tuple[int, int], channels: int, rng: np.random.Generator) -> None:
     """Root mean square, on normal data."""
     allowed = 10.0 if row == "winograd_f63" else 2.5
-    r = ROWS[row][1]
+    stride = ROWS[row][2]
     x = rng.standard_normal((1, 24, 24, channels), dtype=np.float32)
-    weight = rng.standard_normal((r, r, channels, 8), dtype=np.float32)
-    right = cnnfast.conv2d(x.astype(np.float64), weight.astype(np.float64), algorithm="direct")
+    weight = rng.standard_normal((*size, channels, 8), dtype=np.float32)
+    right = cnnfast.conv2d(x.astype(np.float64), weight.astype(np.float64), stride=stride, algorithm="direct")
     errors = {
-        each: np.sqrt(np.mean((cnnfast.conv2d(x, weight, algorithm=each, precision="fast") - right) ** 2))
+        each: np.sqrt(
+            np.mean((cnnfast.conv2d(x, weight, stride=stride, algorithm=each, precision="fast") - right) ** 2)
+        )
         for each in (row, "direct")
     }
     assert errors[row] <= allowed * errors["direct"]
@@ -83,17 +104,30 @@ def test_precision_decides_who_may() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "size", "tile"),
-    [("winograd_f43", (3, 3), (4, 4)), ("winograd_f23", (3, 3), (2, 2)), ("winograd_f63", (3, 3), (6, 6)),
-     ("winograd_f25", (5, 5), (2, 2)), ("winograd_f43", (3, 1), (4, 1)), ("winograd_f43", (1, 3), (1, 4))],
+    ("row", "size"),
+    [("winograd_f43", (3, 3)), ("winograd_f23", (3, 3)), ("winograd_f63", (3, 3)), ("winograd_f25", (5, 5)),
+     ("winograd_f43", (3, 1)), ("winograd_f43", (1, 3)), ("winograd_f47", (1, 7))],
 )  # fmt: skip
-def test_it_says_how_little_it_multiplies(row: str, size: tuple[int, int], tile: tuple[int, int]) -> None:
-    """(m + r - 1)^2 products for each tile, whole ones even where they hang over the edge, and in every image."""
+def test_it_says_how_little_it_multiplies(row: str, size: tuple[int, int]) -> None:
+    """m + r - 1 products along an axis of each tile; one less where the tile lacks its last output."""
     plan = cnnfast.plan_conv2d((3, 17, 14, 10), np.ones((*size, 5, 6), np.float32), groups=2, precision="fast")
     told = {each.algorithm: each.flops for each in plan.explain().candidates if each.accepts}
-    (p, q), products = plan.output_shape()[1:3], math.prod(m + r - 1 for m, r in zip(tile, size, strict=True))
-    assert told[row] == 3 * 2 * math.ceil(p / tile[0]) * math.ceil(q / tile[1]) * products * 5 * 6
+    (p, q), m = plan.output_shape()[1:3], ROWS[row][0]
+
+    def products(outputs: int, taps: int) -> int:
+        each = 13 if taps == 7 else m + taps - 1
+        return outputs if taps == 1 else math.ceil(outputs / m) * each - (outputs % m > 0)
+
+    assert told[row] == 3 * 2 * products(p, size[0]) * products(q, size[1]) * 5 * 6
     assert told["direct"] == plan.explain().flops == 3 * 2 * p * q * math.prod(size) * 5 * 6
+
+
+@pytest.mark.parametrize(("row", "products"), [("winograd_f33s2", 2 * 7 + 5), ("winograd_f23s2", 3 * 5 + 3)])
+def test_stride_two_multiplies_for_the_outputs_there_are(row: str, products: int) -> None:
+    """Seven outputs: two tiles of three or three of two, and one whose last output, of two products, is not there."""
+    plan = cnnfast.plan_conv2d((1, 14, 14, 512), np.ones((3, 3, 512, 64), np.float32), padding=1, stride=2)
+    told = {each.algorithm: each.flops for each in plan.explain().candidates if each.accepts}
+    assert told[row] == 2 * products**2 * 512 * 64
 
 
 def test_packing_counts_in_a_single_call() -> None:

@@ -2,7 +2,7 @@
 #include "simd.h"
 
 #if CNNFAST_REAL
-#define WINOGRAD_AXIS ((axis){2, 3, 1})
+#define WINOGRAD_AXIS ((axis){2, 3, 1, WHOLE})
 #include "winograd.h"
 
 const kernel SYMBOL(conv2d_winograd_f23) = WINOGRAD_KERNEL;

@@ -2,7 +2,7 @@
 #include "simd.h"
 
 #if CNNFAST_REAL
-#define WINOGRAD_AXIS ((axis){2, 5, 2})
+#define WINOGRAD_AXIS ((axis){2, 5, 2, WHOLE})
 #include "winograd.h"
 
 const kernel SYMBOL(conv2d_winograd_f25) = WINOGRAD_KERNEL;

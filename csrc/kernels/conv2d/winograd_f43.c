@@ -2,7 +2,7 @@
 #include "simd.h"
 
 #if CNNFAST_REAL
-#define WINOGRAD_AXIS ((axis){4, 3, 2})
+#define WINOGRAD_AXIS ((axis){4, 3, 2, WHOLE})
 #include "winograd.h"
 
 const kernel SYMBOL(conv2d_winograd_f43) = WINOGRAD_KERNEL;

@@ -2,7 +2,7 @@
 #include "simd.h"
 
 #if CNNFAST_REAL
-#define WINOGRAD_AXIS ((axis){6, 3, 3})
+#define WINOGRAD_AXIS ((axis){6, 3, 3, WHOLE})
 #include "winograd.h"
 
 const kernel SYMBOL(conv2d_winograd_f63) = WINOGRAD_KERNEL;

@@ -6,7 +6,7 @@
 #include "winograd_pixels.h"
 #include "winograd_weights.h"
 
-#define F43 ((tiling){{4, 3, 2}, {4, 3, 2}})
+#define F43 ((tiling){{4, 3, 2, WHOLE}, {4, 3, 2, WHOLE}})
 enum { VALUES = 36, MOST_CHANNELS = 16 };
 /* Tiles and products at once: tiles share the loads of weights, and these are sums enough to keep the FMA units busy. */
 enum { TILES = 4, VALUES_AT_ONCE = 2 };
@@ -110,8 +110,9 @@ static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *
     for (int i = 0; i < tiles; i++)
         for (int64_t j = 0; j < width; j += LANES) {
             const int64_t c0 = c->c0 + j, there = min64(LANES, g->C - c0);
-            if (there == LANES) input_vector(F43, pixel[i], c0, LANES, V + i * width + j, step);
-            else if (there > 0) input_vector(F43, pixel[i], c0, (int)there, V + i * width + j, step);
+            const values at = values_together(V + i * width + j);
+            if (there == LANES) input_vector(F43, pixel[i], c0, LANES, &at, step);
+            else if (there > 0) input_vector(F43, pixel[i], c0, (int)there, &at, step);
         }
     if (l->source == SPREAD) multiply(SPREAD, l->Cg, width, NULL, c->weight, V);
     else if (l->Cg == 4) multiply(PICKED, 4, LANES, c->picks, c->weight, V);
@@ -119,8 +120,9 @@ static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *
     for (int i = 0; i < tiles; i++) {
         const origin o = origin_of(p, t, 4, 4, first + i);
         const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * io->y_step + c->k0, io);
-        if (c->outputs == LANES) output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, LANES);
-        else output_vector(F43, V + i * width, step, v_load(c->bias), activation, &y, 0, c->outputs);
+        const values at = values_together(V + i * width);
+        if (c->outputs == LANES) output_vector(F43, &at, step, v_load(c->bias), activation, &y, 0, LANES);
+        else output_vector(F43, &at, step, v_load(c->bias), activation, &y, 0, c->outputs);
         finish_tile(p, &y, c->outputs);
     }
 }

@@ -9,58 +9,85 @@
 #include "winograd_tiles.h"
 
 #define OUTPUT_ROWS 2 /* of a tile, that are transformed back at a time: what the registers hold */
-#define MOST_VALUES (MOST_PRODUCTS * MOST_PRODUCTS)
+#define MOST_PIXELS 64 /* that a tile reads */
+
+/* Along an axis, the inputs of the tile whose outputs begin at `first`; -1: zeros. None beyond those that outputs stand on. */
+INLINE void find_inputs(axis a, const conv2d_problem *p, int h, int64_t first, int64_t size, int64_t outputs, int64_t *to) {
+    const int64_t gap = p->g.dilation[h], end = (outputs - 1) * stride_of(a) + (a.r - 1) * gap;
+    for (int i = 0; i < inputs(a); i++) {
+        const int64_t at = first * stride_of(a) + i * gap;
+        to[i] = at <= end ? pad_index(at - p->g.pad[2 * h], size, p->padding_mode) : -1;
+    }
+}
 
 /* The pixels a tile reads, row by row. */
 INLINE void find_pixels(tiling of, const conv2d_problem *p, origin at, const real *x, const real *zeros, const real **to) {
     const window *g = &p->g;
-    int64_t row[MOST_PRODUCTS], col[MOST_PRODUCTS];
-    for (int i = 0; i < products(of.h); i++) {
-        const int64_t h = at.p + i * g->dilation[0] - g->pad[0];
-        row[i] = h < g->H + g->pad[1] ? pad_index(h, g->H, p->padding_mode) : -1;
-    }
-    for (int i = 0; i < products(of.w); i++) {
-        const int64_t w = at.q + i * g->dilation[1] - g->pad[2];
-        col[i] = w < g->W + g->pad[3] ? pad_index(w, g->W, p->padding_mode) : -1;
-    }
+    int64_t row[MOST_INPUTS], col[MOST_INPUTS];
+    find_inputs(of.h, p, 0, at.p, g->H, g->P, row);
+    find_inputs(of.w, p, 1, at.q, g->W, g->Q, col);
     x += at.n * g->H * g->W * g->C;
-    for (int i = 0; i < products(of.h); i++)
-        for (int j = 0; j < products(of.w); j++)
+    for (int i = 0; i < inputs(of.h); i++)
+        for (int j = 0; j < inputs(of.w); j++)
             *to++ = row[i] < 0 || col[j] < 0 ? zeros : x + (row[i] * g->W + col[j]) * g->C;
 }
 
+/* Where a tile's products lie, or its sums: those of each kind. */
+typedef struct {
+    real *of[KINDS];
+} values;
+
+INLINE values values_at(const values *first, int64_t elements) {
+    return (values){{first->of[0] + elements, first->of[1] + elements, first->of[2] + elements, first->of[3] + elements}};
+}
+INLINE values values_together(real *at) { return (values){{at, at, at, at}}; }
+
+INLINE int kind_of_product(tiling of, int i, int j) {
+    const int down = sums(of.h) - 1, across = sums(of.w) - 1;
+    return kind_of(of.h, of.w, i < first_of(of.h, down) ? 0 : down, j < first_of(of.w, across) ? 0 : across);
+}
+
 /* One vector of channels: B^T x B. Reading the pixels again for each part costs less than keeping what all parts need. */
-INLINE void input_vector(tiling of, const real *const *pixel, int64_t c, int lanes, real *V, int64_t product) {
-#pragma GCC unroll 4
+INLINE void input_vector(tiling of, const real *const *pixel, int64_t c, int lanes, const values *V, int64_t product) {
+#pragma GCC unroll 8
     for (int part = 0; part < parts(of.h); part++) {
-        vec half[MOST_PRODUCTS][MOST_PRODUCTS];
-#pragma GCC unroll 8
-        for (int j = 0; j < products(of.w); j++) {
-            vec column[MOST_PRODUCTS], to[MOST_PRODUCTS];
-#pragma GCC unroll 8
-            for (int i = 0; i < products(of.h); i++) {
-                const real *from = pixel[i * products(of.w) + j] + c;
+        const int piece = piece_of(of.h, part), begin = part_begin(of.h, part), end = part_end(of.h, part);
+        vec half[MOST_PRODUCTS][MOST_INPUTS];
+#pragma GCC unroll 16
+        for (int j = 0; j < inputs(of.w); j++) {
+            vec column[MOST_INPUTS], to[MOST_PRODUCTS];
+#pragma GCC unroll 16
+            for (int i = 0; i < inputs(of.h); i++) {
+                const real *from = pixel[i * inputs(of.w) + j] + c;
                 column[i] = lanes == LANES ? v_load(from) : v_load_n(from, lanes);
             }
             input_part(of.h, part, column, to);
-#pragma GCC unroll 8
-            for (int i = part_begin(of.h, part); i < part_end(of.h, part); i++) half[i][j] = to[i];
+#pragma GCC unroll 16
+            for (int i = begin; i < end; i++) half[i][j] = to[place(of.h, piece, i)];
         }
-#pragma GCC unroll 8
-        for (int i = part_begin(of.h, part); i < part_end(of.h, part); i++) {
+#pragma GCC unroll 16
+        for (int i = begin; i < end; i++) {
+            const int at = place(of.h, piece, i);
             vec to[MOST_PRODUCTS];
             input_transform(of.w, half[i], to);
-#pragma GCC unroll 8
-            for (int j = 0; j < products(of.w); j++) v_store(V + (i * products(of.w) + j) * product, to[j]);
+#pragma GCC unroll 16
+            for (int j = 0; j < products(of.w); j++)
+                v_store(V->of[kind_of_product(of, at, j)] + (at * products(of.w) + j) * product, to[j]);
         }
         __asm__("" ::: "memory"); /* or the compiler merges the parts' loads, and keeps them all */
     }
 }
 
-INLINE void input_tile(tiling of, const real *const *pixel, int64_t channels, real *V, int64_t product) {
+INLINE void input_tile(tiling of, const real *const *pixel, int64_t channels, const values *V, int64_t product) {
     int64_t c = 0;
-    for (; c + LANES <= channels; c += LANES) input_vector(of, pixel, c, LANES, V + c, product);
-    if (c < channels) input_vector(of, pixel, c, (int)(channels - c), V + c, product);
+    for (; c <= channels - LANES; c += LANES) {
+        const values at = values_at(V, c);
+        input_vector(of, pixel, c, LANES, &at, product);
+    }
+    if (c < channels) {
+        const values at = values_at(V, c);
+        input_vector(of, pixel, c, (int)(channels - c), &at, product);
+    }
 }
 
 /* Where a tile's outputs go. */
@@ -84,19 +111,20 @@ INLINE outputs outputs_at(tiling of, const conv2d_problem *p, origin o, int64_t 
                      .residual = io->residual ? (const real *)io->residual + to : NULL, .y = (real *)io->y + to};
 }
 
-/* One vector of output channels: A^T M A + bias + residual, and the activations that are one instruction. `product`: from
- * one of M's products to the next. */
-INLINE void output_vector(tiling of, const real *M, int64_t product, vec bias, cnnfast_activation activation, const outputs *to, int64_t k, int lanes) {
+/* One vector of output channels: A^T M A + bias + residual, and the activations that are one instruction. `next`: from
+ * one of M's sums to the next. */
+INLINE void output_vector(tiling of, const values *M, int64_t next, vec bias, cnnfast_activation activation, const outputs *to, int64_t k, int lanes) {
 #pragma GCC unroll 4
     for (int begin = 0; begin < of.h.m; begin += OUTPUT_ROWS) {
         const int end = begin + OUTPUT_ROWS < of.h.m ? begin + OUTPUT_ROWS : of.h.m;
         if (begin >= to->rows) return;
         vec half[MOST_PRODUCTS][MOST_PRODUCTS];
-#pragma GCC unroll 8
-        for (int j = 0; j < products(of.w); j++) {
+#pragma GCC unroll 16
+        for (int j = 0; j < sums(of.w); j++) {
             vec column[MOST_PRODUCTS], sum[MOST_PRODUCTS];
-#pragma GCC unroll 8
-            for (int i = 0; i < products(of.h); i++) column[i] = v_load(M + (i * products(of.w) + j) * product);
+#pragma GCC unroll 16
+            for (int i = 0; i < sums(of.h); i++)
+                column[i] = v_load(M->of[kind_of(of.h, of.w, i, j)] + k + (i * sums(of.w) + j) * next);
             output_part(of.h, begin, end, column, sum);
 #pragma GCC unroll 8
             for (int i = begin; i < end; i++) half[i][j] = sum[i];
@@ -129,12 +157,12 @@ INLINE void finish_tile(const conv2d_problem *p, const outputs *to, int channels
         for (int j = 0; j < to->cols; j++) epilogue_run(&p->epilogue, to->y + i * to->down + j * to->across, channels);
 }
 
-INLINE void output_tile(tiling of, const conv2d_problem *p, const panel *at, const real *M, const outputs *to) {
+INLINE void output_tile(tiling of, const conv2d_problem *p, const panel *at, const values *M, const outputs *to) {
     const epilogue *e = &p->epilogue;
     int k = 0;
     for (; k + LANES <= at->channels; k += LANES)
-        output_vector(of, M + k, TILE_N, v_load(at->bias + k), e->activation, to, k, LANES);
-    if (k < at->channels) output_vector(of, M + k, TILE_N, v_load(at->bias + k), e->activation, to, k, at->channels - k);
+        output_vector(of, M, TILE_N, v_load(at->bias + k), e->activation, to, k, LANES);
+    if (k < at->channels) output_vector(of, M, TILE_N, v_load(at->bias + k), e->activation, to, k, at->channels - k);
     finish_tile(p, to, at->channels);
 }
 

@@ -13,7 +13,7 @@
 
 #if CNNFAST_REAL
 
-#define F23 ((axis){2, 3, 1})
+#define F23 ((axis){2, 3, 1, WHOLE})
 #define MOST_CHANNELS 4
 /* Elements of a strip's row, and from one plane of V to the next: 16 planes fill half of L1 and start in different sets. */
 enum { STRIP = 1024 / sizeof(real), LINE = CACHE_LINE / sizeof(real), PLANE = STRIP + 2 * LINE };
@@ -66,7 +66,7 @@ static size_t packed_size(const void *problem) {
 /* Weights are transformed in double: G w G^T, rounded once. */
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     const conv2d_problem *p = problem;
-    double G[MOST_PRODUCTS][MOST_PRODUCTS];
+    filter G;
     filter_matrix(F23, G);
     memset(packed, 0, packed_size(p));
     for (int64_t k = 0; k < p->g.K; k++) {

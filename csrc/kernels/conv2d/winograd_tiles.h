@@ -12,6 +12,26 @@ typedef struct {
 } tiling;
 
 INLINE int tile_values(tiling of) { return products(of.h) * products(of.w); }
+INLINE int tile_sums(tiling of) { return sums(of.h) * sums(of.w); }
+
+/* A tile's products (i, j) that make sum f. */
+typedef struct {
+    int i0, i1, j0, j1;
+    int kind; /* which tiles have it: see `kinds` */
+} products_of_sum;
+
+/* Tiles at the output's lower edge may lack their last row of outputs, and with it that axis' last sum; those at the right
+ * edge likewise. Kinds of sums: of every tile, of those with a last column (1), a last row (2), both (3). */
+enum { LAST_COLUMN = 1, LAST_ROW = 2, KINDS = 4 };
+
+INLINE int kind_of(axis h, axis w, int i, int j) {
+    return (h.pairs && i == sums(h) - 1 ? LAST_ROW : 0) + (w.pairs && j == sums(w) - 1 ? LAST_COLUMN : 0);
+}
+
+INLINE products_of_sum products_of(tiling of, int f) {
+    const int i = f / sums(of.w), j = f % sums(of.w);
+    return (products_of_sum){first_of(of.h, i), first_of(of.h, i + 1), first_of(of.w, j), first_of(of.w, j + 1), kind_of(of.h, of.w, i, j)};
+}
 
 /* A problem's tiles, in the order they are counted: image, phase, row, column. */
 typedef struct {
@@ -39,6 +59,25 @@ INLINE origin origin_of(const conv2d_problem *p, const tile_grid *t, int m_h, in
                     .q = phase % phases + in_phase % t->across * m_w * p->g.dilation[1]};
 }
 
+INLINE bool has_last(axis a, int64_t first, int64_t outputs, int64_t dilation) { return first + (a.m - 1) * dilation < outputs; }
+
+INLINE int kinds_missing(tiling of, const conv2d_problem *p, origin o) {
+    const window *g = &p->g;
+    return (has_last(of.h, o.p, g->P, g->dilation[0]) ? 0 : LAST_ROW) + (has_last(of.w, o.q, g->Q, g->dilation[1]) ? 0 : LAST_COLUMN);
+}
+
+/* The products along an axis, all its tiles' together. */
+INLINE int64_t products_along(axis a, int64_t outputs, int64_t dilation) {
+    const int64_t phases = min64(dilation, outputs), longer = outputs % dilation, least = outputs / dilation;
+    const int64_t tiles = ceil_div(ceil_div(outputs, dilation), a.m) * phases;
+    const int64_t whole = longer * ((least + 1) / a.m) + (phases - longer) * (least / a.m);
+    return tiles * first_of(a, sums(a) - 1) + (a.pairs ? whole : tiles) * (products(a) - first_of(a, sums(a) - 1));
+}
+
+INLINE int64_t products_of_image(tiling of, const conv2d_problem *p) {
+    return products_along(of.h, p->g.P, p->g.dilation[0]) * products_along(of.w, p->g.Q, p->g.dilation[1]);
+}
+
 /* How the workspace lies: zeros, V, M. Counts are elements. */
 typedef struct {
     int64_t zeros, pixel, product, tile; /* pixel: from one tile of V[f] to the next; product: from V[f] to V[f + 1] */
@@ -51,9 +90,10 @@ static const int64_t LINE = CACHE_LINE / (int64_t)sizeof(real);
 static const int64_t V_BYTES = 512 * 1024;
 static const int64_t LEAST_BLOCK = 2 * NOMINAL_TILE_PIXELS, MOST_BLOCK = 4 * NOMINAL_TILE_PIXELS;
 
-INLINE blocking blocking_of(const conv2d_problem *p, int values) {
+INLINE blocking blocking_of(const conv2d_problem *p, tiling of) {
+    const int values = tile_values(of), sums = tile_sums(of);
     const int64_t Cg = ceil_div(p->g.C / p->groups, LINE) * LINE, size = (int64_t)sizeof(real);
-    blocking b = {.zeros = max64(Cg, TILE_N), .pixel = Cg, .tile = values * TILE_N + LINE};
+    blocking b = {.zeros = max64(Cg, TILE_N), .pixel = Cg, .tile = sums * TILE_N + LINE};
     if (b.pixel * size % 2048 == 0) b.pixel += LINE; /* or a tile's pixels share a few sets of L1 */
     const int64_t fit = V_BYTES / (values * b.pixel * size) / TILE_M * TILE_M;
     b.block = min64(MOST_BLOCK, max64(fit, LEAST_BLOCK));
@@ -71,16 +111,17 @@ INLINE size_t workspace_of(const blocking *b, int values) {
 static const double PACKING = 0.002;
 
 /* Nominal microseconds: the products, the transforms, and the bytes that come from memory. */
-static double winograd_cost(const conv2d_problem *p, int64_t N, int m_h, int m_w, int values) {
+static double winograd_cost(const conv2d_problem *p, int64_t N, tiling of) {
     const window *g = &p->g;
-    const tile_grid t = grid_of(p, m_h, m_w);
+    const tile_grid t = grid_of(p, of.h.m, of.w.m);
     const double tiles = (double)N * (double)t.image, Cg = (double)(g->C / p->groups), Kg = (double)(g->K / p->groups);
+    const double values = tile_values(of), sums = tile_sums(of);
     const double rate = NOMINAL_FLOPS * tile_efficiency(N * t.image) * lane_efficiency(g->K / p->groups);
     /* A GEMM's loads of zeros and stores take the time of four steps of its reduction. */
-    const double gemms = 2 * tiles * values * (Cg + 4) * (double)g->K / rate;
+    const double gemms = 2 * ((double)N * (double)products_of_image(of, p) * Cg + 4 * tiles * sums) * (double)g->K / rate;
     /* Measured: a vector costs about twice its additions. */
-    const double vectors = (double)p->groups * ((double)ceil_div((int64_t)Cg, NOMINAL_LANES) + (double)ceil_div((int64_t)Kg, NOMINAL_LANES));
-    const double transforms = tiles * values * 7 * vectors * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
+    const double in = values * (double)ceil_div((int64_t)Cg, NOMINAL_LANES), out = sums * (double)ceil_div((int64_t)Kg, NOMINAL_LANES);
+    const double transforms = tiles * 7 * (double)p->groups * (in + out) * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
     const double weights = 4.0 * values * Cg * (double)g->K;
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
     return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + (p->once ? weights / 4 * PACKING : 0);
