@@ -69,7 +69,8 @@ class Model:
         arrays = [self._array(value, feed) for value in self.inputs]
         if len(feed) != len(self.inputs):
             raise ValueError(f"feed must hold {[value.name for value in self.inputs]}, got {list(feed)}")
-        last = self._last = self.executable(*(array.shape for array in arrays), dtypes=[array.dtype for array in arrays])
+        shapes, dtypes = (array.shape for array in arrays), [array.dtype for array in arrays]
+        last = self._last = self.executable(*shapes, dtypes=dtypes)
         return last.run(arrays)
 
     def exactly(self, feed: Mapping[str, Any]) -> list[Array] | None:
