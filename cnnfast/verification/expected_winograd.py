@@ -1,9 +1,9 @@
 """How far Winograd's algorithms may be from the oracle.
 
-With A, B, G of F(m, r), alpha of whose products are one filter's, and E = |A^T| (sum_c |G||g||G^T| o |B^T||d||B|) |A| of
-a tile d and filters g, |y - value| <= gamma(4*alpha + 2r + n + 4) * E: rounding analysis, step by step through the three
-stages. n is C, or as many times C as products are one sum before the last stage. A NaN or an infinity may spread within
-its tile. The matrices here come from interpolation at the points, not from the kernels.
+With A, B, G of F(m, r), alpha = m + r - 1, and E = |A^T| (sum_c |G||g||G^T| o |B^T||d||B|) |A| of a tile d and filters
+g, |y - value| <= gamma(4*alpha + 2r + n + 4) * E: rounding analysis, step by step through the three stages. n is C, or
+as many times C as products are added before the last stage. A NaN or an infinity may spread within its tile. The
+matrices here come from interpolation at the points, not from the kernels.
 """
 
 from itertools import product
@@ -41,8 +41,8 @@ _HUGE = {"float32": 1e37, "float64": 1e306}
 def transforms(m: int, r: int, stride: int = 1) -> tuple[Array, Array, Array]:
     """(B^T, G, A^T) of F(m, r), each product a row or column; (1, 1) is one product.
 
-    At stride 2 three taps are two over the even inputs, F(m, 2), and one over the odd ones. Seven taps are four and three,
-    F(m, 4) at the same points, of which the three need no infinity.
+    At stride 2 three taps are two over the even inputs, F(m, 2), and one over the odd ones. Seven taps are four and
+    three, F(m, 4) at the same points, of which the three need no infinity.
     """
     if stride == 2:
         bt, g, at = interpolation(m, 2)

@@ -87,23 +87,28 @@ def test_a_convolution_and_its_pool_are_the_two(rng: np.random.Generator, precis
             assert np.array_equal(plan(x), right), (row, threads)
 
 
-def test_three_convolutions_of_any_kind(rng: np.random.Generator) -> None:
+def test_convolutions_of_any_kind(rng: np.random.Generator) -> None:
     """The backend's chain is not of two patterns alone: Winograd reads Winograd, and each band keeps rows of both."""
 
-    def stage(shape: Any, K: int, **settings: Any) -> Any:
-        weight = rng.standard_normal((3, 3, shape[3], K)).astype(np.float32)
-        return native.plan_conv2d(shape, weight, None, dtype="float32", padding=(1, 1, 1, 1), **settings)
+    def stage(shape: Any, K: int, R: int = 3, S: int = 3, **settings: Any) -> Any:
+        weight = rng.standard_normal((R, S, shape[3], K)).astype(np.float32)
+        padding = (R // 2, R // 2, S // 2, S // 2)
+        return native.plan_conv2d(shape, weight, None, dtype="float32", padding=padding, **settings)
 
     first = stage((1, 61, 200, 3), 32, algorithm="direct")
     second = stage(first.output_shape(1), 40, algorithm="winograd_f43")
     third = stage(second.output_shape(1), 24, algorithm="winograd_f23", activation="relu")
+    fourth = stage(third.output_shape(1), 24, algorithm="winograd_f33s2", stride=(2, 2))
+    fifth = stage(fourth.output_shape(1), 33, 7, 1, algorithm="winograd_f47")
+    sixth = stage(fifth.output_shape(1), 20, algorithm="winograd_f23s2", stride=(2, 2))
+    stages = first, second, third, fourth, fifth, sixth
     x = rng.standard_normal((1, 61, 200, 3)).astype(np.float32)
     values = [x]
-    for plan in (first, second, third):
+    for plan in stages:
         values.append(np.empty(plan.output_shape(1), np.float32))
         assert plan.run(values[-2], None, values[-1])
     for row in ROWS:
-        fused = native.plan_fused(x.shape, first, second, third, dtype="float32", algorithm=row)
+        fused = native.plan_fused(x.shape, *stages, dtype="float32", algorithm=row)
         for threads in (1, 3):
             native.set_num_threads(threads)
             y = np.full_like(values[-1], np.nan)

@@ -58,13 +58,13 @@ def test_dilation_is_interleaved_images(
 
 @pytest.mark.parametrize("row", [row for row in ANY_CHANNELS if ROWS[row][2] == 2])
 def test_stride_two_reads_to_its_last_row(row: str, rng: np.random.Generator) -> None:
-    """Whatever rows and columns are left over beside the tiles' outputs, in x or in the padding; sums of 2C to 4C terms."""
-    weight = rng.standard_normal((3, 3, 10, 41))
+    """Whatever rows and columns are left over beside the tiles' outputs, in x or in the padding."""
+    bias, weight = rng.standard_normal(82), rng.standard_normal((3, 3, 10, 41))
+    w = np.concatenate([weight, -weight], axis=3)
     for height in range(6, 14):
         x = rng.standard_normal((2, height, 21 - height, 20))
         for padding in ("same", 0, ((1, 0), (0, 1)), ((3, 4), (5, 2))):
-            settings = {"padding": padding, "stride": 2, "groups": 2, "bias": rng.standard_normal(82), "activation": "relu"}
-            w = np.concatenate([weight, -weight], axis=3)
+            settings = {"padding": padding, "stride": 2, "groups": 2, "bias": bias, "activation": "relu"}
             y, right = (cnnfast.conv2d(x, w, algorithm=each, **settings) for each in (row, "direct"))
             assert np.abs(y - right).max() < 1e-12
     with pytest.raises(ValueError, match="does not take this problem"):

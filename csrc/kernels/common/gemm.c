@@ -8,8 +8,9 @@
 /* Pixels an address register serves. Fourteen addresses would not fit sixteen registers, so that some would wait in
  * memory or in a vector: base + 0, 1, 2, 4 steps are x86 addresses of one register, base + 3 of one more. */
 #define ROW_GROUP (TILE_SPANS ? 1 : 5)
-/* Steps of the reduction by which weights are asked for ahead: those of deep layers come from L3 or memory. */
-#define AHEAD 64
+/* Steps of the reduction by which weights are asked for ahead: those of deep layers come from L3 or memory. Not where the
+ * registers are sixteen: it spills. */
+#define AHEAD (TILE_SPANS ? 0 : 64)
 #define LINE (CACHE_LINE / (int)sizeof(real))
 #define ceil_div_constant(a, b) (((a) + (b) - 1) / (b))
 
@@ -41,7 +42,7 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
             for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
                 vec weight[TILE_V];
 #pragma GCC unroll 4
-                for (int j = 0; j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j);
+                for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j);
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
 #pragma GCC unroll 14
