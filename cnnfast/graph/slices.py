@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from cnnfast.graph.ir import Graph, Node, Shape
 from cnnfast.graph.steps import Step
+from cnnfast.ops.options import layouts
 from cnnfast.ops.plan import Plan
 from cnnfast.ops.pool_plan import plan_pool2d
 
@@ -52,6 +53,8 @@ def _can_go(step: Step, graph: Graph, roots: Mapping[str, str], outputs: Sequenc
 
 def _writes_slices(step: Step | None, roots: Mapping[str, str], reads: Counter[str]) -> bool:
     if step is None or not isinstance(step.run, Plan) or step.nodes[-1].op == "transpose":
+        return False
+    if layouts(step.nodes[-1].attributes.get("layout", "NHWC")).y != "NHWC":
         return False
     value = step.targets[0]
     return roots[value] == value and reads[value] == 1

@@ -37,25 +37,27 @@ def _taps(weight: Spec, layout: str) -> tuple[tuple[int, int], int]:
 
 def _conv_spec(
     x: Spec, weight: Spec, bias: Spec | None = None, residual: Spec | None = None, *, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, layout: str = "NHWC", depthwise: bool = False, **rest: Any,
+    dilation: Any = 1, layout: Any = "NHWC", depthwise: bool = False, **rest: Any,
 ) -> Spec:  # fmt: skip
-    N, H, W, C = shapes.split(x.shape, layout)
-    (R, S), filters = _taps(weight, layout)
-    if depthwise and layout == "NHWC":
+    order = options.layouts(layout)
+    N, H, W, C = shapes.split(x.shape, order.x)
+    (R, S), filters = _taps(weight, order.weight)
+    if depthwise and order.weight == "NHWC":
         filters *= C
     step, spread = checks.pair("stride", stride, 1), checks.pair("dilation", dilation, 1)
     sides = shapes.resolve(checks.sides("padding", padding), (H, W), (R, S), step, spread)
     P = shapes.conv_size(H, R, step[0], sides[0], spread[0], axis="height")
     Q = shapes.conv_size(W, S, step[1], sides[1], spread[1], axis="width")
-    return _images(N, P, Q, filters, layout, SUMS.get(x.dtype, x.dtype))
+    return _images(N, P, Q, filters, order.y, SUMS.get(x.dtype, x.dtype))
 
 
 def _transpose_spec(
     x: Spec, weight: Spec, bias: Spec | None = None, residual: Spec | None = None, *, stride: Any = 1, padding: Any = 0,
-    output_padding: Any = 0, dilation: Any = 1, groups: int = 1, layout: str = "NHWC", **rest: Any,
+    output_padding: Any = 0, dilation: Any = 1, groups: int = 1, layout: Any = "NHWC", **rest: Any,
 ) -> Spec:  # fmt: skip
-    N, H, W, _ = shapes.split(x.shape, layout)
-    if layout == "NHWC":
+    order = options.layouts(layout)
+    N, H, W, _ = shapes.split(x.shape, order.x)
+    if order.weight == "NHWC":
         (R, S), filters = weight.shape[:2], weight.shape[2] * groups
     else:
         (R, S), filters = weight.shape[2:], weight.shape[1] * groups
@@ -68,7 +70,7 @@ def _transpose_spec(
         sides = across, down
     P = shapes.conv_transpose_size(H, R, step[0], sides[0], extra[0], spread[0])
     Q = shapes.conv_transpose_size(W, S, step[1], sides[1], extra[1], spread[1])
-    return _images(N, P, Q, filters, layout, x.dtype)
+    return _images(N, P, Q, filters, order.y, x.dtype)
 
 
 def _pool_spec(
@@ -124,18 +126,19 @@ def _planned(make: Callable[..., Any], weights: int = 1) -> Planner:
 FILTERS_FIRST = {"conv2d": (3, 2, 0, 1), "conv_transpose2d": (3, 2, 0, 1), "depthwise_conv2d": (2, 3, 0, 1)}
 
 
-def _as_it_lies(op: str, weight: Given | None, layout: str) -> tuple[Any, Any]:
+def _as_it_lies(op: str, weight: Given | None, layout: Any) -> tuple[Any, Any]:
     """A convolution's weight without a copy, and the layout to tell: filters last may be a view of filters first."""
     assert weight is not None
     assert weight.array is not None
-    if layout != "NHWC" or op not in FILTERS_FIRST or weight.array.flags.c_contiguous:
+    order = options.layouts(layout)
+    if order.weight != "NHWC" or op not in FILTERS_FIRST or weight.array.flags.c_contiguous:
         return weight.array, layout
     first = weight.array.transpose(FILTERS_FIRST[op])
     if not first.flags.c_contiguous:
         return weight.array, layout
     if op == "depthwise_conv2d":  # (C, multiplier, R, S)
         first = first.reshape(-1, 1, *first.shape[2:])
-    return first, options.Layouts("NHWC", "NCHW", "NHWC")
+    return first, options.Layouts(order.x, "NCHW", order.y)
 
 
 def _planned_pool(node: Node, inputs: Sequence[Given | None]) -> Ready | None:
