@@ -195,6 +195,8 @@ class Model(Layer):
         (1, 10)
         """
         shapes = [_plannable(shape) for shape in input_shapes]
+        if len({shape[0] for shape in shapes}) > 1:
+            raise ValueError(f"input_shapes must have one batch, got {shapes}")
         self._shapes(shapes)
         return NetworkPlan(self.graph(*shapes), shapes)
 
@@ -252,6 +254,8 @@ class Model(Layer):
         inputs = [_numbers(each) for each in (x if isinstance(x, list | tuple) and len(self._begin(x)) > 1 else [x])]
         if not self.built:
             self.prepare(*(each.shape for each in inputs))
+        if len({each.shape[:1] for each in inputs}) > 1:
+            raise ValueError(f"x must hold as many images for each input, got shapes {[each.shape for each in inputs]}")
         plan = self._prepared([each.shape for each in inputs], size)
         n = len(inputs[0])
         if n <= size:

@@ -101,7 +101,7 @@ class NetworkPlan:
         for x, sizes in zip(inputs, self._sizes, strict=True):
             if not isinstance(x, np.ndarray) or x.dtype != FLOAT32:
                 raise TypeError(f"x must be a float32 array, got {getattr(x, 'dtype', type(x).__name__)!s}")
-            shape = x.shape
+            shape = arrays.as_array("x", x).shape  # which refuses a masked array
             if shape[1:] != sizes or not shape or n not in (-1, shape[0]):
                 wanted = ", ".join(map(str, ("N" if n < 0 else n, *sizes)))
                 raise ValueError(f"x must have the plan's shape ({wanted}), got {shape}")

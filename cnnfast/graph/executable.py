@@ -78,14 +78,19 @@ class Executable:
         given = dict(zip(program.inputs, inputs, strict=True))
         made = [maker() for maker in self._makers]
         if out is not None:
-            made = [out.reshape(program.specs[self._made[0]].shape)]
+            made = [np.asarray(out).reshape(program.specs[self._made[0]].shape)]
         ends = (*(given[name] for name in self._ends[: len(self._ends) - len(made)]), *made)
         values: Values = {name: given[name] for name in self._others}
         bound = self._take()
         for call in bound.calls:
             call(ends, values)
         self._idle.append(bound)
-        return [self._result(name, ends, values) for name in program.outputs]
+        results: list[Any] = []
+        for name in program.outputs:
+            y = self._result(name, ends, values)
+            shared = any(np.may_share_memory(y, each) for each in (*results, *(given[name] for name in self._others)))
+            results.append(y.copy() if shared else y)
+        return results
 
     @property
     def takes_out(self) -> bool:
@@ -100,7 +105,7 @@ class Executable:
         root = program.roots.get(name)
         if root is None:
             y = values[name]
-            return y if y.base is None and name not in program.inputs else y.copy()
+            return y if y.base is None else y.copy()
         y = ends[self._ends.index(root)].reshape(program.specs[name].shape)
         return y.copy() if root in program.inputs else y
 

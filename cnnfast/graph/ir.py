@@ -59,6 +59,7 @@ class Graph:
     inputs, outputs : names of values
     constants : the values known from the start
     specs : of those values whose shape is known; constants are not among them
+    sized : constants may have been computed from the inputs' shapes
     """
 
     inputs: list[str]
@@ -66,6 +67,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, Array] = field(default_factory=dict)
     specs: dict[str, Spec] = field(default_factory=dict)
+    sized: bool = False
     _count: int = 0
 
     def fresh(self, hint: str) -> str:
@@ -135,4 +137,5 @@ class Graph:
             Node(node.op, list(node.inputs), list(node.outputs), dict(node.attributes), node.name, node.origin)
             for node in self.nodes
         ]  # fmt: skip
-        return Graph(list(self.inputs), list(self.outputs), nodes, dict(self.constants), dict(self.specs), self._count)
+        known = dict(self.constants), dict(self.specs), self.sized
+        return Graph(list(self.inputs), list(self.outputs), nodes, *known, self._count)

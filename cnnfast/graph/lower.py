@@ -14,12 +14,14 @@ from cnnfast.graph.steps import Step
 from cnnfast.graph.table import TABLE, Ready, given_inputs
 from cnnfast.ops import fused
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.linear import LinearPlan
 from cnnfast.ops.plan import Plan
 
 FLOAT32 = np.dtype(np.float32)
 VIEWS = ("reshape", "flatten")
 """Ops that give their input's own numbers in another shape, and so need not run."""
 
+KEPT = 4
 Key = tuple[str, str, Hashable]
 """Of what a node is made ready as: its origin, op, and inputs' sizes without the batch."""
 
@@ -27,10 +29,12 @@ Key = tuple[str, str, Hashable]
 class Plans:
     """What was made ready before for images of one size: it runs any batch.
 
+    An op keeps its plans for the last few sizes of what comes to it.
+
     packed : the plans whose packed weights others may share, by origin and algorithm: for images of whatever size
     """
 
-    def __init__(self, packed: dict[Hashable, Plan]) -> None:
+    def __init__(self, packed: dict[Hashable, Plan | LinearPlan]) -> None:
         self._ready: dict[Key, Ready] = {}
         self._packed = packed
 
@@ -39,11 +43,14 @@ class Plans:
 
     def put(self, key: Key, ready: Ready) -> None:
         self._ready[key] = ready
+        mine = [each for each in self._ready if each[:2] == key[:2]]
+        if len(mine) > KEPT:  # the first axis is not the batch everywhere
+            del self._ready[mine[0]]
         run = ready.run
-        if isinstance(run, Plan):
+        if isinstance(run, Plan | LinearPlan):
             first = self._packed.setdefault((*key[:2], run.algorithm), run)
-            if first is not run:
-                run.share(first)
+            if type(first) is type(run) and first is not run:
+                run.share(first)  # type: ignore[arg-type]
 
 
 
@@ -80,7 +87,7 @@ def lower(graph: Graph, plans: Plans) -> Program:
     joined, slices = write_slices(_joined(steps, roots, graph.outputs), graph, roots, graph.outputs)
     _reuse_residuals(joined, graph, roots, slices)
     read = {value for step in joined for value in step.sources} | set(graph.outputs)
-    constants = {name: array for name, array in graph.constants.items() if name in read}
+    constants = {name: np.require(array, None, ["C", "A"]) for name, array in graph.constants.items() if name in read}
     return Program(
         tuple(joined), tuple(graph.inputs), tuple(graph.outputs), dict(graph.specs), roots, slices, constants
     )

@@ -9,6 +9,7 @@ from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Graph, Spec
 from cnnfast.graph.lower import Plans, lower
 from cnnfast.graph.specialise import specialise
+from cnnfast.ops.linear import LinearPlan
 from cnnfast.ops.plan import Plan
 
 assert ops, "the table of ops must be filled before a graph is read"
@@ -27,7 +28,7 @@ class Network:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self._plans: OrderedDict[Hashable, Plans] = OrderedDict()
-        self._packed: dict[Hashable, Plan] = {}
+        self._packed: dict[Hashable, Plan | LinearPlan] = {}
         self._lock = Lock()
 
     def executable(self, specs: Mapping[str, Spec]) -> Executable:
@@ -40,10 +41,11 @@ class Network:
         """
         graph = improved(self.graph, specs)
         with self._lock:
-            return Executable(lower(graph, self._plans_of(specs)))
+            return Executable(lower(graph, self._plans_of(specs, graph.sized)))
 
-    def _plans_of(self, specs: Mapping[str, Spec]) -> Plans:
-        size = tuple((name, spec.shape[1:], spec.dtype) for name, spec in specs.items())
+    def _plans_of(self, specs: Mapping[str, Spec], sized: bool) -> Plans:
+        """Those of one size of image; where weights may depend on the whole shape, of that."""
+        size = tuple((name, spec.shape[0 if sized else 1 :], spec.dtype) for name, spec in specs.items())
         plans = self._plans.setdefault(size, Plans(self._packed))
         self._plans.move_to_end(size)
         if len(self._plans) > KEPT:

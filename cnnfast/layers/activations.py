@@ -12,7 +12,7 @@ from cnnfast.ops import checks, options
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, relu, relu6, selu
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
-from cnnfast.ops.softmax import SoftmaxPlan, log_softmax, softmax
+from cnnfast.ops.softmax import log_softmax, softmax
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,11 @@ class Function:
 
     fused: what the `activation` argument of a convolution calls it; None where it has to run by itself
     run: y = run(x, out=None)
-    plan: run made ready for a shape of x, where that is faster
     """
 
     name: str
     fused: options.Activation = None
     run: Callable[..., Array] | None = None
-    plan: Callable[[Any], Runner] | None = None
 
     def node(self, graph: Graph, x: str, name: str) -> str:
         """Add it to a graph as an op of its own."""
@@ -68,8 +66,8 @@ def _table() -> dict[str, Function]:
         Function("hard_silu", "hardswish", hardswish),
         Function("elu", "elu", elu), Function("selu", "selu", selu), Function("mish", "mish", mish),
         Function("softplus", "softplus", softplus), Function("hard_sigmoid", "hardsigmoid", hardsigmoid),
-        Function("softmax", run=softmax, plan=SoftmaxPlan),
-        Function("log_softmax", run=log_softmax, plan=partial(SoftmaxPlan, log=True)),
+        Function("softmax", run=softmax),
+        Function("log_softmax", run=log_softmax),
     ]  # fmt: skip
     table = {row.name: row for row in rows}
     return table | {"swish": table["silu"], "hard_swish": table["hard_silu"]}
@@ -129,16 +127,9 @@ class ActivatedLayer(Layer):
         raise NotImplementedError
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
-        if type(self).node is ActivatedLayer.node:
-            return super().nodes(graph, inputs, shapes)
-        y = self.node(graph, inputs[0])
+        alone = type(self).node is ActivatedLayer.node
+        y = super().nodes(graph, inputs, shapes) if alone else self.node(graph, inputs[0])
         return self.activation.node(graph, y, self.name) if self.activation.follows else y
-
-    def plans(self, input_shape: Any) -> list[Runner]:
-        run, after = self.plan(input_shape), self.activation
-        if not after.follows or after.run is None:
-            return [run]
-        return [run, after.plan(self.compute_output_shape(input_shape)) if after.plan else after.run]
 
 
 def copy(x: Array, out: Array | None = None) -> Array:

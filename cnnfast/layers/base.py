@@ -80,18 +80,12 @@ class Layer:
         """run(*inputs, out=y), made ready for inputs of these shapes in any batch, with the weights of now."""
         return self.forward
 
-    def plans(self, *input_shapes: Any) -> list[Runner]:
-        """`plan`, cut into runs that follow each other, where the layer has an activation it cannot fuse."""
-        return [self.plan(*input_shapes)]
-
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         """Add to a graph what the layer computes of these values, whose shapes are those; the name of what it gives.
 
-        By default its runs are calls, which no pass of the graph looks into.
+        By default `plan` is called, into which no pass of the graph looks.
         """
-        for run in self.plans(*shapes):
-            inputs = [graph.add("call", inputs, self.name, run=run, spec=self._spec)]
-        return inputs[0]
+        return graph.add("call", inputs, self.name, run=self.plan(*shapes), spec=self._spec)
 
     def _spec(self, *specs: Spec) -> Spec:
         shape: Any = self.compute_output_shape(*(spec.shape for spec in specs))

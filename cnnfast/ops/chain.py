@@ -43,6 +43,6 @@ class Run:
         if self.exactly(ends):
             return
         written = self._written
-        fit = tuple(end if i in written else np.require(end, None, ("C", "A")) for i, end in enumerate(ends))
+        fit = tuple(end if i in written else np.require(end, None, ("C", "A", "E")) for i, end in enumerate(ends))
         if not self.exactly(fit):
             raise RuntimeError("a network's arrays do not fit its steps")

@@ -159,6 +159,21 @@ class LinearPlan:
         fits = x_shape[-1:] == self.input_shape[-1:] and out_shape == (*x_shape[:-1], self._filters)
         return (self._native, rows) if rows and fits and self.dtype == np.float32 else None
 
+    @property
+    def algorithm(self) -> str:
+        """The row of the op's table that was chosen."""
+        return str(self._native.info()["algorithm"])
+
+    def share(self, other: "LinearPlan") -> bool:
+        """Use other's packed weights instead of this plan's own, if they are the same; see `Plan.share`.
+
+        >>> import numpy as np, cnnfast
+        >>> one, many = (cnnfast.plan_linear((n, 8), np.ones((3, 8), np.float32)) for n in (1, 64))
+        >>> many.share(one)
+        True
+        """
+        return self._native.share(other._native)
+
     def output_shape(self, n: int | None = None) -> Shape:
         """y's shape; with n, for n rows: (n, K).
 

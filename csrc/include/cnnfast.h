@@ -215,7 +215,7 @@ typedef struct {
 } cnnfast_fused;
 
 /* What a run reads and writes, in the plan's layout, contiguous; but y may be some channels of wider NHWC pixels, which
- * keep their other channels. Not for integers that are narrowed, max_unpool2d, linear and softmax. */
+ * keep their other channels: where cnnfast_plan_takes_slices. */
 typedef struct {
     int64_t N; /* any batch; the plan's own N only guides the choice of algorithm */
     const void *x;
@@ -263,8 +263,11 @@ CNNFAST_API cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_
                                             size_t workspace_size);
 CNNFAST_API void cnnfast_plan_free(cnnfast_plan **);
 
+/* Whether a run of the plan may give a y_step. */
+CNNFAST_API int cnnfast_plan_takes_slices(const cnnfast_plan *);
+
 /* Lets `plan` use the packed weights of `other` in place of its own, which are freed, if both are the same byte for byte: plans
- * of one network for images of several sizes. Nobody may be using `plan`; the two may be freed in any order. Returns whether
+ * of one network for images of several sizes. Nobody may be using `plan`, nor a fused plan that has it as a stage; the two may be freed in any order. Returns whether
  * they share now. */
 CNNFAST_API int cnnfast_plan_share(cnnfast_plan *plan, const cnnfast_plan *other);
 

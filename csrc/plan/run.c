@@ -132,14 +132,18 @@ static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit)
     return ok;
 }
 
+int cnnfast_plan_takes_slices(const cnnfast_plan *plan) {
+    const bool dense = plan->whole || plan->checks_indices || plan->table == &linear_table || plan->table == &softmax_table;
+    return !dense && plan->y_layout == CNNFAST_NHWC && !stage(plan, plan->kernel, 1).y;
+}
+
 static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *args) {
     const window *g = &plan->g;
     if (args->N < 0) return CNNFAST_INVALID_SHAPE;
     if (check_tensors(g, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;
-    if (args->y_step && args->y_step < g->K) return CNNFAST_INVALID_SHAPE;
-    if (args->y_step > g->K) {
-        const bool dense = plan->whole || plan->checks_indices || plan->table == &linear_table || plan->table == &softmax_table;
-        if (dense || plan->y_layout == CNNFAST_NCHW || stage(plan, plan->kernel, 1).y) return CNNFAST_UNSUPPORTED;
+    if (args->y_step) {
+        if (!cnnfast_plan_takes_slices(plan)) return CNNFAST_UNSUPPORTED;
+        if (args->y_step < g->K) return CNNFAST_INVALID_SHAPE;
         window wide = *g;
         wide.K = args->y_step;
         if (wide.K > (INT64_C(1) << 40) || check_tensors(&wide, args->N, plan->in, plan->out, 0)) return CNNFAST_OUT_OF_MEMORY;

@@ -22,7 +22,7 @@ int64_t landing_strips(const cnnfast_plan *plan, int64_t images) {
     const bool sums = plan->table == &conv_transpose2d_table ||
                       (plan->table == &conv2d_table && plan->problem.conv.groups < max64(2, plan->g.C)); /* a depthwise one loses */
     const int64_t strip = sums && stream_exists() ? strip_of(plan) : 0;
-    if (!strip || (size_t)(images * plan->g.P) * row_bytes(plan) <= cache_last_level()) return 0;
+    if (!strip || size_mul((size_t)images, size_mul((size_t)plan->g.P, row_bytes(plan))) <= cache_last_level()) return 0;
     const size_t bytes = (size_t)strip * row_bytes(plan);
     const int64_t strips = min64(strips_of(plan), max64(1, (int64_t)(LANDING_BYTES / bytes)));
     const bool in_parts = strips * (image_units(plan) / strips_of(plan)) < plan->grain.block_rows;

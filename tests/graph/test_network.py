@@ -115,3 +115,41 @@ def test_models_and_graphs_agree_at_every_batch(rng: np.random.Generator) -> Non
         x = rng.standard_normal((n, 32, 32, 1), np.float32)
         (y,) = network.executable({network.graph.inputs[0]: Spec.of(x)}).run([x])
         np.testing.assert_array_equal(y, model.predict(x))
+
+
+def test_constants_of_the_whole_shape_are_not_another_batchs(same: Same) -> None:
+    """Weights that hold the batch's size: a plan made for one batch is not the next one's."""
+    g = Graph(["x"], [])
+    product = g.add("matmul", ["x", g.constant(normal(4, 3))])
+    rows = g.add("slice", [g.add("onnx.Shape@1", ["x"])], axes=(0,), starts=(0,), stops=(1,), steps=(1,))
+    g.outputs = [g.add("multiply", [product, g.add("cast", [rows], dtype=FLOAT32)])]
+    network = Network(g)
+    for n in (2, 5, 2):
+        x = normal(n, 4, seed=n)
+        (y,) = network.executable({"x": Spec.of(x)}).run([x])
+        np.testing.assert_allclose(y, x @ g.constants[g.nodes[0].inputs[1]] * n, rtol=1e-5)
+
+
+def test_a_repeated_constant_is_no_bias(same: Same) -> None:
+    """It gives an axis more."""
+    g = Graph(["x"], [])
+    product = g.add("matmul", ["x", g.constant(normal(4, 3))])
+    g.outputs = [g.add("add", [product, g.constant(normal(1, 1, 3))])]
+    same(g, x=normal(2, 4))
+
+
+def test_plans_are_few_where_the_first_axis_is_not_the_batch() -> None:
+    g = Graph(["x"], [])
+    g.outputs = [convs(g, g.add("reshape", ["x"], shape=(1, -1, 8, 4)), 1)]
+    network = Network(g)
+    for n in range(4, 20):
+        network.executable({"x": Spec((n, 8, 4), FLOAT32)})
+    assert sum(len(plans._ready) for plans in network._plans.values()) <= 4
+
+
+def test_outputs_share_no_memory() -> None:
+    g = Graph(["x"], [])
+    y = convs(g, "x", 1)
+    g.outputs = [y, g.add("reshape", [y], shape=(0, -1)), y]
+    results = ready(g, x=(2, 5, 5, 4)).run([normal(2, 5, 5, 4)])
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(results) for b in results[:i])

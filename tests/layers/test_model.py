@@ -128,6 +128,23 @@ def test_several_inputs_and_outputs(rng: np.random.Generator) -> None:
         plan(x[0], x[1][:4])
 
 
+def test_inputs_of_unlike_batches_are_refused() -> None:
+    model = two_by_two()
+    with pytest.raises(ValueError, match="as many images for each input"):
+        model.predict([np.ones((64, 4, 4, 2)), np.ones((100, 4, 4, 2))])
+    with pytest.raises(ValueError, match="one batch"):
+        model.plan((1, 4, 4, 2), (7, 4, 4, 2))
+
+
+def test_an_out_that_is_columns_of_a_wider_array() -> None:
+    """The last step is a dense layer's, which writes rows that lie together."""
+    x, wide = np.ones((2, 32, 32, 1), np.float32), np.zeros((2, 20), np.float32)
+    plan = cnnfast.models.LeNet5().plan(x.shape)
+    plan(x, out=wide[:, :10])
+    np.testing.assert_array_equal(wide[:, :10], plan(x))
+    assert not wide[:, 10:].any()
+
+
 def test_buffers_are_shared() -> None:
     """A chain of equal layers needs two buffers, however long it is; a skip one more."""
     size = 8 * 8 * 4 * 4

@@ -137,9 +137,13 @@ def test_out_of_the_functions() -> None:
     ):  # fmt: skip
         assert cnnfast.conv2d(x, w, out=out) is out
         np.testing.assert_array_equal(out, expected)
-    turned = np.full((2, 5, 4, 9), POISON)
-    cnnfast.conv2d(x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1), layout="NCHW", out=turned[..., :5])
-    np.testing.assert_array_equal(turned[..., :5], expected.transpose(0, 3, 1, 2))
+    for filters in (5, 9, 20):  # rows lie 9 apart: less than, as many as, and more than the channels
+        turned, w = np.full((2, filters, 4, 9), POISON), floats((3, 3, 4, filters))
+        cnnfast.conv2d(x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1), layout="NCHW", out=turned[..., :5])
+        np.testing.assert_array_equal(turned[..., :5], cnnfast.conv2d(x, w).transpose(0, 3, 1, 2))
+        assert (turned[..., 5:] == POISON).all()
+    w = floats((3, 3, 4, 5))
+    expected = cnnfast.conv2d(x, w)
     one = np.full((2, 1, 4, 9), POISON)  # one channel of NCHW lies as pixels do: its rows may not be taken for them
     cnnfast.conv2d(x.transpose(0, 3, 1, 2), w[..., :1].transpose(3, 2, 0, 1), layout="NCHW", out=one[..., 2:7])
     np.testing.assert_array_equal(one[..., 2:7], expected[..., :1].transpose(0, 3, 1, 2))

@@ -179,7 +179,18 @@ def model_of(op: str, opset: int, inputs: Sequence[Any], attributes: dict[str, A
     return inferred
 
 
+REFERENCE_DIFFERS = {
+    "BatchNormalization-9", "ConvTranspose-11", "DequantizeLinear-13", "GlobalLpPool-11", "GlobalMaxPool-11",
+    "GridSample-16", "LRN-13", "LpNormalization-11", "MaxRoiPool-11", "Resize-10", "RoiAlign-10", "Softmax-11",
+    "Upsample-7", "Upsample-9",
+}  # fmt: skip
+"""Where onnx's own reference fails, or does not do what the opset says."""
+
+
 def wanted_of(model: Any, feed: dict[str, Any]) -> list[Any]:
+    node = model.graph.node[0]
+    if f"{node.op_type}-{model.opset_import[0].version}" in REFERENCE_DIFFERS:
+        pytest.importorskip("onnxruntime", reason="onnx's reference does not know this: pip install onnxruntime")
     try:
         import onnxruntime as ort
 

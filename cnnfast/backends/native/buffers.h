@@ -132,7 +132,7 @@ static int run_buffers_take(run_buffers *b, PyObject *x, PyObject *residual, PyO
         return 0;
     }
     *args = (cnnfast_args){.N = N, .x = b->x.buf, .residual = b->taken & 2 ? b->residual.buf : NULL, .y = b->y.buf,
-                           .indices = index_shape ? b->indices.buf : NULL, .y_step = step > y_shape[3] ? step : 0};
+                           .indices = index_shape ? b->indices.buf : NULL, .y_step = PyBuffer_IsContiguous(&b->y, 'C') ? 0 : step};
     return 1;
 }
 
@@ -287,8 +287,8 @@ static int chain_take(chain *c, int i, chain_role role, PyObject *o, Py_buffer *
     (role == CHAIN_X ? cnnfast_plan_input_shape : cnnfast_plan_output_shape)(c->steps[i].plan, args->N, shape);
     const int real = view->format && view->format[0] == 'f' && !view->format[1];
     const int64_t bytes = shape[0] * shape[1] * shape[2] * shape[3] * (int64_t)sizeof(float);
-    const int wide = step && step > view->shape[view->ndim - 1];
-    const int lies = !writes || (step && (!wide || view->shape[view->ndim - 1] == shape[3]));
+    const int wide = writes && !PyBuffer_IsContiguous(view, 'C');
+    const int lies = !wide || (step && view->shape[view->ndim - 1] == shape[3] && cnnfast_plan_takes_slices(c->steps[i].plan));
     if (real && lies && view->len == bytes && (uintptr_t)view->buf % sizeof(float) == 0) {
         if (role == CHAIN_X) args->x = view->buf;
         else if (role == CHAIN_RESIDUAL) args->residual = view->buf;
@@ -335,7 +335,7 @@ static int chain_run(chain *c, PyObject *ends, PyObject *shapes, PyTypeObject *a
     while (fits && taken < c->holes_count) {
         struct chain_hole *h = &c->holes[taken];
         PyObject *o = PyTuple_GET_ITEM(ends, h->end);
-        fits = PyObject_TypeCheck(o, array) && chain_take(c, h->step, h->role, o, &h->view);
+        fits = Py_IS_TYPE(o, array) && chain_take(c, h->step, h->role, o, &h->view);
         if (fits) fits = chain_has_shape(&h->view, PyTuple_GET_ITEM(shapes, h->end)) && !chain_overlaps(c, taken++);
     }
     if (fits) {

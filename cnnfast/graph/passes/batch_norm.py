@@ -59,9 +59,8 @@ def _affine(graph: Graph, node: Node, at: int, channels: int) -> tuple[Array, Ar
         scale: Any = weight / np.sqrt(var + node.attributes.get("eps", 1e-5))
         return scale, bias - mean * scale
     constant = graph.constants.get(node.inputs[1 - at])
-    rank = len(graph.specs[node.outputs[0]].shape)
-    if constant is None or constant.dtype.kind != "f" or constant.ndim > rank:
-        return None
+    if constant is None or graph.specs[node.outputs[0]] != graph.specs[node.inputs[at]]:
+        return None  # it is repeated, or of another dtype afterwards
     if constant.size != 1 and (constant.size != channels or constant.shape[-1] != channels):
         return None
     each = np.broadcast_to(constant.astype(np.float64).reshape(-1), channels)

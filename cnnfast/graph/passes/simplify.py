@@ -25,7 +25,8 @@ def simplify(graph: Graph) -> None:
         for each in made:
             each.name = each.name or node.name or node.outputs[0]
             each.origin = node.origin
-        respec(graph, made)
+        with named(node):
+            respec(graph, made)
         names[node.outputs[0]] = names.get(value, value)
         waiting.extend(made[::-1])
     graph.rename(names)

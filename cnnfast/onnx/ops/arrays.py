@@ -67,7 +67,7 @@ def _as_reshape(new: Reshaper) -> dict[str, Any]:
         if x is None or any(value not in graph.constants for value in rest):
             return None
         shape = new(x.shape, *(graph.constants[value] for value in rest), **node.attributes)
-        return graph.add("reshape", node.inputs[:1], node.name, shape=shape)
+        return graph.add("reshape", node.inputs[:1], node.name, shape=shape, keep_zeros=True)
 
     def spec(x: Spec, *rest: Any, **attributes: Any) -> Spec:
         return Spec(new(x.shape, *rest, **attributes), x.dtype)

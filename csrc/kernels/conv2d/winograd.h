@@ -126,7 +126,7 @@ static double cost(const void *problem, int64_t N) {
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
     grain to = {.columns = p->groups * panels_per_group(p), .tile_pixels = TILE_M, .tile_channels = TILE_N,
-                .streams = epilogue_streams(&p->epilogue, p->g.K) && VEC_BYTES == CACHE_LINE};
+                .streams = epilogue_streams(&p->epilogue, p->g.K / p->groups) && VEC_BYTES == CACHE_LINE};
     WITH_TILING(p, {
         const blocking b = blocking_of(p, of);
         to.rows_per_image = grid_of(p, of.h.m, of.w.m).image;

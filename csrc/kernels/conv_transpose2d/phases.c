@@ -143,7 +143,7 @@ static void run_phase(const conv2d_problem *p, const band_at *b, const real *at,
                 tap[taps++] = -(r * rows.dilation - a) / rows.stride * b->row_step - (s * cols.dilation - c) / cols.stride * b->step;
     gemm m = {.tap = tap, .taps = taps, .len = g->C / p->groups, .x_step = b->step, .y_step = cols.stride * y_step,
               .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
-    m.stream = b->stream && gemm_may_stream(&m, y, g->K / p->groups);
+    m.stream = b->stream && gemm_may_stream(&m, y + q0 * y_step, g->K / p->groups);
     const real *x = b->x + ((row + g->pad[0]) / rows.stride - b->h0) * b->row_step +
                     ((q0 + g->pad[2]) / cols.stride - b->w0) * b->step;
     gemm_row(&m, ceil_div(g->Q - q0, cols.stride), channels, x, at + TILE_N + phase_offset(p, a, c), at,
