@@ -11,17 +11,16 @@ from cnnfast.graph.ir import Graph, Node, Spec
 from cnnfast.graph.slices import Slices, write_slices
 from cnnfast.graph.specialise import named
 from cnnfast.graph.steps import Step
-from cnnfast.graph.table import TABLE, Ready, given_inputs
+from cnnfast.graph.table import TABLE, VIEWS, Ready, given_inputs
 from cnnfast.ops import fused
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.linear import LinearPlan
 from cnnfast.ops.plan import Plan
 
 FLOAT32 = np.dtype(np.float32)
-VIEWS = ("reshape", "flatten")
-"""Ops that give their input's own numbers in another shape, and so need not run."""
 
 KEPT = 4
+"""Of one op's plans for images of one size: its inputs' sizes vary where the first axis is not the batch."""
 Key = tuple[str, str, Hashable]
 """Of what a node is made ready as: its origin, op, and inputs' sizes without the batch."""
 
@@ -44,14 +43,13 @@ class Plans:
     def put(self, key: Key, ready: Ready) -> None:
         self._ready[key] = ready
         mine = [each for each in self._ready if each[:2] == key[:2]]
-        if len(mine) > KEPT:  # the first axis is not the batch everywhere
+        if len(mine) > KEPT:
             del self._ready[mine[0]]
         run = ready.run
         if isinstance(run, Plan | LinearPlan):
             first = self._packed.setdefault((*key[:2], run.algorithm), run)
             if type(first) is type(run) and first is not run:
                 run.share(first)  # type: ignore[arg-type]
-
 
 
 class Program(NamedTuple):

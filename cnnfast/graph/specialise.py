@@ -53,7 +53,7 @@ def _fold(graph: Graph, node: Node, budget: int) -> int | None:
     if row.known is not None and None not in specs:
         results: tuple[object, ...] = (row.known(*specs, **node.attributes),)
         graph.sized = True
-    elif all(not value or value in graph.constants for value in node.inputs) and not row.random:
+    elif all(not value or value in graph.constants for value in node.inputs):
         if row.spec is not None or row.pointwise:
             found = table.infer(graph, node) or []
             _within(budget, sum(math.prod(spec.shape) * spec.dtype.itemsize for spec in found))

@@ -46,7 +46,6 @@ class Row:
     needs : which inputs' values the shape depends on: known before it runs only where these are constants
     values : the shape depends on the values of inputs that are never constants (NonMaxSuppression): never known
     known : known(*specs, **attributes) -> the output, of ops that look at no number: a constant once shapes are known
-    random : it gives something else each time it runs
     pointwise : element by element, its inputs repeated as NumPy does: the order of the axes does not matter
     into : run takes `out`
     plan : makes it ready to run often
@@ -59,7 +58,6 @@ class Row:
     needs: tuple[int, ...] = ()
     values: bool = False
     known: Callable[..., Any] | None = None
-    random: bool = False
     pointwise: bool = False
     into: bool = False
     plan: Planner | None = None
@@ -67,6 +65,11 @@ class Row:
 
 
 TABLE: dict[str, Row] = {}
+
+CONVS = ("conv2d", "depthwise_conv2d", "conv_transpose2d")
+"""The rows that add a residual, their fourth input, and whose pictures may lie in a layout of their own."""
+VIEWS = ("reshape", "flatten")
+"""The rows that give their input's own numbers in another shape, and so need not run."""
 
 
 def op(name: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

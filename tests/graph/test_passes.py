@@ -186,7 +186,7 @@ def test_tidy_removes_what_does_nothing(same: Same) -> None:
 
 def test_constants_and_shapes_are_computed_beforehand() -> None:
     g = Graph(["x"], [])
-    size = g.add("slice", [g.add("shape", ["x"])], axes=(0,), starts=(0,), stops=(1,), steps=(1,))
+    size = g.add("slice", [g.add("onnx.Shape@1", ["x"])], axes=(0,), starts=(0,), stops=(1,), steps=(1,))
     total = g.add("multiply", [size, g.constant(np.array([3], np.int64))])
     g.outputs = [total, g.add("relu", ["x"])]
     known = specialise(g, {"x": Spec((5, 2), np.dtype(np.float32))})

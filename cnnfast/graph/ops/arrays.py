@@ -114,16 +114,6 @@ def concatenate(*arrays: Array, axis: int, out: Array | None = None) -> Array:
     return np.concatenate(arrays, axis, out=out)
 
 
-@op("shape", known=lambda x: np.array(x.shape, np.int64))
-def shape(x: Array) -> Array:
-    return np.array(x.shape, np.int64)
-
-
-@op("size", known=lambda x: np.array(x.size, np.int64))
-def size(x: Array) -> Array:
-    return np.array(x.size, np.int64)
-
-
 def _crop_spec(x: Spec, **bounds: Any) -> Spec:
     return Spec(crop(np.broadcast_to(np.zeros((), x.dtype), x.shape), **bounds).shape, x.dtype)
 

@@ -15,7 +15,7 @@ from cnnfast.ops.checks import Sides
 from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwise_conv2d
 from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
 from cnnfast.ops.norm import batch_norm, local_response_norm
-from cnnfast.ops.pool import avg_pool2d, lp_pool2d, max_pool2d, min_pool2d
+from cnnfast.ops.pool import avg_pool2d, max_pool2d, min_pool2d
 from cnnfast.ops.pool_plan import plan_adaptive_pool2d, plan_pool2d
 from cnnfast.ops.resize import pad2d, upsample2d
 from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
@@ -187,7 +187,6 @@ def _separable_spec(
 op("separable_conv2d", spec=_separable_spec, into=True, plan=_planned(plan_separable_conv2d, 2))(separable_conv2d)
 for _pool in (max_pool2d, min_pool2d, avg_pool2d):
     op(_pool.__name__, spec=_pool_spec, into=True, plan=_planned_pool)(_pool)
-op("lp_pool2d", spec=_pool_spec, into=True)(lp_pool2d)
 for _adaptive in (adaptive_avg_pool2d, adaptive_max_pool2d):
     op(_adaptive.__name__, spec=_adaptive_spec, into=True, plan=_planned_adaptive)(_adaptive)
 op("pad2d", spec=_pad_spec, into=True)(pad2d)

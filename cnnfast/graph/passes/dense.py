@@ -3,9 +3,9 @@
 import math
 
 from cnnfast.graph.ir import Graph
-from cnnfast.graph.lower import VIEWS
 from cnnfast.graph.passes.layout import TO_FIRST
 from cnnfast.graph.specialise import respec
+from cnnfast.graph.table import VIEWS
 
 LARGE = 4_000_000
 """Weights beyond which turning a picture around in each run costs less than turning them once."""

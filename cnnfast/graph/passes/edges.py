@@ -2,9 +2,8 @@
 
 from cnnfast.graph.ir import Graph
 from cnnfast.graph.passes.layout import TO_FIRST, TO_LAST
+from cnnfast.graph.table import CONVS
 from cnnfast.ops.options import Layouts, layouts
-
-CONVS = ("conv2d", "depthwise_conv2d", "conv_transpose2d")
 
 
 def fold_transposes(graph: Graph) -> None:

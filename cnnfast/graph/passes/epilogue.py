@@ -3,8 +3,8 @@
 from typing import Any
 
 from cnnfast.graph.ir import Graph, Node
+from cnnfast.graph.table import CONVS
 
-CONVS = ("conv2d", "depthwise_conv2d", "conv_transpose2d")
 ACTIVATED = (*CONVS, "separable_conv2d", "linear", "add", "multiply", "batch_norm")
 """Ops with an attribute `activation`."""
 PLAIN = (

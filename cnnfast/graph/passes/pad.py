@@ -4,14 +4,14 @@ from cnnfast.graph.ir import Graph, Node
 
 MODES = {"constant": "zeros", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 """What a convolution calls each mode of pad2d."""
-CONVS = ("conv2d", "depthwise_conv2d")
+PADDED = ("conv2d", "depthwise_conv2d")
 
 
 def fold_pad(graph: Graph) -> None:
     """Let convolutions pad by themselves. A zero border before a max pool stays: that pool's own padding is -inf."""
     readers, producers = graph.readers(), graph.producers()
     for node in graph.nodes:
-        pad = producers.get(node.inputs[0]) if node.op in CONVS else None
+        pad = producers.get(node.inputs[0]) if node.op in PADDED else None
         if pad is not None and pad.op == "pad2d" and readers[node.inputs[0]] == 1 and _fits(node, pad):
             sides = node.attributes.get("padding", 0)
             own = ((sides, sides), (sides, sides)) if isinstance(sides, int) else sides

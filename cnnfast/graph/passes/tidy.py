@@ -1,7 +1,7 @@
 """What does nothing goes: identities, reshapes to the same shape, transposes of axes of size 1, what nobody reads."""
 
 from cnnfast.graph.ir import Graph, Node, Spec
-from cnnfast.graph.lower import VIEWS
+from cnnfast.graph.table import VIEWS
 
 
 def tidy(graph: Graph) -> None:
