@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.base import Layer, assign_all
+from cnnfast.layers.base import Layer
 from cnnfast.layers.input import InputLayer
 from cnnfast.layers.names import name_layers, snake_case
 from cnnfast.layers.tensor import Shape, Tensor, trace
-from cnnfast.layers.weight import Weight
+from cnnfast.layers.weight import Weight, assign_all
 from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
@@ -157,14 +157,14 @@ class Model(Layer):
                 found[id(tensor)] = tensor.layer.ready(*(found[id(each)] for each in tensor.inputs))
         return found
 
-    def forward(self, *inputs: Array, out: Array | None = None) -> Any:
-        """y, one layer's forward after the other; `predict` and `plan` are the fast ways."""
+    def call(self, *inputs: Array, out: Array | None = None) -> Any:
+        """y, one layer's call after the other; `predict` and `plan` are the fast ways."""
         self._shapes([x.shape for x in inputs])
         values = {id(tensor): x for tensor, x in zip(self.inputs, inputs, strict=True)}
         for tensor in self._traced:
             if id(tensor) not in values:
                 with tensor.layer.named():
-                    values[id(tensor)] = tensor.layer.forward(*(values[id(each)] for each in tensor.inputs))
+                    values[id(tensor)] = tensor.layer.call(*(values[id(each)] for each in tensor.inputs))
         results = [values[id(tensor)] for tensor in self.outputs]
         if out is None:
             return _one(results)

@@ -34,7 +34,7 @@ class Activation(Elementwise):
         super().__init__(**options)
         self.activation = activations.get(activation)
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return (self.activation.run or activations.copy)(x, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -59,7 +59,7 @@ class ReLU(Elementwise):
             raise ValueError(f"negative_slope must be 0 with a max_value, got {negative_slope!r}")
         self.max_value = max_value
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         if self.negative_slope:
             return leaky_relu(x, self.negative_slope, out=out)
         return (relu6 if self.max_value else relu)(x, out=out)
@@ -83,7 +83,7 @@ class LeakyReLU(Elementwise):
         super().__init__(**options)
         self.negative_slope = checks.number("negative_slope", negative_slope)
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return leaky_relu(x, self.negative_slope, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -114,7 +114,7 @@ class PReLU(Elementwise):
             raise ValueError(f"shared_axes must be {shared}: one slope for each channel, got {self.shared_axes!r}")
         self.alpha = self.add_weight("alpha", (known(input_shape),), self.initializer)
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return prelu(x, self.alpha.values, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -128,7 +128,7 @@ class ELU(Elementwise):
         super().__init__(**options)
         self.alpha = checks.number("alpha", alpha)
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return elu(x, self.alpha, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -142,7 +142,7 @@ class Softmax(Elementwise):
         super().__init__(**options)
         self.axis = checks.integer("axis", axis, -32)
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return softmax(x, self.axis, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:

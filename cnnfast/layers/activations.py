@@ -113,7 +113,7 @@ class ActivatedLayer(Layer):
         """The layer with what is fused of its activation: each of its layers defines this."""
         raise NotImplementedError
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         if not self.activation.follows:
             return self.run(x, out)
         assert self.activation.run is not None

@@ -1,4 +1,4 @@
-"""What every layer is: a name, weights, a shape rule, and a forward step."""
+"""What every layer is: a name, weights, a shape rule, what it computes, and the way back."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,12 +11,16 @@ from cnnfast.layers import initializers
 from cnnfast.layers.names import snake_case
 from cnnfast.layers.sizes import batched
 from cnnfast.layers.tensor import Shape, Tensor
-from cnnfast.layers.weight import Weight
+from cnnfast.layers.weight import Weight, assign_all
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array, as_array
 
 Runner = Callable[..., Array]
 """run(*inputs, out=y): a layer made ready for inputs of one shape."""
+
+Backprop = Callable[..., Any]
+"""backprop(grad_output, inputs=True): adds to the weights' gradients, and gives the input's gradient: a tuple of them
+where there are several inputs, None where `inputs` is False because nobody asks for it."""
 
 AXES = {2: "(N, C)", 3: "(N, L, C)", 4: "(N, H, W, C)", 5: "(N, D, H, W, C)"}
 
@@ -32,8 +36,8 @@ class Options(TypedDict, total=False):
 class Layer:
     """A step of a network. Called on a `Tensor` it takes its place in a network, called on an array it computes.
 
-    A layer of your own defines `compute_output_shape` and `forward`; `build` where it has weights, and `plan` where
-    something can be made ready once for many runs.
+    A layer of your own defines `compute_output_shape` and `call`; `build` where it has weights, `forward` where it is
+    to be trained, and `plan` where something can be made ready once for many runs.
 
     Parameters
     ----------
@@ -72,13 +76,29 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__} must define compute_output_shape")
 
-    def forward(self, *inputs: Any, **keywords: Any) -> Array:
+    def call(self, *inputs: Any, **keywords: Any) -> Array:
         """y of these inputs, as the layer computes it in inference; `out=` is where to write it."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward")
+        raise NotImplementedError(f"{type(self).__name__} must define call")
+
+    def forward(self, *inputs: Any, training: bool = False) -> tuple[Any, Backprop]:
+        """y of these inputs, and the way back: `backprop(grad_output)` gives the input's gradient.
+
+        Parameters
+        ----------
+        inputs : arrays, as `call` takes them
+        training : whether the layer behaves as in training (dropout drops, batch normalization takes the batch's
+            statistics) or as in inference
+
+        Returns
+        -------
+        y, backprop : backprop(grad_output) adds the gradients of the trainable weights to their `grad` and returns
+            grad_input; backprop(grad_output, inputs=False) does not compute grad_input
+        """
+        raise NotImplementedError(f"{self.label} cannot be trained: {type(self).__name__} does not define forward")
 
     def plan(self, *input_shapes: Any) -> Runner:
         """run(*inputs, out=y), made ready for inputs of these shapes in any batch, with the weights of now."""
-        return self.forward
+        return self.call
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         """Add to a graph what the layer computes of these values, whose shapes are those; the name of what it gives.
@@ -101,7 +121,7 @@ class Layer:
         arrays = [as_array("x", each) for each in given]
         with self.named():
             self.ready(*(each.shape for each in arrays))
-            return self.forward(*arrays)
+            return self.call(*arrays)
 
     def connect(self, inputs: tuple[Any, ...]) -> Tensor:
         """Take a place in a network that is being written."""
@@ -227,14 +247,3 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{self.label}>"
-
-
-def assign_all(weights: Sequence[Weight], values: Sequence[Any]) -> None:
-    """Assign values to weights; all must fit before one is changed."""
-    arrays = [as_array("weights", each) for each in values]
-    if len(arrays) != len(weights):
-        raise ValueError(f"weights must be {len(weights)} arrays, got {len(arrays)}")
-    for weight, array in zip(weights, arrays, strict=True):
-        weight.check(array)
-    for weight, array in zip(weights, arrays, strict=True):
-        weight.assign(array)

@@ -42,7 +42,7 @@ class ZeroPadding2D(Layer):
         (top, bottom), (left, right) = self.padding
         return N, H and H + top + bottom, W and W + left + right, C
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return pad2d(x, self.padding, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -71,7 +71,7 @@ class Cropping2D(Layer):
                 raise ValueError(f"cropping must leave a pixel of its input's {input_shape}, got {self.cropping}")
         return N, H and H - sum(self.cropping[0]), W and W - sum(self.cropping[1]), C
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         (top, bottom), (left, right) = self.cropping
         part = x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
         if out is None:
@@ -102,7 +102,7 @@ class UpSampling2D(Layer):
         N, H, W, C = input_shape
         return N, H and H * self.size[0], W and W * self.size[1], C
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return upsample2d(x, self.size, self.interpolation, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:

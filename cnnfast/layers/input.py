@@ -23,7 +23,7 @@ class InputLayer(Layer):
     def compute_output_shape(self, *input_shapes: Any) -> Shape:
         return self.shape
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return x
 
 

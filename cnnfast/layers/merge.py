@@ -33,7 +33,7 @@ class Elementwise(Merge):
             result = tuple(_broadcast(a, b, (result, shape)) for a, b in zip(result, shape, strict=True))
         return result
 
-    def forward(self, *inputs: Array, out: Array | None = None) -> Array:
+    def call(self, *inputs: Array, out: Array | None = None) -> Array:
         combine = type(self).combine
         y = inputs[0]
         for each in inputs[1:-1]:
@@ -91,7 +91,7 @@ class Concatenate(Merge):
         total = None if None in sizes else sum(size for size in sizes if size is not None)
         return *first[:at], total, *first[at + 1 :]
 
-    def forward(self, *inputs: Array, out: Array | None = None) -> Array:
+    def call(self, *inputs: Array, out: Array | None = None) -> Array:
         return concatenate(inputs, self.axis, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:

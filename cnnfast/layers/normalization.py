@@ -53,7 +53,7 @@ class BatchNormalization(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return batch_norm(x, *(weight and weight.values for weight in self._four()), eps=self.epsilon, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -86,7 +86,7 @@ class LocalResponseNormalization(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return local_response_norm(x, self.size, self.alpha, self.beta, self.k, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:

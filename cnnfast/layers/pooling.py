@@ -45,7 +45,7 @@ class Pooling2D(Layer):
             "ceil_mode": self.ceil_mode, **self.extra,
         }  # fmt: skip
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return type(self).pool(x, out=out, **self.settings())
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -99,7 +99,7 @@ class AdaptivePooling2D(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape[0], *self.output_size, input_shape[3]
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         return type(self).pool(x, self.output_size, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
@@ -128,7 +128,7 @@ class GlobalPooling2D(AdaptivePooling2D):
         N, _, _, C = input_shape
         return (N, 1, 1, C) if self.keepdims else (N, C)
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         N, _, _, C = x.shape
         y = type(self).pool(x, 1, out=None if out is None else out.reshape(N, 1, 1, C))
         if out is None:

@@ -18,7 +18,7 @@ class View(Layer):
         _, *sizes = self.compute_output_shape(*shapes)
         return graph.add("reshape", inputs, self.name, shape=(0, *sizes))
 
-    def forward(self, x: Array, out: Array | None = None) -> Array:
+    def call(self, x: Array, out: Array | None = None) -> Array:
         shape = self.compute_output_shape(x.shape)
         y = x.reshape(shape)  # type: ignore[arg-type]  # an array's shape has no None
         if out is None:

@@ -1,6 +1,7 @@
 """A layer's weight: a name, a shape, and values that are drawn when they are first asked for."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ class Weight:
     name, shape : "kernel", (3, 3, 1, 32)
     trainable : whether training may change it; a batch normalisation's statistics are not
     version : how often it was assigned; plans made before are told from it
+    grad : the gradients that were added since it was last set to None: of the values' shape
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer, trainable: bool = True) -> None:
@@ -27,6 +29,7 @@ class Weight:
         self.version = 0
         self._initializer, self._seed = initializer, next_seed()
         self._values: Values | None = None
+        self.grad: Values | None = None
 
     @property
     def values(self) -> Values:
@@ -41,6 +44,10 @@ class Weight:
         """Replace the values, by a copy of these: any floating or integer array of the weight's shape."""
         self._keep(self.check(values).astype(np.float32))
         self.version += 1
+
+    def add_grad(self, grad: Values) -> None:
+        """Add a gradient, in the order of the calls; the weight keeps the array it is given."""
+        self.grad = grad if self.grad is None else self.grad + grad
 
     def check(self, values: Any, what: str = "the values") -> Array:
         """values as an array, which must be of numbers and of the weight's shape."""
@@ -62,3 +69,14 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight {self.name} {self.shape}{'' if self.trainable else ', not trainable'}>"
+
+
+def assign_all(weights: Sequence[Weight], values: Sequence[Any]) -> None:
+    """Assign values to weights; all must fit before one is changed."""
+    arrays = [as_array("weights", each) for each in values]
+    if len(arrays) != len(weights):
+        raise ValueError(f"weights must be {len(weights)} arrays, got {len(arrays)}")
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.check(array)
+    for weight, array in zip(weights, arrays, strict=True):
+        weight.assign(array)

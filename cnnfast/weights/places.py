@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from cnnfast.layers.base import Layer, assign_all
-from cnnfast.layers.weight import Weight
+from cnnfast.layers.base import Layer
+from cnnfast.layers.weight import Weight, assign_all
 from cnnfast.ops.arrays import Array
 
 if TYPE_CHECKING:

@@ -381,7 +381,7 @@ class Double(Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
-    def forward(self, x: Any, out: Any = None) -> Any:
+    def call(self, x: Any, out: Any = None) -> Any:
         return np.multiply(x, 2, out=out)
 
 
