@@ -5,4 +5,7 @@ number's gradient with respect to one input: `cnnfast.grad.conv2d_weight` with r
 op's own keywords.
 """
 
-__all__: list[str] = []
+from cnnfast.ops.grad.conv_input import conv2d_input, conv_transpose2d_input, depthwise_conv2d_input
+from cnnfast.ops.grad.conv_input_ranks import conv1d_input, conv3d_input
+
+__all__ = ["conv1d_input", "conv2d_input", "conv3d_input", "conv_transpose2d_input", "depthwise_conv2d_input"]
