@@ -10,6 +10,9 @@
 
 #if CNNFAST_REAL
 
+/* Of what a row of x gives: it waits in L2 to be added. */
+static const int64_t ROW_BYTES = 512 * 1024;
+
 static int64_t values(const window *g) { return g->R * g->S * g->K; }
 static int64_t panels(const window *g) { return ceil_div(values(g), TILE_N); }
 /* From what one pixel gives to what the next does: odd in cache lines, or they would meet in few sets of L1. */
@@ -17,7 +20,8 @@ static int64_t value_step(const window *g) { return panels(g) * TILE_N + LANES; 
 
 static bool accepts(const void *problem) {
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
-    return p->groups == 1 && p->g.R * p->g.S > 1 && p->precision != CNNFAST_STRICT;
+    const int64_t row = p->g.W * values(&p->g) * (int64_t)sizeof(real);
+    return p->groups == 1 && p->g.R * p->g.S > 1 && p->precision != CNNFAST_STRICT && row <= ROW_BYTES;
 }
 
 static double cost(const void *problem, int64_t N) {
