@@ -5,4 +5,17 @@ number's gradient with respect to one input: `cnnfast.grad.conv2d_weight` with r
 op's own keywords.
 """
 
-__all__: list[str] = []
+from cnnfast.ops.grad.conv_weight import conv2d_weight, conv_transpose2d_weight, depthwise_conv2d_weight
+from cnnfast.ops.grad.conv_weight_ranks import conv1d_weight, conv3d_weight
+from cnnfast.ops.grad.linear import bias, linear_input, linear_weight
+
+__all__ = [
+    "bias",
+    "conv1d_weight",
+    "conv2d_weight",
+    "conv3d_weight",
+    "conv_transpose2d_weight",
+    "depthwise_conv2d_weight",
+    "linear_input",
+    "linear_weight",
+]

@@ -5,5 +5,11 @@ from types import MappingProxyType
 from typing import Final
 
 GRADIENTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
+    "conv2d": {"weight": "conv2d_weight", "bias": "bias"},
+    "depthwise_conv2d": {"weight": "depthwise_conv2d_weight", "bias": "bias"},
+    "conv_transpose2d": {"weight": "conv_transpose2d_weight", "bias": "bias"},
+    "linear": {"x": "linear_input", "weight": "linear_weight", "bias": "bias"},
+    "conv1d": {"weight": "conv1d_weight", "bias": "bias"},
+    "conv3d": {"weight": "conv3d_weight", "bias": "bias"},
 })  # fmt: skip
 """op -> input -> function; one function under several inputs gives their gradients as a tuple, in the op's order."""

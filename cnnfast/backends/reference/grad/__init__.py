@@ -2,3 +2,23 @@
 
 A function stands under the name it has in `cnnfast.grad`, and takes the normalised arguments of the oracle's ops.
 """
+
+from .conv_weight import (
+    conv1d_weight,
+    conv2d_weight,
+    conv3d_weight,
+    conv_transpose2d_weight,
+    depthwise_conv2d_weight,
+)
+from .linear import bias, linear_input, linear_weight
+
+__all__ = [
+    "bias",
+    "conv1d_weight",
+    "conv2d_weight",
+    "conv3d_weight",
+    "conv_transpose2d_weight",
+    "depthwise_conv2d_weight",
+    "linear_input",
+    "linear_weight",
+]
