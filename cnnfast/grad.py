@@ -7,5 +7,22 @@ op's own keywords.
 
 from cnnfast.ops.grad.conv_input import conv2d_input, conv_transpose2d_input, depthwise_conv2d_input
 from cnnfast.ops.grad.conv_input_ranks import conv1d_input, conv3d_input
+from cnnfast.ops.grad.conv_weight import conv2d_weight, conv_transpose2d_weight, depthwise_conv2d_weight
+from cnnfast.ops.grad.conv_weight_ranks import conv1d_weight, conv3d_weight
+from cnnfast.ops.grad.linear import bias, linear_input, linear_weight
 
-__all__ = ["conv1d_input", "conv2d_input", "conv3d_input", "conv_transpose2d_input", "depthwise_conv2d_input"]
+__all__ = [
+    "bias",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_transpose2d_input",
+    "conv_transpose2d_weight",
+    "depthwise_conv2d_input",
+    "depthwise_conv2d_weight",
+    "linear_input",
+    "linear_weight",
+]

@@ -5,10 +5,11 @@ from types import MappingProxyType
 from typing import Final
 
 GRADIENTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
-    "conv2d": {"x": "conv2d_input"},
-    "depthwise_conv2d": {"x": "depthwise_conv2d_input"},
-    "conv_transpose2d": {"x": "conv_transpose2d_input"},
-    "conv1d": {"x": "conv1d_input"},
-    "conv3d": {"x": "conv3d_input"},
+    "conv2d": {"x": "conv2d_input", "weight": "conv2d_weight", "bias": "bias"},
+    "depthwise_conv2d": {"x": "depthwise_conv2d_input", "weight": "depthwise_conv2d_weight", "bias": "bias"},
+    "conv_transpose2d": {"x": "conv_transpose2d_input", "weight": "conv_transpose2d_weight", "bias": "bias"},
+    "linear": {"x": "linear_input", "weight": "linear_weight", "bias": "bias"},
+    "conv1d": {"x": "conv1d_input", "weight": "conv1d_weight", "bias": "bias"},
+    "conv3d": {"x": "conv3d_input", "weight": "conv3d_weight", "bias": "bias"},
 })  # fmt: skip
 """op -> input -> function; one function under several inputs gives their gradients as a tuple, in the op's order."""
