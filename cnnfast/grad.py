@@ -5,4 +5,42 @@ number's gradient with respect to one input: `cnnfast.grad.conv2d_weight` with r
 op's own keywords.
 """
 
-__all__: list[str] = []
+from cnnfast.ops.grad.pool import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    global_avg_pool2d,
+    global_max_pool2d,
+    lp_pool2d,
+    max_pool2d,
+    max_unpool2d,
+    min_pool2d,
+)
+from cnnfast.ops.grad.pool_ranks import (
+    avg_pool1d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool3d,
+)
+from cnnfast.ops.grad.resize import (
+    concatenate,
+    pad2d,
+    upsample2d,
+)
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "concatenate",
+    "global_avg_pool2d",
+    "global_max_pool2d",
+    "lp_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool2d",
+    "min_pool2d",
+    "pad2d",
+    "upsample2d",
+]

@@ -54,7 +54,7 @@ def conv1d(
     kernels = _lift("weight", weight, _WEIGHTS[order], 0 if order == "NLC" else 2)
     y = conv2d(
         _lift("x", x, _AXES[order], axis), kernels, bias, stride=(1, checks.integer("stride", stride, 1)),
-        padding=_sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), groups=groups,
+        padding=line_sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), groups=groups,
         layout=LAYOUTS[order], padding_mode=padding_mode, activation=activation,
         residual=None if residual is None else _lift("residual", residual, _AXES[order], axis),
         algorithm=algorithm, precision=precision, out=_lift_out(out, _AXES[order], axis),
@@ -94,7 +94,7 @@ def max_pool1d(
     axis = 1 if order == "NLC" else 2
     y = max_pool2d(
         _lift("x", x, _AXES[order], axis), (1, checks.integer("kernel_size", kernel_size, 1)), _step(stride),
-        padding=_sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), ceil_mode=ceil_mode,
+        padding=line_sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), ceil_mode=ceil_mode,
         layout=LAYOUTS[order], algorithm=algorithm, out=_lift_out(out, _AXES[order], axis),
     )  # fmt: skip
     return y.squeeze(axis) if out is None else out
@@ -130,7 +130,7 @@ def avg_pool1d(
     axis = 1 if order == "NLC" else 2
     y = avg_pool2d(
         _lift("x", x, _AXES[order], axis), (1, checks.integer("kernel_size", kernel_size, 1)), _step(stride),
-        padding=_sides(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad, layout=LAYOUTS[order],
+        padding=line_sides(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad, layout=LAYOUTS[order],
         algorithm=algorithm, out=_lift_out(out, _AXES[order], axis),
     )  # fmt: skip
     return y.squeeze(axis) if out is None else out
@@ -157,7 +157,8 @@ def _step(stride: object) -> tuple[int, int] | None:
     return None if stride is None else (1, checks.integer("stride", stride, 1))
 
 
-def _sides(padding: object) -> SidesOrSame:
+def line_sides(padding: object) -> SidesOrSame:
+    """A line's padding as that of a picture one pixel high."""
     if isinstance(padding, tuple | list):
         if len(padding) != 2:
             raise ValueError(f"padding must be an integer or (before, after), got {padding!r}")

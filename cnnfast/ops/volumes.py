@@ -61,14 +61,14 @@ def conv3d(
     Tran et al., "Learning spatiotemporal features with 3D convolutional networks", arXiv:1412.0767.
     """
     order = checks.choice("layout", layout, LAYOUTS)
-    step, gap = _triple("stride", stride), _triple("dilation", dilation)
+    step, gap = triple("stride", stride), triple("dilation", dilation)
     after = options.activation("activation", activation)
     mode = checks.choice("padding_mode", padding_mode, options.PADDING_MODES)
     volumes = _volumes(x, FLOATS, order)
     kernels = _weight(weight, volumes.dtype, order)
     added = geometry.as_bias("bias", bias, volumes.dtype, FLOATS, kernels.shape[-1])
     N, D, H, W, C = volumes.shape
-    sides = _resolve(_sides(padding), (D, H, W), kernels.shape[:3], step, gap)
+    sides = _resolve(volume_sides(padding), (D, H, W), kernels.shape[:3], step, gap)
     depth, P, Q = (
         shapes.conv_size((D, H, W)[i], kernels.shape[i], step[i], sides[i], gap[i], _NAMES[i]) for i in range(3)
     )
@@ -129,7 +129,7 @@ def max_pool3d(
     >>> cnnfast.max_pool3d(np.arange(8).reshape(1, 2, 2, 2, 1), 2).item()
     7
     """
-    gap = _triple("dilation", dilation)
+    gap = triple("dilation", dilation)
     return _pool("max_pool3d", max_pool2d, x, kernel_size, stride, padding, layout, out, gap, algorithm,
                  ceil_mode=ceil_mode)  # fmt: skip
 
@@ -171,14 +171,14 @@ def _pool(
 ) -> Array:  # fmt: skip
     """A pool of the planes, then one along the depth: maxima and means of windows that are products are both so."""
     order = checks.choice("layout", layout, LAYOUTS)
-    window = _triple("kernel_size", kernel_size)
-    step = window if stride is None else _triple("stride", stride)
+    window = triple("kernel_size", kernel_size)
+    step = window if stride is None else triple("stride", stride)
     array = arrays.as_array("x", x)
     arrays.check_dtype("x", array.dtype, SIGNATURES[op].dtypes)
-    _check_volumes(array.shape, order)
+    check_volumes(array.shape, order)
     last = order == "NDHWC"
     N, D, H, W, C = array.shape if last else (array.shape[0], *array.shape[2:], array.shape[1])
-    sides = _sides(padding)
+    sides = volume_sides(padding)
     flat_sides, deep_sides = (sides, sides) if isinstance(sides, str) else (sides[1:], (sides[0], (0, 0)))
     across, along = ({} if gap is None else {"dilation": each} for each in (gap and gap[1:], gap and (gap[0], 1)))
     planes = array.reshape(N * D, H, W, C) if last else array.reshape(N * C, D, H, W)
@@ -198,7 +198,7 @@ def _pool(
     return y
 
 
-def _triple(name: str, value: object) -> tuple[int, int, int]:
+def triple(name: str, value: object) -> tuple[int, int, int]:
     """An integer for all axes, or (depth, height, width)."""
     if isinstance(value, tuple | list):
         if len(value) != 3:
@@ -209,7 +209,8 @@ def _triple(name: str, value: object) -> tuple[int, int, int]:
     return each, each, each
 
 
-def _sides(padding: object) -> tuple[Pair, Pair, Pair] | str:
+def volume_sides(padding: object) -> tuple[Pair, Pair, Pair] | str:
+    """((front, back), (top, bottom), (left, right)), or "same"."""
     if isinstance(padding, str):
         return "same" if checks.sides("padding", padding) == "same" else ((0, 0), (0, 0), (0, 0))
     if not isinstance(padding, tuple | list):
@@ -237,11 +238,12 @@ def _volumes(x: object, dtypes: Any, order: str) -> Array:
     """x as (N, D, H, W, C)."""
     array = arrays.as_array("x", x)
     arrays.check_dtype("x", array.dtype, dtypes)
-    _check_volumes(array.shape, order)
+    check_volumes(array.shape, order)
     return array if order == "NDHWC" else arrays.contiguous("x", np.moveaxis(array, 1, -1))
 
 
-def _check_volumes(shape: tuple[int, ...], order: str) -> None:
+def check_volumes(shape: tuple[int, ...], order: str) -> None:
+    """A volume's shape: five sizes, of which only N may be 0."""
     if len(shape) != 5:
         raise ValueError(f"x must have 5 dimensions ({_AXES[order]}), got shape {shape}")
     if 0 in shape[1:]:

@@ -5,5 +5,21 @@ from types import MappingProxyType
 from typing import Final
 
 GRADIENTS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
+    "max_pool2d": {"x": "max_pool2d"},
+    "min_pool2d": {"x": "min_pool2d"},
+    "avg_pool2d": {"x": "avg_pool2d"},
+    "lp_pool2d": {"x": "lp_pool2d"},
+    "global_avg_pool2d": {"x": "global_avg_pool2d"},
+    "global_max_pool2d": {"x": "global_max_pool2d"},
+    "adaptive_avg_pool2d": {"x": "adaptive_avg_pool2d"},
+    "adaptive_max_pool2d": {"x": "max_pool2d"},
+    "max_unpool2d": {"x": "max_unpool2d"},
+    "concatenate": {"arrays": "concatenate"},
+    "pad2d": {"x": "pad2d"},
+    "upsample2d": {"x": "upsample2d"},
+    "max_pool1d": {"x": "max_pool1d"},
+    "max_pool3d": {"x": "max_pool3d"},
+    "avg_pool1d": {"x": "avg_pool1d"},
+    "avg_pool3d": {"x": "avg_pool3d"},
 })  # fmt: skip
 """op -> input -> function; one function under several inputs gives their gradients as a tuple, in the op's order."""
