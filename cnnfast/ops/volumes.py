@@ -175,7 +175,7 @@ def _pool(
     step = window if stride is None else triple("stride", stride)
     array = arrays.as_array("x", x)
     arrays.check_dtype("x", array.dtype, SIGNATURES[op].dtypes)
-    _check_volumes("x", array.shape, order)
+    check_volumes("x", array.shape, order)
     last = order == "NDHWC"
     N, D, H, W, C = array.shape if last else (array.shape[0], *array.shape[2:], array.shape[1])
     sides = sides_of(padding)
@@ -239,11 +239,12 @@ def volumes(name: str, value: object, dtypes: Any, order: str) -> Array:
     """value as (N, D, H, W, C)."""
     array = arrays.as_array(name, value)
     arrays.check_dtype(name, array.dtype, dtypes)
-    _check_volumes(name, array.shape, order)
+    check_volumes(name, array.shape, order)
     return array if order == "NDHWC" else arrays.contiguous(name, np.moveaxis(array, 1, -1))
 
 
-def _check_volumes(name: str, shape: tuple[int, ...], order: str) -> None:
+def check_volumes(name: str, shape: tuple[int, ...], order: str) -> None:
+    """A volume's shape: five sizes, of which only N may be 0."""
     if len(shape) != 5:
         raise ValueError(f"{name} must have 5 dimensions ({AXES[order]}), got shape {shape}")
     if 0 in shape[1:]:
