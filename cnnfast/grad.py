@@ -5,4 +5,19 @@ number's gradient with respect to one input: `cnnfast.grad.conv2d_weight` with r
 op's own keywords.
 """
 
-__all__: list[str] = []
+from cnnfast.ops.grad.activations import activation, prelu
+from cnnfast.ops.grad.elementwise import add, multiply, unbroadcast
+from cnnfast.ops.grad.norm import batch_norm, local_response_norm
+from cnnfast.ops.grad.softmax import log_softmax, softmax
+
+__all__ = [
+    "activation",
+    "add",
+    "batch_norm",
+    "local_response_norm",
+    "log_softmax",
+    "multiply",
+    "prelu",
+    "softmax",
+    "unbroadcast",
+]

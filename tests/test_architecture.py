@@ -22,6 +22,7 @@ import cnnfast.layers
 import cnnfast.models
 import cnnfast.network_plan
 import cnnfast.ops
+import cnnfast.ops.grad
 import cnnfast.plot
 import cnnfast.summary
 import cnnfast.weights
@@ -181,8 +182,8 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 def modules() -> list[ModuleType]:
     packages = (
-        cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot,
-        cnnfast.weights,
+        cnnfast.ops, cnnfast.ops.grad, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models,
+        cnnfast.plot, cnnfast.weights,
     )  # fmt: skip
     within = [
         importlib.import_module(found.name)
