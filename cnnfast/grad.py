@@ -5,4 +5,51 @@ number's gradient with respect to one input: `cnnfast.grad.conv2d_weight` with r
 op's own keywords.
 """
 
-__all__: list[str] = []
+from cnnfast.ops.grad.conv_input import conv2d_input, conv_transpose2d_input, depthwise_conv2d_input
+from cnnfast.ops.grad.conv_input_ranks import conv1d_input, conv3d_input
+from cnnfast.ops.grad.conv_weight import conv2d_weight, conv_transpose2d_weight, depthwise_conv2d_weight
+from cnnfast.ops.grad.conv_weight_ranks import conv1d_weight, conv3d_weight
+from cnnfast.ops.grad.linear import bias, linear_input, linear_weight
+from cnnfast.ops.grad.pool import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    global_avg_pool2d,
+    global_max_pool2d,
+    lp_pool2d,
+    max_pool2d,
+    max_unpool2d,
+    min_pool2d,
+)
+from cnnfast.ops.grad.pool_ranks import avg_pool1d, avg_pool3d, max_pool1d, max_pool3d
+from cnnfast.ops.grad.resize import concatenate, pad2d, upsample2d
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "bias",
+    "concatenate",
+    "conv1d_input",
+    "conv1d_weight",
+    "conv2d_input",
+    "conv2d_weight",
+    "conv3d_input",
+    "conv3d_weight",
+    "conv_transpose2d_input",
+    "conv_transpose2d_weight",
+    "depthwise_conv2d_input",
+    "depthwise_conv2d_weight",
+    "global_avg_pool2d",
+    "global_max_pool2d",
+    "linear_input",
+    "linear_weight",
+    "lp_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "max_unpool2d",
+    "min_pool2d",
+    "pad2d",
+    "upsample2d",
+]

@@ -17,11 +17,13 @@ import pytest
 
 import cnnfast
 import cnnfast.backends.reference
+import cnnfast.backends.reference.grad
 import cnnfast.graph
 import cnnfast.layers
 import cnnfast.models
 import cnnfast.network_plan
 import cnnfast.ops
+import cnnfast.ops.grad
 import cnnfast.plot
 import cnnfast.summary
 import cnnfast.training
@@ -184,7 +186,7 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 def modules() -> list[ModuleType]:
     packages = (
         cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot,
-        cnnfast.weights, cnnfast.training,
+        cnnfast.weights, cnnfast.ops.grad, cnnfast.backends.reference.grad, cnnfast.training,
     )  # fmt: skip
     within = [
         importlib.import_module(found.name)

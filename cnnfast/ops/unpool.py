@@ -65,10 +65,10 @@ def max_unpool2d(
         shapes.unpool_size(size, kernel[i], step[i], pad[i], shapes.AXES[i]) for i, size in enumerate((H, W))
     )
     P, Q = _output_size(output_size, (default[0], default[1]), step, (N, C), order)
-    places = _indices(indices, values.shape, P * Q)
+    places = checked_indices(indices, values.shape, P * Q)
     y_shape = shapes.join(N, P, Q, C, order)
     state = native.isa(), native.get_max_workspace()
-    plan = _plan(state, values.shape, y_shape, (P, Q), values.dtype, order)
+    plan = unpooling(state, values.shape, y_shape, (P, Q), values.dtype, order)
     return dispatch.execute(
         plan, values, y_shape, values.dtype, out=out, indices=places,
         inputs=(("x", values), ("indices", indices)),
@@ -92,7 +92,7 @@ def _output_size(value: object, default: Pair, stride: Pair, batch_and_channels:
     return size
 
 
-def _indices(value: object, shape: tuple[int, ...], count: int) -> Array:
+def checked_indices(value: object, shape: tuple[int, ...], count: int) -> Array:
     """The indices as contiguous int64, each of them in range: checked before any is narrowed."""
     indices = arrays.as_array("indices", value)
     if indices.dtype.kind not in "iu" or not indices.dtype.isnative:
@@ -101,12 +101,12 @@ def _indices(value: object, shape: tuple[int, ...], count: int) -> Array:
         raise ValueError(f"indices must have x's shape {shape}, got {indices.shape}")
     if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= count):
         wrong = int(indices.min()) if int(indices.min()) < 0 else int(indices.max())
-        raise ValueError(f"indices must be in [0, {count}), the size of an output channel, got {wrong}")
+        raise ValueError(f"indices must be in [0, {count}), the size of a channel, got {wrong}")
     return arrays.contiguous("indices", indices.astype(np.int64, copy=False))
 
 
 @lru_cache(maxsize=256)
-def _plan(
+def unpooling(
     state: object, x_shape: tuple[int, ...], y_shape: tuple[int, ...], size: Pair, dtype: np.dtype[Any], layout: str
 ) -> native.Plan:
     """The native plan. It keeps the ISA and the limit it was made with, so they are part of the key: `state`."""
