@@ -201,6 +201,7 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight, const void *bias)
     cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const cnnfast_conv_transpose2d *, const void *weight,
                                                  const void *bias)
+    cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight)
     cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const cnnfast_separable_conv2d *,
                                                  const void *depthwise_weight, const void *depthwise_bias,
                                                  const void *pointwise_weight, const void *bias)

@@ -136,6 +136,11 @@ int64_t output_size(int64_t padded, int64_t taps, int64_t dilation, int64_t stri
 /* What every convolution must hold; describes it, but for P, Q and the weights' steps. */
 cnnfast_status check_conv2d(const cnnfast_conv2d *, conv2d_problem *);
 
+/* The whole description of a conv2d, and how many weights it has. */
+cnnfast_status describe_conv2d(const cnnfast_conv2d *, conv2d_problem *);
+size_t conv_weight_count(const conv2d_problem *);
+bool all_finite(const void *weight, size_t count, cnnfast_dtype);
+
 /* Integer sums must fit the accumulator whatever x comes: sum|w| * max|x| + |b| <= its largest value for each output.
  * Groups of weights lie `group_step` elements apart, and are told as if C/groups and K/groups were all there is. */
 cnnfast_status check_overflow(const cnnfast_conv2d *, const conv2d_problem *, int64_t group_step, const int64_t *weight,

@@ -52,6 +52,7 @@ include "plan.pxi"
 include "fields.pxi"
 
 include "conv.pxi"
+include "conv_grad_input.pxi"
 include "pool.pxi"
 include "fused.pxi"
 include "linear.pxi"
