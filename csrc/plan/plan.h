@@ -4,6 +4,7 @@
 
 #include "batch_norm/problem.h"
 #include "conv2d/problem.h"
+#include "conv2d_grad_weight/problem.h"
 #include "conv_transpose2d/problem.h"
 #include "elementwise/problem.h"
 #include "isa.h"
@@ -43,7 +44,8 @@ typedef struct {
 } fused_problem;
 
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
-    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table;
+    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table,
+    conv2d_grad_weight_table;
 
 /* Packed weights, which plans may share. */
 typedef struct {
@@ -79,6 +81,7 @@ struct cnnfast_plan {
         softmax_problem softmax;
         upsample2d_problem upsample;
         fused_problem fused;
+        grad_weight_problem grad_weight;
     } problem;
     packing *packing; /* NULL where there are no weights */
     void *packed;     /* its memory */
