@@ -23,6 +23,7 @@ import cnnfast.models
 import cnnfast.network_plan
 import cnnfast.ops
 import cnnfast.plot
+import cnnfast.saving
 import cnnfast.summary
 import cnnfast.weights
 from cnnfast.ops.plan import Plan
@@ -34,7 +35,7 @@ C = ROOT / "csrc"
 # A module imports only from its own floor or a lower one. "" is cnnfast/__init__.py, the public names.
 FLOORS = {
     "backends": 0, "ops": 1, "grad": 2, "graph": 2, "layers": 3, "network_plan": 4, "summary": 4,
-    "training": 4, "model": 4, "sequential": 4, "weights": 4,
+    "training": 4, "model": 4, "saving": 4, "sequential": 4, "weights": 4,
     "models": 5, "onnx": 5, "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6,
     "bench": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
@@ -182,7 +183,7 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 def modules() -> list[ModuleType]:
     packages = (
         cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot,
-        cnnfast.weights,
+        cnnfast.saving, cnnfast.weights,
     )  # fmt: skip
     within = [
         importlib.import_module(found.name)
@@ -194,6 +195,7 @@ def modules() -> list[ModuleType]:
         "cnnfast.model",
         "cnnfast.sequential",
         "cnnfast.network_plan",
+        "cnnfast.saving",
         "cnnfast.summary",
         "cnnfast.weights",
     )
