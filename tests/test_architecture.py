@@ -17,6 +17,7 @@ import pytest
 
 import cnnfast
 import cnnfast.backends.reference
+import cnnfast.datasets
 import cnnfast.graph
 import cnnfast.layers
 import cnnfast.models
@@ -182,8 +183,8 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 def modules() -> list[ModuleType]:
     packages = (
-        cnnfast.ops, cnnfast.backends.reference, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot,
-        cnnfast.saving, cnnfast.weights,
+        cnnfast.ops, cnnfast.backends.reference, cnnfast.datasets, cnnfast.graph, cnnfast.layers, cnnfast.models,
+        cnnfast.plot, cnnfast.saving, cnnfast.weights,
     )  # fmt: skip
     within = [
         importlib.import_module(found.name)
