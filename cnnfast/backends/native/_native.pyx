@@ -53,6 +53,7 @@ include "fields.pxi"
 
 include "conv.pxi"
 include "pool.pxi"
+include "pool_grad.pxi"
 include "fused.pxi"
 include "linear.pxi"
 
