@@ -15,13 +15,14 @@ from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
 from cnnfast.summary import summary
+from cnnfast.training.learner import Learner
 from cnnfast.weights import FilePath, load, save
 
 PLANS = 2
 """How many sizes of input a model keeps a plan for: each holds a packed copy of the weights."""
 
 
-class Model(Layer):
+class Model(Learner):
     """A network of layers: what lies between some inputs and some outputs. A model is itself a layer of others.
 
     Parameters
@@ -47,6 +48,8 @@ class Model(Layer):
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         self._set_graph(_tensors("inputs", inputs), _tensors("outputs", outputs))
+        if not trainable:
+            self.trainable = False
 
     def _set_graph(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         self.inputs, self.outputs = inputs, outputs
@@ -128,6 +131,17 @@ class Model(Layer):
         return list(dict.fromkeys(weight for layer in self.layers for weight in layer.trainable_weights))
 
     @property
+    def trainable(self) -> bool:
+        """Whether training may change the weights; setting it sets that of every layer, as in Keras."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
+        for layer in getattr(self, "_layers", ()):
+            layer.trainable = value
+
+    @property
     def version(self) -> int:
         return sum([layer.version for layer in self._layers])
 
@@ -135,10 +149,10 @@ class Model(Layer):
         shapes = self._shapes(input_shapes)
         return _one([shapes[id(tensor)] for tensor in self.outputs])
 
-    def connect(self, inputs: tuple[Any, ...]) -> Tensor:
+    def connect(self, inputs: tuple[Any, ...], training: bool | None = None) -> Tensor:
         if self.built and len(self.outputs) != 1:
             raise ValueError(f"{self.label} has {len(self.outputs)} outputs, a layer of another model has one")
-        return super().connect(inputs)
+        return super().connect(inputs, training)
 
     def _shapes(self, input_shapes: Sequence[Shape]) -> dict[int, Shape]:
         """The shape of every tensor for inputs of these shapes, which must fit those the model was made for."""

@@ -166,11 +166,11 @@ class _Volumes:
         last = order == "NDHWC"
         self.layout = "NHWC" if last else "NCHW"
         self.sizes = _sizes(input_shape, 5, "(N, D, H, W, C)" if last else "(N, C, D, H, W)")
-        volumes.check_volumes(self.sizes, order)
+        volumes.check_volumes("input_shape", self.sizes, order)
         N, D, H, W, C = self.sizes if last else (self.sizes[0], *self.sizes[2:], self.sizes[1])
         kernel = volumes.triple("kernel_size", kernel_size)
         step = kernel if stride is None else volumes.triple("stride", stride)
-        sides = volumes.volume_sides(padding)
+        sides = volumes.sides_of(padding)
         gap = None if dilation is None else volumes.triple("dilation", dilation)
         flat_sides, deep_sides = (sides, sides) if isinstance(sides, str) else (sides[1:], (sides[0], (0, 0)))
         ceil = {"ceil_mode": checks.boolean("ceil_mode", ceil_mode)}
@@ -213,7 +213,7 @@ def _line(kernel_size: object, stride: object, padding: object) -> tuple[Any, An
     """A line's window, stride and padding as a picture's one pixel high."""
     kernel = 1, checks.integer("kernel_size", kernel_size, 1)
     step = None if stride is None else (1, checks.integer("stride", stride, 1))
-    return kernel, step, lines.line_sides(padding)
+    return kernel, step, lines.sides(padding)
 
 
 def _lift(name: str, value: object, axis: int) -> Array:
