@@ -221,7 +221,7 @@ typedef struct {
     const void *x;
     const void *residual; /* y's shape and dtype, or y itself, or NULL */
     void *y;
-    int64_t *indices; /* written by max pooling with indices, read by max_unpool2d, else NULL */
+    int64_t *indices; /* written by max pooling with indices, read by max_unpool2d and by max pooling's way back, else NULL */
     int64_t y_step; /* elements from a pixel of y to the next, if more than K; a residual that is y has it too. 0: K */
 } cnnfast_args;
 
@@ -238,6 +238,11 @@ CNNFAST_API cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const 
                                                          const void *pointwise_weight, const void *bias);
 CNNFAST_API cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *);
 CNNFAST_API cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *);
+
+/* Gradients of an op, which the description tells: x is that of its output, y that of its input. A maximum's way back reads the
+ * indices, and of its description the shapes alone, output_size among them; a p-norm's is that of the plain sum over the window. */
+CNNFAST_API cnnfast_status cnnfast_pool2d_grad_plan(cnnfast_plan **, const cnnfast_pool2d *);
+CNNFAST_API cnnfast_status cnnfast_upsample2d_grad_plan(cnnfast_plan **, const cnnfast_upsample2d *, cnnfast_layout);
 
 CNNFAST_API cnnfast_status cnnfast_fused_plan(cnnfast_plan **, const cnnfast_fused *);
 

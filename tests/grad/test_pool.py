@@ -11,7 +11,7 @@ import cnnfast
 from cnnfast import grad
 from cnnfast.backends import reference
 from cnnfast.backends.reference import grad as oracle
-from cnnfast.ops.grad import given, pool, pool_ranks, resample, windows
+from cnnfast.ops.grad import given, plans, pool, pool_ranks, windows
 
 WINDOWS = [
     {"kernel_size": (2, 2), "stride": (2, 2)},
@@ -273,6 +273,6 @@ def test_torch_agrees(rng: np.random.Generator, torch: Any, dtype: type) -> None
         np.testing.assert_allclose(backward(g), t.grad.numpy(), rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("module", [given, pool, pool_ranks, resample, windows], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [given, plans, pool, pool_ranks, windows], ids=lambda module: module.__name__)
 def test_examples_run(module: Any) -> None:
     assert doctest.testmod(module).failed == 0

@@ -81,6 +81,14 @@ def plan_pool2d(
 def plan_max_unpool2d(
     x_shape: _Shape, output_size: _Pair, *, dtype: str, layout: str = "NHWC", max_workspace: int = 0
 ) -> Plan: ...
+def plan_pool2d_grad(
+    input_shape: _Shape, *, dtype: str, kind: str, layout: str = "NHWC", kernel_size: _Pair = (1, 1),
+    stride: _Pair = (1, 1), padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), ceil_mode: bool = False,
+    count_include_pad: bool = True, output_size: _Pair | None = None,
+) -> Plan: ...
+def plan_upsample2d_grad(
+    input_shape: _Shape, scale: _Pair, bilinear: bool, align_corners: bool, *, dtype: str, layout: str = "NHWC"
+) -> Plan: ...
 def plan_linear(
     x_shape: _Pair, weight: _Array, bias: _Array | None, *, dtype: str, activation: str | None = None,
     alpha: float = 0.01,

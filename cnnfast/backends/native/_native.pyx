@@ -57,6 +57,7 @@ include "fields.pxi"
 include "conv.pxi"
 include "conv_grad_input.pxi"
 include "pool.pxi"
+include "pool_grad.pxi"
 include "fused.pxi"
 include "linear.pxi"
 

@@ -10,8 +10,7 @@ from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, dispatch, options, pointwise, pool, shapes, unpool
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.conv import Ints, Padding
-from cnnfast.ops.grad import given
-from cnnfast.ops.grad.resample import resample, spread_windows
+from cnnfast.ops.grad import given, plans
 from cnnfast.ops.grad.windows import window
 from cnnfast.ops.signatures import FLOATS
 
@@ -59,13 +58,9 @@ def max_pool2d(
     grad = given.as_grad(grad_output)
     if grad.ndim != 4 or shapes.split(grad.shape, order)[::3] != (N, C) or 0 in grad.shape[1:]:
         raise ValueError(f"grad_output must have N {N} and C {C} of input_shape {shape}, got shape {grad.shape}")
-    places = unpool.checked_indices(indices, grad.shape, H * W)
-    y = pointwise.target(out, shape, grad.dtype, (("grad_output", grad_output), ("indices", indices)))
-    images, at = (each if order == "NHWC" else np.moveaxis(each, 1, -1) for each in (grad, places))
-    total = np.zeros((N, H * W, C), grad.dtype)
-    np.add.at(total, (np.arange(N)[:, None, None, None], at, np.arange(C)), images)
-    y[...] = total.reshape(N, H, W, C) if order == "NHWC" else np.moveaxis(total, -1, 1).reshape(shape)
-    return y
+    _, P, Q, _ = shapes.split(grad.shape, order)
+    inputs = ("grad_output", grad_output), ("indices", indices)
+    return plans.scatter(grad, indices, shape, ((H, W), (P, Q)), order, out, inputs)
 
 
 def min_pool2d(
@@ -136,8 +131,8 @@ def avg_pool2d(
     """
     of = window(input_shape, kernel_size, stride, padding, 1, ceil_mode, layout)
     grad = given.grad_of(grad_output, of.output_shape)
-    divide = "padded" if checks.boolean("count_include_pad", count_include_pad) else "inside"
-    return spread_windows(grad, of, divide, out, (("grad_output", grad_output),))
+    count = checks.boolean("count_include_pad", count_include_pad)
+    return plans.windows(grad, of, "avg", out, (("grad_output", grad_output),), count)
 
 
 def lp_pool2d(
@@ -182,7 +177,7 @@ def lp_pool2d(
         shares = np.where(norms == 0, 0, grad * norms ** (1 - p)).astype(grad.dtype, copy=False)
         slope = np.where(values == 0, 0, np.sign(values) * np.abs(values) ** (p - 1))
         inputs = ("grad_output", grad_output), ("x", x), ("y", y)
-        grad_input = spread_windows(shares, of, "", out, inputs)
+        grad_input = plans.windows(shares, of, "lp", out, inputs)
         grad_input *= slope
     return grad_input
 
@@ -286,12 +281,12 @@ def adaptive_avg_pool2d(
     """
     order = options.layout(layout)
     shape = given.images_shape(input_shape, order)
-    N, H, W, C = shapes.split(shape, order)
+    N, _, _, C = shapes.split(shape, order)
     grad = given.as_grad(grad_output)
     if grad.ndim != 4 or shapes.split(grad.shape, order)[::3] != (N, C) or 0 in grad.shape[1:]:
         raise ValueError(f"grad_output must have N {N} and C {C} of input_shape {shape}, got shape {grad.shape}")
     _, P, Q, _ = shapes.split(grad.shape, order)
-    return resample(grad, _covering(H, P), _covering(W, Q), order, out, (("grad_output", grad_output),))
+    return plans.adaptive(grad, shape, (P, Q), order, out, (("grad_output", grad_output),))
 
 
 def max_unpool2d(
@@ -328,7 +323,8 @@ def max_unpool2d(
     places = arrays.as_array("indices", indices)
     if places.ndim != 4 or shapes.split(places.shape, order)[::3] != (N, C) or 0 in places.shape[1:]:
         raise ValueError(f"indices must have grad_output's N {N} and C {C}, got shape {places.shape}")
-    places = unpool.checked_indices(indices, places.shape, P * Q)
+    unpool.check_range(places, P * Q)
+    places = unpool.as_indices(indices, places.shape)
     y = pointwise.target(out, places.shape, grad.dtype, (("grad_output", grad_output), ("indices", indices)))
     numbers = np.arange(1, math.prod(places.shape) + 1).reshape(places.shape)  # 0 is where nothing was put
     last = dispatch.execute(
@@ -341,12 +337,3 @@ def max_unpool2d(
     kept = kept == numbers.reshape(lines)
     y[...] = np.where(kept, read, 0).reshape(places.shape)
     return y
-
-
-def _covering(size: int, count: int) -> Array:
-    """(size, count): each adaptive window's mean."""
-    weights = np.zeros((size, count))
-    for i in range(count):
-        first, past = i * size // count, -((i + 1) * size // -count)
-        weights[first:past, i] = 1 / (past - first)
-    return weights

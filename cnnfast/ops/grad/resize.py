@@ -10,8 +10,7 @@ from cnnfast.ops import arrays, checks, options, pointwise, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.elementwise import check_axis
-from cnnfast.ops.grad import given
-from cnnfast.ops.grad.resample import resample
+from cnnfast.ops.grad import given, plans
 from cnnfast.ops.resize import PAD_MODES
 from cnnfast.ops.signatures import FLOATS
 
@@ -57,24 +56,10 @@ def upsample2d(
     corners = checks.boolean("align_corners", align_corners)
     if corners and kind == "nearest":
         raise ValueError('align_corners must be False with mode "nearest", got True')
-    N, H, W, C = shapes.split(given.images_shape(input_shape, order), order)
+    shape = given.images_shape(input_shape, order)
+    N, H, W, C = shapes.split(shape, order)
     grad = given.grad_of(grad_output, shapes.join(N, H * scale[0], W * scale[1], C, order))
-    rows, columns = (_taken(size, scale[i], kind, corners) for i, size in enumerate((H, W)))
-    return resample(grad, rows, columns, order, out, (("grad_output", grad_output),))
-
-
-def _taken(size: int, scale: int, mode: str, align_corners: bool) -> Array:
-    """(size, size*scale): how much of each input pixel is in each output pixel."""
-    at = np.arange(size * scale)
-    weights = np.zeros((size, size * scale))
-    if mode == "nearest":
-        weights[at // scale, at] = 1
-        return weights
-    place = at * (size - 1) / max(size * scale - 1, 1) if align_corners else np.maximum((at + 0.5) / scale - 0.5, 0)
-    low = place.astype(int)
-    weights[low, at] += 1 - (place - low)
-    weights[np.minimum(low + 1, size - 1), at] += place - low
-    return weights
+    return plans.upsampling(grad, shape, scale, kind == "bilinear", corners, order, out)
 
 
 def pad2d(
