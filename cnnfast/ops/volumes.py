@@ -64,23 +64,23 @@ def conv3d(
     step, gap = triple("stride", stride), triple("dilation", dilation)
     after = options.activation("activation", activation)
     mode = checks.choice("padding_mode", padding_mode, options.PADDING_MODES)
-    volumes = _volumes(x, FLOATS, order)
-    kernels = weight_of(weight, volumes.dtype, order)
-    added = geometry.as_bias("bias", bias, volumes.dtype, FLOATS, kernels.shape[-1])
-    N, D, H, W, C = volumes.shape
+    images = volumes("x", x, FLOATS, order)
+    kernels = weight_of(weight, images.dtype, order)
+    added = geometry.as_bias("bias", bias, images.dtype, FLOATS, kernels.shape[-1])
+    N, D, H, W, C = images.shape
     sides = resolve(sides_of(padding), (D, H, W), kernels.shape[:3], step, gap)
     depth, P, Q = (
         shapes.conv_size((D, H, W)[i], kernels.shape[i], step[i], sides[i], gap[i], NAMES[i]) for i in range(3)
     )
     shape = (N, depth, P, Q, kernels.shape[-1])
-    more = None if residual is None else _residual(residual, volumes.dtype, shape, order)
+    more = None if residual is None else _residual(residual, images.dtype, shape, order)
     y = pointwise.target(
         out,
         ordered(shape, order),
-        volumes.dtype,
+        images.dtype,
         (("x", x), ("weight", weight), ("bias", bias), ("residual", residual)),
     )
-    padded = pad_depth(volumes, sides[0], mode)
+    padded = pad_depth(images, sides[0], mode)
     common: dict[str, Any] = {
         "stride": step[1:], "padding": sides[1:], "dilation": gap[1:], "groups": groups, "padding_mode": mode,
         "algorithm": algorithm, "precision": precision,
@@ -175,7 +175,7 @@ def _pool(
     step = window if stride is None else triple("stride", stride)
     array = arrays.as_array("x", x)
     arrays.check_dtype("x", array.dtype, SIGNATURES[op].dtypes)
-    _check_volumes(array.shape, order)
+    check_volumes("x", array.shape, order)
     last = order == "NDHWC"
     N, D, H, W, C = array.shape if last else (array.shape[0], *array.shape[2:], array.shape[1])
     sides = sides_of(padding)
@@ -235,19 +235,20 @@ def resolve(
     return front, top, left
 
 
-def _volumes(x: object, dtypes: Any, order: str) -> Array:
-    """x as (N, D, H, W, C)."""
-    array = arrays.as_array("x", x)
-    arrays.check_dtype("x", array.dtype, dtypes)
-    _check_volumes(array.shape, order)
-    return array if order == "NDHWC" else arrays.contiguous("x", np.moveaxis(array, 1, -1))
+def volumes(name: str, value: object, dtypes: Any, order: str) -> Array:
+    """value as (N, D, H, W, C)."""
+    array = arrays.as_array(name, value)
+    arrays.check_dtype(name, array.dtype, dtypes)
+    check_volumes(name, array.shape, order)
+    return array if order == "NDHWC" else arrays.contiguous(name, np.moveaxis(array, 1, -1))
 
 
-def _check_volumes(shape: tuple[int, ...], order: str) -> None:
+def check_volumes(name: str, shape: tuple[int, ...], order: str) -> None:
+    """A volume's shape: five sizes, of which only N may be 0."""
     if len(shape) != 5:
-        raise ValueError(f"x must have 5 dimensions ({AXES[order]}), got shape {shape}")
+        raise ValueError(f"{name} must have 5 dimensions ({AXES[order]}), got shape {shape}")
     if 0 in shape[1:]:
-        raise ValueError(f"x must have no empty dimension but N ({AXES[order]}), got shape {shape}")
+        raise ValueError(f"{name} must have no empty dimension but N ({AXES[order]}), got shape {shape}")
 
 
 def weight_of(value: object, dtype: np.dtype[Any], order: str) -> Array:
@@ -269,7 +270,7 @@ def _residual(value: object, dtype: np.dtype[Any], shape: tuple[int, ...], order
 
 
 def ordered(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
-    """A shape of channels last in the layout's order."""
+    """(N, ..., C) in the layout's order."""
     return shape if order == "NDHWC" else (shape[0], shape[-1], *shape[1:-1])
 
 

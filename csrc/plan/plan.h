@@ -5,15 +5,18 @@
 #include "batch_norm/problem.h"
 #include "conv2d/problem.h"
 #include "conv2d_grad_input/problem.h"
+#include "conv2d_grad_weight/problem.h"
 #include "conv_transpose2d/problem.h"
 #include "elementwise/problem.h"
 #include "isa.h"
 #include "kernel.h"
 #include "linear/problem.h"
 #include "local_response_norm/problem.h"
+#include "max_pool2d_grad/problem.h"
 #include "max_unpool2d/problem.h"
 #include "parallel.h"
 #include "pool2d/problem.h"
+#include "resample2d/problem.h"
 #include "separable_conv2d/problem.h"
 #include "softmax/problem.h"
 #include "upsample2d/problem.h"
@@ -43,8 +46,9 @@ typedef struct {
     size_t buffers[MOST_STAGES]; /* bytes of each stage's rows in a band, but of the last's */
 } fused_problem;
 
-extern const table conv2d_table, conv_transpose2d_table, conv2d_grad_input_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
-    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table;
+extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
+    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table,
+    conv2d_grad_input_table, conv2d_grad_weight_table, max_pool2d_grad_table, resample2d_table;
 
 /* Packed weights, which plans may share. */
 typedef struct {
@@ -73,6 +77,8 @@ struct cnnfast_plan {
         separable_problem separable;
         pool2d_problem pool;
         max_unpool2d_problem unpool;
+        max_pool2d_grad_problem max_pool_grad;
+        resample2d_problem resample;
         linear_problem linear;
         elementwise_problem elementwise;
         batch_norm_problem batch_norm;
@@ -80,6 +86,7 @@ struct cnnfast_plan {
         softmax_problem softmax;
         upsample2d_problem upsample;
         fused_problem fused;
+        grad_weight_problem grad_weight;
     } problem;
     packing *packing; /* NULL where there are no weights */
     void *packed;     /* its memory */
@@ -128,6 +135,9 @@ void packing_drop(packing *);
 
 /* Frees the plan unless status is CNNFAST_OK, else hands it over. */
 cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *, cnnfast_status);
+
+/* A pool's geometry, and the windows of its P rows and then its Q columns: the caller's to free, also where it fails. */
+cnnfast_status pool_windows(const cnnfast_pool2d *, window *, span **);
 
 /* What every window op must hold. */
 cnnfast_status check_window(const window *);
