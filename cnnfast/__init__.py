@@ -23,6 +23,7 @@ from cnnfast.ops.inverted_residual import inverted_residual2d, plan_inverted_res
 from cnnfast.ops.linear import linear, plan_linear
 from cnnfast.ops.lines import avg_pool1d, conv1d, max_pool1d
 from cnnfast.ops.norm import batch_norm, local_response_norm
+from cnnfast.ops.norm_train import batch_norm_train
 from cnnfast.ops.pool import avg_pool2d, lp_pool2d, max_pool2d, min_pool2d
 from cnnfast.ops.resize import pad2d, upsample2d
 from cnnfast.ops.runtime import (
@@ -78,6 +79,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "batch_norm_train",
     "callbacks",
     "concatenate",
     "conv1d",

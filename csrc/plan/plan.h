@@ -4,6 +4,7 @@
 
 #include "batch_norm/problem.h"
 #include "conv2d/problem.h"
+#include "conv2d_grad_weight/problem.h"
 #include "conv_transpose2d/problem.h"
 #include "elementwise/problem.h"
 #include "isa.h"
@@ -43,7 +44,8 @@ typedef struct {
 } fused_problem;
 
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
-    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table;
+    linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table,
+    conv2d_grad_weight_table;
 
 /* Packed weights, which plans may share. */
 typedef struct {
@@ -79,6 +81,7 @@ struct cnnfast_plan {
         softmax_problem softmax;
         upsample2d_problem upsample;
         fused_problem fused;
+        grad_weight_problem grad_weight;
     } problem;
     packing *packing; /* NULL where there are no weights */
     void *packed;     /* its memory */
@@ -135,6 +138,11 @@ int64_t output_size(int64_t padded, int64_t taps, int64_t dilation, int64_t stri
 
 /* What every convolution must hold; describes it, but for P, Q and the weights' steps. */
 cnnfast_status check_conv2d(const cnnfast_conv2d *, conv2d_problem *);
+
+/* The whole description of a conv2d, and how many weights it has. */
+cnnfast_status describe_conv2d(const cnnfast_conv2d *, conv2d_problem *);
+size_t conv_weight_count(const conv2d_problem *);
+bool all_finite(const void *weight, size_t count, cnnfast_dtype);
 
 /* Integer sums must fit the accumulator whatever x comes: sum|w| * max|x| + |b| <= its largest value for each output.
  * Groups of weights lie `group_step` elements apart, and are told as if C/groups and K/groups were all there is. */

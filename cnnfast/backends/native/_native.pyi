@@ -51,6 +51,12 @@ def plan_conv2d(
     max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
     output_layout: str | None = None, weight_layout: str | None = None,
 ) -> Plan: ...
+def plan_conv2d_grad_input(
+    x_shape: _Shape, weight: _Array, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
+    padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), groups: int = 1, algorithm: str | None = None,
+    max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
+    output_layout: str | None = None, weight_layout: str | None = None,
+) -> Plan: ...
 def plan_conv_transpose2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
     padding: _Shape = (0, 0, 0, 0), output_padding: _Pair = (0, 0), dilation: _Pair = (1, 1), groups: int = 1,
@@ -106,6 +112,10 @@ def run_local_response_norm(
 def run_softmax(x: object, y: object, outer: int, n: int, inner: int, log: bool) -> bool: ...
 def run_upsample2d(
     x: object, y: object, images: _Shape, scale: _Pair, bilinear: bool, align_corners: bool
+) -> bool: ...
+def run_conv2d_grad_weight(
+    x: object, grad_output: object, grad_weight: object, grad_bias: object, x_shape: _Shape, filters: int,
+    kernel_size: _Pair, stride: _Pair, padding: _Shape, dilation: _Pair, groups: int, algorithm: str | None = None,
 ) -> bool: ...
 def algorithms(op: str) -> tuple[str, ...]: ...
 def isas() -> tuple[str, ...]: ...

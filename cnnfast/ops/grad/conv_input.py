@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, dispatch, geometry, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.geometry import Geometry, Options, Shape, conv_options
-from cnnfast.ops.signatures import FLOATS
+from cnnfast.ops.signatures import FLOATS, NAMES
 
 _PAD_MODES: Any = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 """NumPy's names of the modes whose padding depends on x."""
@@ -137,13 +138,13 @@ def conv_transpose2d_input(
     kernels = arrays.as_weight("weight", weight, gradient.dtype, FLOATS)
     shape, place = _transposed_from(gradient.shape, kernels.shape, count, extra, asked)
     kernel_layouts = asked.layouts._replace(x=asked.layouts.y, y=asked.layouts.x)
-    native = dispatch.native_plan(
+    plan = dispatch.native_plan(
         "conv2d", gradient.shape, shape, kernels, None, dtype=gradient.dtype, stride=asked.stride,
         padding=(*place.padding[0], *place.padding[1]), dilation=asked.dilation, groups=count,
         precision=asked.precision, once=True, **kernel_layouts.told,
     )  # fmt: skip
     inputs = ("grad_output", gradient), ("weight", weight)
-    return dispatch.execute(native, gradient, shape, gradient.dtype, out=out, inputs=inputs)
+    return dispatch.execute(plan, gradient, shape, gradient.dtype, out=out, inputs=inputs)
 
 
 def unpad(padded: Array, axis: int, sides: Pair, mode: str) -> Array:
@@ -210,19 +211,13 @@ def _scatter(
     inputs: tuple[tuple[str, object], ...],
 ) -> Array:  # fmt: skip
     """The gradient of a convolution of zero padding."""
-    R, S = kernels.shape[:2] if asked.layouts.weight == "NHWC" else kernels.shape[2:]
-    _, H, W, _ = shapes.split(shape, asked.layouts.x)
-    _, P, Q, _ = shapes.split(gradient.shape, asked.layouts.y)
-    missing = tuple(
-        n + sum(padding[i]) - (p - 1) * asked.stride[i] - shapes.dilated(k, asked.dilation[i])
-        for i, (n, p, k) in enumerate(((H, P, R), (W, Q, S)))
-    )
-    native = dispatch.native_plan(
-        "conv_transpose2d", gradient.shape, shape, kernels, None, dtype=gradient.dtype, stride=asked.stride,
-        padding=(*padding[0], *padding[1]), output_padding=missing, dilation=asked.dilation, groups=groups,
-        **asked.layouts._replace(x=asked.layouts.y, y=asked.layouts.x).told,
+    arrays.check_fits("an image of the gradient", shape[1:], gradient.dtype)
+    plan = native.plan_conv2d_grad_input(
+        (max(1, shape[0]), *shape[1:]), kernels, dtype=NAMES[gradient.dtype], stride=asked.stride,
+        padding=(*padding[0], *padding[1]), dilation=asked.dilation, groups=groups, precision=asked.precision,
+        once=asked.once, **asked.layouts.told,
     )  # fmt: skip
-    return dispatch.execute(native, gradient, shape, gradient.dtype, out=out, inputs=inputs)
+    return dispatch.execute(plan, gradient, shape, gradient.dtype, out=out, inputs=inputs)
 
 
 def _transposed_from(

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, options, pointwise, resize, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides, SidesOrSame
@@ -157,7 +158,7 @@ def conv_transpose2d_weight(
         checks.pair("stride", stride, minimum=1), checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1), checks.pair("output_padding", output_padding, minimum=0),
     )  # fmt: skip
-    return _run(place, "zeros", images, gradient, place.shape, out, ("x", "grad_output"))
+    return _run(place, "zeros", images, gradient, place.shape, out, names=("x", "grad_output"))
 
 
 class Place(NamedTuple):
@@ -240,34 +241,29 @@ def _check_shape(given: tuple[int, ...], expected: tuple[int, ...]) -> None:
 
 def _run(
     place: Place, padding_mode: str, grad_output: Array, x: Array, shape: tuple[int, ...], out: object,
-    names: tuple[str, str] = ("grad_output", "x"),
+    grad_bias: Array | None = None, names: tuple[str, str] = ("grad_output", "x"), algorithm: str | None = None,
 ) -> Array:  # fmt: skip
     """The sums, into `out` where it is given."""
     weight = pointwise.target(out, shape, x.dtype, ((names[0], grad_output), (names[1], x)))
+    if x.shape[0] == 0:
+        weight[...] = 0
+        return weight
     problem = place.problem
     if padding_mode != "zeros":
         x = resize.pad2d(x, problem.padding, padding_mode, layout=problem.layout)
         problem = problem._replace(padding=((0, 0), (0, 0)))
-    gradient = _sums(problem, place.kernel, grad_output, x)
-    np.copyto(weight, gradient.reshape(shape))
-    return weight
-
-
-def _sums(problem: Problem, kernel: Pair, grad_output: Array, x: Array) -> Array:
-    """A product of matrices for each tap and group."""
     if problem.layout == "NCHW":
-        grad_output, x = (np.moveaxis(each, 1, -1) for each in (grad_output, x))
-    x = np.pad(x, ((0, 0), *problem.padding, (0, 0)))
-    (P, Q, K), C, groups = grad_output.shape[1:], x.shape[3], problem.groups
-    weight = np.empty((*kernel, C // groups, K), x.dtype)
-    rows = grad_output.reshape(-1, groups, K // groups)
-    for r in range(kernel[0]):
-        for s in range(kernel[1]):
-            top, left = r * problem.dilation[0], s * problem.dilation[1]
-            pixels = x[
-                :, top : top + (P - 1) * problem.stride[0] + 1 : problem.stride[0],
-                left : left + (Q - 1) * problem.stride[1] + 1 : problem.stride[1],
-            ].reshape(-1, groups, C // groups)  # fmt: skip
-            products = np.einsum("igc,igk->cgk", pixels, rows, optimize=groups == 1)
-            weight[r, s] = products.reshape(C // groups, K)
-    return weight if problem.layout == "NHWC" else np.transpose(weight, (3, 2, 0, 1))
+        x, grad_output = np.moveaxis(x, 1, -1), np.moveaxis(grad_output, 1, -1)
+    x, grad_output = arrays.contiguous(names[1], x), arrays.contiguous(names[0], grad_output)
+    filters, nhwc = grad_output.shape[3], problem.layout == "NHWC"
+    rows = (*place.kernel, x.shape[3] // problem.groups, filters)
+    direct = nhwc and weight.flags.c_contiguous and weight.flags.aligned
+    sums = weight if direct else arrays.allocate("the gradient in NHWC", rows, x.dtype)
+    if not native.run_conv2d_grad_weight(
+        x, grad_output, sums, grad_bias, x.shape, filters, place.kernel, problem.stride,
+        (*problem.padding[0], *problem.padding[1]), problem.dilation, problem.groups, algorithm,
+    ):  # fmt: skip
+        raise RuntimeError(f"the backend refused arrays that were checked: x {x.shape} {x.dtype}")
+    if not direct:
+        np.copyto(weight, sums.reshape(shape) if nhwc else np.transpose(sums, (3, 2, 0, 1)))
+    return weight
