@@ -193,7 +193,7 @@ class GlobalMaxPooling2D(GlobalPooling2D):
 
     def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
         y, indices = adaptive_max_pool2d(x, 1, return_indices=True)
-        return y.reshape(self.compute_output_shape(x.shape)), scatter(indices, x.shape)
+        return y if self.keepdims else y.reshape(len(x), x.shape[3]), scatter(indices, x.shape)
 
 
 def scatter(indices: Array, shape: tuple[int, ...]) -> Backprop:

@@ -290,14 +290,14 @@ def test_a_network(training: bool) -> None:
 
 
 def test_a_network_computes_what_is_asked_for() -> None:
-    class Watched(Conv2D):
-        asked: list[tuple[str, bool]] = []
+    asked: list[tuple[str, bool]] = []
 
+    class Watched(Conv2D):
         def forward(self, x: Any, training: bool = False) -> Any:
             y, back = super().forward(x, training)
 
             def backprop(grad_output: Any, inputs: bool = True, of_logits: bool = False) -> Any:
-                self.asked.append((self.name, inputs))
+                asked.append((self.name, inputs))
                 return back(grad_output, inputs)
 
             return y, backprop
@@ -308,12 +308,12 @@ def test_a_network_computes_what_is_asked_for() -> None:
     first.trainable = False
     y, backprop = model.forward(np.ones((1, 4, 4, 3), np.float32), training=True)
     backprop(np.ones_like(y), inputs=False)
-    assert Watched.asked == [("c", True), ("b", False)]
+    assert asked == [("c", True), ("b", False)]
     assert first.weights[0].grad is None
     assert second.weights[0].grad is not None
-    Watched.asked.clear()
+    asked.clear()
     assert backprop(np.ones_like(y)).shape == (1, 4, 4, 3)
-    assert Watched.asked == [("c", True), ("b", True), ("a", True)]
+    assert asked == [("c", True), ("b", True), ("a", True)]
     with pytest.raises(ValueError, match="grad_output must have the output's shape"):
         backprop(np.ones((1, 4, 4, 2), np.float32))
 

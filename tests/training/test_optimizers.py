@@ -90,7 +90,8 @@ def test_clipping() -> None:
         return [one.values.tolist() for one in weights]
 
     assert moved(SGD(1.0, clipvalue=1.0), [3, -0.5]) == [[-1, 0.5]]
-    np.testing.assert_allclose(moved(SGD(1.0, clipnorm=1.0), [3, 4], [0.3, 0.4]), [[-0.6, -0.8], [-0.3, -0.4]], rtol=1e-6)
+    found = moved(SGD(1.0, clipnorm=1.0), [3, 4], [0.3, 0.4])
+    np.testing.assert_allclose(found, [[-0.6, -0.8], [-0.3, -0.4]], rtol=1e-6)
     np.testing.assert_allclose(moved(SGD(1.0, global_clipnorm=1.0), [3, 0], [0, 4]), [[-0.6, 0], [0, -0.8]], rtol=1e-6)
     np.testing.assert_allclose(moved(SGD(1.0, global_clipnorm=9.0), [3, 0], [0, 4]), [[-3, 0], [0, -4]], rtol=1e-6)
     assert moved(SGD(1.0, clipnorm=1.0), [0, 0]) == [[0, 0]]
