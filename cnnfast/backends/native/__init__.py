@@ -10,6 +10,8 @@ from cnnfast.backends.native._native import (
     bytes_to_line,
     get_max_workspace,
     get_num_threads,
+    grad_activation,
+    grad_batch_norm,
     isa,
     isas,
     plan_batch_norm,
@@ -34,7 +36,9 @@ from cnnfast.backends.native._native import (
     set_max_workspace,
     set_num_threads,
     settings,
+    train_batch_norm,
     types_of,
+    update_weight,
     version,
 )
 
@@ -45,6 +49,8 @@ __all__ = [
     "bytes_to_line",
     "get_max_workspace",
     "get_num_threads",
+    "grad_activation",
+    "grad_batch_norm",
     "isa",
     "isas",
     "plan_batch_norm",
@@ -69,7 +75,9 @@ __all__ = [
     "set_max_workspace",
     "set_num_threads",
     "settings",
+    "train_batch_norm",
     "types_of",
+    "update_weight",
     "version",
 ]
 
