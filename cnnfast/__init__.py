@@ -43,10 +43,13 @@ from cnnfast.ops.unpool import max_unpool2d
 from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
 if TYPE_CHECKING:
-    from cnnfast import datasets, filters, layers, models, plot
+    from cnnfast import (
+        callbacks, datasets, filters, grad, layers, losses, metrics, models, optimizers, plot, regularizers,
+    )  # fmt: skip
     from cnnfast.layers.initializers import set_random_seed
     from cnnfast.layers.input import Input
     from cnnfast.model import Model
+    from cnnfast.saving import load_model
     from cnnfast.sequential import Sequential
     from cnnfast.verification import Report
 
@@ -55,12 +58,15 @@ LATE = {
     "Model": "cnnfast.model",
     "Sequential": "cnnfast.sequential",
     "set_random_seed": "cnnfast.layers.initializers",
-    "datasets": "",
-    "filters": "",
-    "layers": "",
-    "models": "",
-    "plot": "",
-}
+    "load_model": "cnnfast.saving",
+    **dict.fromkeys(
+        (
+            "callbacks", "datasets", "filters", "grad", "layers", "losses", "metrics", "models", "optimizers", "plot",
+            "regularizers",
+        ),
+        "",
+    ),
+}  # fmt: skip
 """Names that are imported when they are first used: where each lies, "" for a package of its own."""
 
 __all__ = [
@@ -76,6 +82,7 @@ __all__ = [
     "avg_pool3d",
     "batch_norm",
     "batch_norm_train",
+    "callbacks",
     "concatenate",
     "conv1d",
     "conv2d",
@@ -93,24 +100,29 @@ __all__ = [
     "get_num_threads",
     "global_avg_pool2d",
     "global_max_pool2d",
+    "grad",
     "hardsigmoid",
     "hardswish",
     "inverted_residual2d",
     "layers",
     "leaky_relu",
     "linear",
+    "load_model",
     "load_tuning",
     "local_response_norm",
     "log_softmax",
+    "losses",
     "lp_pool2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "max_unpool2d",
+    "metrics",
     "min_pool2d",
     "mish",
     "models",
     "multiply",
+    "optimizers",
     "pad2d",
     "plan_conv2d",
     "plan_conv2d_max_pool2d",
@@ -121,6 +133,7 @@ __all__ = [
     "plan_separable_conv2d",
     "plot",
     "prelu",
+    "regularizers",
     "relu",
     "relu6",
     "save_tuning",

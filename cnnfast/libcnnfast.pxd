@@ -224,13 +224,18 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight, const void *bias)
     cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const cnnfast_conv_transpose2d *, const void *weight,
                                                  const void *bias)
+    cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight)
     cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const cnnfast_separable_conv2d *,
                                                  const void *depthwise_weight, const void *depthwise_bias,
                                                  const void *pointwise_weight, const void *bias)
     cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *)
     cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *)
+    cnnfast_status cnnfast_pool2d_grad_plan(cnnfast_plan **, const cnnfast_pool2d *)
+    cnnfast_status cnnfast_upsample2d_grad_plan(cnnfast_plan **, const cnnfast_upsample2d *, cnnfast_layout)
     cnnfast_status cnnfast_fused_plan(cnnfast_plan **, const cnnfast_fused *)
     cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias)
+    cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *, const void *x, const void *grad_output,
+                                                  void *grad_weight, void *grad_bias)
     cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *, const void *x, const void *other, void *y)
     cnnfast_status cnnfast_batch_norm_run(const cnnfast_batch_norm *, const void *x, const void *mean, const void *var,
                                           const void *weight, const void *bias, void *y)

@@ -1,10 +1,12 @@
 """Several inputs into one: Add, Multiply, Concatenate. They are called on a list."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, ClassVar, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
@@ -57,11 +59,32 @@ class Add(Elementwise):
 
     combine = staticmethod(add)
 
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Backprop]:
+        shapes = [x.shape for x in inputs]
+
+        def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
+            return tuple(grad.unbroadcast(grad_output, shape) for shape in shapes) if inputs else None
+
+        return self.call(*inputs), backprop
+
 
 class Multiply(Elementwise):
     """The product of its inputs: a gate."""
 
     combine = staticmethod(multiply)
+
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Backprop]:
+        factors = inputs
+
+        def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
+            if not inputs:
+                return None
+            return tuple(
+                grad.unbroadcast(reduce(multiply, [*factors[:i], *factors[i + 1 :]], grad_output), x.shape)
+                for i, x in enumerate(factors)
+            )
+
+        return self.call(*inputs), backprop
 
 
 class Concatenate(Merge):
@@ -93,6 +116,14 @@ class Concatenate(Merge):
 
     def call(self, *inputs: Array, out: Array | None = None) -> Array:
         return concatenate(inputs, self.axis, out=out)
+
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Backprop]:
+        sizes = [x.shape[self.axis] for x in inputs]
+
+        def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
+            return grad.concatenate(grad_output, sizes, self.axis) if inputs else None
+
+        return self.call(*inputs), backprop
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add("concatenate", inputs, self.name, axis=self.axis)

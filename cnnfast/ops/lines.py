@@ -12,8 +12,8 @@ from cnnfast.ops.pool import avg_pool2d, max_pool2d
 
 Padding1d = int | tuple[int, int] | str
 LAYOUTS = {"NLC": "NHWC", "NCL": "NCHW"}
-_AXES = {"NLC": "N, L, C", "NCL": "N, C, L"}
-_WEIGHTS = {"NLC": "S, C/groups, K", "NCL": "K, C/groups, S"}
+AXES = {"NLC": "N, L, C", "NCL": "N, C, L"}
+WEIGHTS = {"NLC": "S, C/groups, K", "NCL": "K, C/groups, S"}
 
 
 def conv1d(
@@ -51,13 +51,13 @@ def conv1d(
     """
     order = checks.choice("layout", layout, LAYOUTS)
     axis = 1 if order == "NLC" else 2
-    kernels = _lift("weight", weight, _WEIGHTS[order], 0 if order == "NLC" else 2)
+    kernels = lift("weight", weight, WEIGHTS[order], 0 if order == "NLC" else 2)
     y = conv2d(
-        _lift("x", x, _AXES[order], axis), kernels, bias, stride=(1, checks.integer("stride", stride, 1)),
-        padding=_sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), groups=groups,
+        lift("x", x, AXES[order], axis), kernels, bias, stride=(1, checks.integer("stride", stride, 1)),
+        padding=sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), groups=groups,
         layout=LAYOUTS[order], padding_mode=padding_mode, activation=activation,
-        residual=None if residual is None else _lift("residual", residual, _AXES[order], axis),
-        algorithm=algorithm, precision=precision, out=_lift_out(out, _AXES[order], axis),
+        residual=None if residual is None else lift("residual", residual, AXES[order], axis),
+        algorithm=algorithm, precision=precision, out=lift_out(out, AXES[order], axis),
     )  # fmt: skip
     return y.squeeze(axis) if out is None else out
 
@@ -93,9 +93,9 @@ def max_pool1d(
     order = checks.choice("layout", layout, LAYOUTS)
     axis = 1 if order == "NLC" else 2
     y = max_pool2d(
-        _lift("x", x, _AXES[order], axis), (1, checks.integer("kernel_size", kernel_size, 1)), _step(stride),
-        padding=_sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), ceil_mode=ceil_mode,
-        layout=LAYOUTS[order], algorithm=algorithm, out=_lift_out(out, _AXES[order], axis),
+        lift("x", x, AXES[order], axis), (1, checks.integer("kernel_size", kernel_size, 1)), _step(stride),
+        padding=sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), ceil_mode=ceil_mode,
+        layout=LAYOUTS[order], algorithm=algorithm, out=lift_out(out, AXES[order], axis),
     )  # fmt: skip
     return y.squeeze(axis) if out is None else out
 
@@ -129,14 +129,14 @@ def avg_pool1d(
     order = checks.choice("layout", layout, LAYOUTS)
     axis = 1 if order == "NLC" else 2
     y = avg_pool2d(
-        _lift("x", x, _AXES[order], axis), (1, checks.integer("kernel_size", kernel_size, 1)), _step(stride),
-        padding=_sides(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad, layout=LAYOUTS[order],
-        algorithm=algorithm, out=_lift_out(out, _AXES[order], axis),
+        lift("x", x, AXES[order], axis), (1, checks.integer("kernel_size", kernel_size, 1)), _step(stride),
+        padding=sides(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad, layout=LAYOUTS[order],
+        algorithm=algorithm, out=lift_out(out, AXES[order], axis),
     )  # fmt: skip
     return y.squeeze(axis) if out is None else out
 
 
-def _lift(name: str, value: object, axes: str, axis: int) -> Array:
+def lift(name: str, value: object, axes: str, axis: int) -> Array:
     """A view of a 3-D array with a height of 1 at `axis`."""
     array = arrays.as_array(name, value)
     if array.ndim != 3:
@@ -144,20 +144,21 @@ def _lift(name: str, value: object, axes: str, axis: int) -> Array:
     return np.expand_dims(array, axis)
 
 
-def _lift_out(out: object, axes: str, axis: int) -> Array | None:
+def lift_out(out: object, axes: str, axis: int) -> Array | None:
     """A view of `out`, which the 2-D op then checks and writes."""
     if out is None:
         return None
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a numpy.ndarray, got {type(out).__name__}")
-    return _lift("out", out, axes, axis)
+    return lift("out", out, axes, axis)
 
 
 def _step(stride: object) -> tuple[int, int] | None:
     return None if stride is None else (1, checks.integer("stride", stride, 1))
 
 
-def _sides(padding: object) -> SidesOrSame:
+def sides(padding: object) -> SidesOrSame:
+    """A line's padding as its image's."""
     if isinstance(padding, tuple | list):
         if len(padding) != 2:
             raise ValueError(f"padding must be an integer or (before, after), got {padding!r}")

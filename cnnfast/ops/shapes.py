@@ -43,15 +43,15 @@ def same_padding(size: int, kernel: int, stride: int, dilation: int = 1) -> Pair
 
 
 def conv_size(size: int, kernel: int, stride: int = 1, padding: Pair = (0, 0), dilation: int = 1,
-              axis: str = "height") -> int:  # fmt: skip
-    """floor((size + before + after - dilated kernel) / stride) + 1.
+              axis: str = "height", name: str = "weight") -> int:  # fmt: skip
+    """floor((size + before + after - dilated kernel) / stride) + 1; `name`: the argument that says the kernel's size.
 
     >>> conv_size(28, 3, stride=2, padding=(0, 1))
     14
     """
     room = size + sum(padding) - dilated(kernel, dilation)
     if room < 0:
-        raise _too_large("weight", size, kernel, padding, dilation, axis)
+        raise _too_large(name, size, kernel, padding, dilation, axis)
     return room // stride + 1
 
 

@@ -17,8 +17,8 @@ from cnnfast.ops.signatures import FLOATS, SIGNATURES
 Triple = int | tuple[int, int, int]
 Padding3d = int | tuple[int, int, int] | tuple[Pair, Pair, Pair] | str
 LAYOUTS = ("NDHWC", "NCDHW")
-_AXES = {"NDHWC": "N, D, H, W, C", "NCDHW": "N, C, D, H, W"}
-_NAMES = ("depth", "height", "width")
+AXES = {"NDHWC": "N, D, H, W, C", "NCDHW": "N, C, D, H, W"}
+NAMES = ("depth", "height", "width")
 
 
 def conv3d(
@@ -61,26 +61,26 @@ def conv3d(
     Tran et al., "Learning spatiotemporal features with 3D convolutional networks", arXiv:1412.0767.
     """
     order = checks.choice("layout", layout, LAYOUTS)
-    step, gap = _triple("stride", stride), _triple("dilation", dilation)
+    step, gap = triple("stride", stride), triple("dilation", dilation)
     after = options.activation("activation", activation)
     mode = checks.choice("padding_mode", padding_mode, options.PADDING_MODES)
-    volumes = _volumes(x, FLOATS, order)
-    kernels = _weight(weight, volumes.dtype, order)
-    added = geometry.as_bias("bias", bias, volumes.dtype, FLOATS, kernels.shape[-1])
-    N, D, H, W, C = volumes.shape
-    sides = _resolve(_sides(padding), (D, H, W), kernels.shape[:3], step, gap)
+    images = volumes("x", x, FLOATS, order)
+    kernels = weight_of(weight, images.dtype, order)
+    added = geometry.as_bias("bias", bias, images.dtype, FLOATS, kernels.shape[-1])
+    N, D, H, W, C = images.shape
+    sides = resolve(sides_of(padding), (D, H, W), kernels.shape[:3], step, gap)
     depth, P, Q = (
-        shapes.conv_size((D, H, W)[i], kernels.shape[i], step[i], sides[i], gap[i], _NAMES[i]) for i in range(3)
+        shapes.conv_size((D, H, W)[i], kernels.shape[i], step[i], sides[i], gap[i], NAMES[i]) for i in range(3)
     )
     shape = (N, depth, P, Q, kernels.shape[-1])
-    more = None if residual is None else _residual(residual, volumes.dtype, shape, order)
+    more = None if residual is None else _residual(residual, images.dtype, shape, order)
     y = pointwise.target(
         out,
-        _ordered(shape, order),
-        volumes.dtype,
+        ordered(shape, order),
+        images.dtype,
         (("x", x), ("weight", weight), ("bias", bias), ("residual", residual)),
     )
-    padded = _pad_depth(volumes, sides[0], mode)
+    padded = pad_depth(images, sides[0], mode)
     common: dict[str, Any] = {
         "stride": step[1:], "padding": sides[1:], "dilation": gap[1:], "groups": groups, "padding_mode": mode,
         "algorithm": algorithm, "precision": precision,
@@ -129,7 +129,7 @@ def max_pool3d(
     >>> cnnfast.max_pool3d(np.arange(8).reshape(1, 2, 2, 2, 1), 2).item()
     7
     """
-    gap = _triple("dilation", dilation)
+    gap = triple("dilation", dilation)
     return _pool("max_pool3d", max_pool2d, x, kernel_size, stride, padding, layout, out, gap, algorithm,
                  ceil_mode=ceil_mode)  # fmt: skip
 
@@ -171,14 +171,14 @@ def _pool(
 ) -> Array:  # fmt: skip
     """A pool of the planes, then one along the depth: maxima and means of windows that are products are both so."""
     order = checks.choice("layout", layout, LAYOUTS)
-    window = _triple("kernel_size", kernel_size)
-    step = window if stride is None else _triple("stride", stride)
+    window = triple("kernel_size", kernel_size)
+    step = window if stride is None else triple("stride", stride)
     array = arrays.as_array("x", x)
     arrays.check_dtype("x", array.dtype, SIGNATURES[op].dtypes)
-    _check_volumes(array.shape, order)
+    check_volumes("x", array.shape, order)
     last = order == "NDHWC"
     N, D, H, W, C = array.shape if last else (array.shape[0], *array.shape[2:], array.shape[1])
-    sides = _sides(padding)
+    sides = sides_of(padding)
     flat_sides, deep_sides = (sides, sides) if isinstance(sides, str) else (sides[1:], (sides[0], (0, 0)))
     across, along = ({} if gap is None else {"dilation": each} for each in (gap and gap[1:], gap and (gap[0], 1)))
     planes = array.reshape(N * D, H, W, C) if last else array.reshape(N * C, D, H, W)
@@ -198,7 +198,7 @@ def _pool(
     return y
 
 
-def _triple(name: str, value: object) -> tuple[int, int, int]:
+def triple(name: str, value: object) -> tuple[int, int, int]:
     """An integer for all axes, or (depth, height, width)."""
     if isinstance(value, tuple | list):
         if len(value) != 3:
@@ -209,7 +209,8 @@ def _triple(name: str, value: object) -> tuple[int, int, int]:
     return each, each, each
 
 
-def _sides(padding: object) -> tuple[Pair, Pair, Pair] | str:
+def sides_of(padding: object) -> tuple[Pair, Pair, Pair] | str:
+    """Any of the padding's forms as ((front, back), (top, bottom), (left, right)), or "same"."""
     if isinstance(padding, str):
         return "same" if checks.sides("padding", padding) == "same" else ((0, 0), (0, 0), (0, 0))
     if not isinstance(padding, tuple | list):
@@ -223,32 +224,34 @@ def _sides(padding: object) -> tuple[Pair, Pair, Pair] | str:
     return front, top, left
 
 
-def _resolve(
+def resolve(
     padding: tuple[Pair, Pair, Pair] | str, size: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...],
     dilation: tuple[int, ...],
 ) -> tuple[Pair, Pair, Pair]:  # fmt: skip
+    """Padding per side, "same" worked out."""
     if not isinstance(padding, str):
         return padding
     front, top, left = (shapes.same_padding(size[i], kernel[i], stride[i], dilation[i]) for i in range(3))
     return front, top, left
 
 
-def _volumes(x: object, dtypes: Any, order: str) -> Array:
-    """x as (N, D, H, W, C)."""
-    array = arrays.as_array("x", x)
-    arrays.check_dtype("x", array.dtype, dtypes)
-    _check_volumes(array.shape, order)
-    return array if order == "NDHWC" else arrays.contiguous("x", np.moveaxis(array, 1, -1))
+def volumes(name: str, value: object, dtypes: Any, order: str) -> Array:
+    """value as (N, D, H, W, C)."""
+    array = arrays.as_array(name, value)
+    arrays.check_dtype(name, array.dtype, dtypes)
+    check_volumes(name, array.shape, order)
+    return array if order == "NDHWC" else arrays.contiguous(name, np.moveaxis(array, 1, -1))
 
 
-def _check_volumes(shape: tuple[int, ...], order: str) -> None:
+def check_volumes(name: str, shape: tuple[int, ...], order: str) -> None:
+    """A volume's shape: five sizes, of which only N may be 0."""
     if len(shape) != 5:
-        raise ValueError(f"x must have 5 dimensions ({_AXES[order]}), got shape {shape}")
+        raise ValueError(f"{name} must have 5 dimensions ({AXES[order]}), got shape {shape}")
     if 0 in shape[1:]:
-        raise ValueError(f"x must have no empty dimension but N ({_AXES[order]}), got shape {shape}")
+        raise ValueError(f"{name} must have no empty dimension but N ({AXES[order]}), got shape {shape}")
 
 
-def _weight(value: object, dtype: np.dtype[Any], order: str) -> Array:
+def weight_of(value: object, dtype: np.dtype[Any], order: str) -> Array:
     """weight as (T, R, S, C/groups, K)."""
     weight = arrays.as_weight("weight", value, dtype, FLOATS)
     axes = "T, R, S, C/groups, K" if order == "NDHWC" else "K, C/groups, T, R, S"
@@ -261,16 +264,17 @@ def _residual(value: object, dtype: np.dtype[Any], shape: tuple[int, ...], order
     """residual as (N, O, P, Q, K), of x's dtype."""
     residual = arrays.as_array("residual", value)
     arrays.check_dtype("residual", residual.dtype, FLOATS)
-    if residual.shape != _ordered(shape, order):
-        raise ValueError(f"residual must have y's shape {_ordered(shape, order)}, got {residual.shape}")
+    if residual.shape != ordered(shape, order):
+        raise ValueError(f"residual must have y's shape {ordered(shape, order)}, got {residual.shape}")
     return arrays.contiguous("residual", residual if order == "NDHWC" else np.moveaxis(residual, 1, -1), dtype)
 
 
-def _ordered(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
+def ordered(shape: tuple[int, ...], order: str) -> tuple[int, ...]:
+    """(N, ..., C) in the layout's order."""
     return shape if order == "NDHWC" else (shape[0], shape[-1], *shape[1:-1])
 
 
-def _pad_depth(x: Array, sides: Pair, mode: str) -> Array:
+def pad_depth(x: Array, sides: Pair, mode: str) -> Array:
     """x with planes before and after: padding the depth is padding the height of images D high and H*W*C wide."""
     if sides == (0, 0):
         return x

@@ -245,7 +245,7 @@ typedef struct {
     const void *x;
     const void *residual; /* y's shape and dtype, or y itself, or NULL */
     void *y;
-    int64_t *indices; /* written by max pooling with indices, read by max_unpool2d, else NULL */
+    int64_t *indices; /* written by max pooling with indices, read by max_unpool2d and by max pooling's way back, else NULL */
     int64_t y_step; /* elements from a pixel of y to the next, if more than K; a residual that is y has it too. 0: K */
 } cnnfast_args;
 
@@ -253,15 +253,29 @@ CNNFAST_API cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **, const cnnfast_co
                                                const void *bias);
 CNNFAST_API cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const cnnfast_conv_transpose2d *,
                                                          const void *weight, const void *bias);
+/* The gradient of a conv2d with respect to its input: from y's gradient, as the plan's x, to one of x's shape. The description
+ * and the weight are those of the conv2d itself, with padding of zeros and without activation; real dtypes. `algorithm` is a row
+ * of conv2d's table at stride 1, else of conv_transpose2d's. */
+CNNFAST_API cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight);
 CNNFAST_API cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const cnnfast_separable_conv2d *,
                                                          const void *depthwise_weight, const void *depthwise_bias,
                                                          const void *pointwise_weight, const void *bias);
 CNNFAST_API cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **, const cnnfast_pool2d *);
 CNNFAST_API cnnfast_status cnnfast_max_unpool2d_plan(cnnfast_plan **, const cnnfast_max_unpool2d *);
 
+/* Gradients of an op, which the description tells: x is that of its output, y that of its input. A maximum's way back reads the
+ * indices, and of its description the shapes alone, output_size among them; a p-norm's is that of the plain sum over the window. */
+CNNFAST_API cnnfast_status cnnfast_pool2d_grad_plan(cnnfast_plan **, const cnnfast_pool2d *);
+CNNFAST_API cnnfast_status cnnfast_upsample2d_grad_plan(cnnfast_plan **, const cnnfast_upsample2d *, cnnfast_layout);
+
 CNNFAST_API cnnfast_status cnnfast_fused_plan(cnnfast_plan **, const cnnfast_fused *);
 
 CNNFAST_API cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias);
+
+/* The gradient of a convolution with respect to its weight, and to its bias unless that is NULL: float32 or float64, NHWC, padding
+ * of zeros. x and grad_output as the convolution's x and y; N may be 0. Sums have the same bits for any number of threads. */
+CNNFAST_API cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *, const void *x, const void *grad_output,
+                                                          void *grad_weight, void *grad_bias);
 
 /* Ops without weights to pack: run at once. Tensors are contiguous; y overlaps none. `weight` and `bias` may be NULL. */
 CNNFAST_API cnnfast_status cnnfast_elementwise_run(const cnnfast_elementwise *, const void *x, const void *other, void *y);

@@ -126,10 +126,31 @@ cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tenso
     return status;
 }
 
-static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit) {
+typedef struct {
+    const int64_t *index;
+    int64_t count, limit;
+    int threads;
+    _Atomic bool outside;
+} range_job;
+
+static void range_share(void *context, int thread, parallel_watch *watch) {
+    (void)watch;
+    range_job *j = context;
     bool ok = true;
-    for (int64_t i = 0; i < count; i++) ok &= index[i] >= 0 && index[i] < limit;
-    return ok;
+    for (int64_t i = j->count * thread / j->threads, end = j->count * (thread + 1) / j->threads; i < end; i++)
+        ok &= j->index[i] >= 0 && j->index[i] < j->limit;
+    if (!ok) j->outside = true;
+}
+
+/* So many indices are worth a thread. */
+static const int64_t INDICES_FOR_A_THREAD = 16 * 1024;
+
+static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit) {
+    const int64_t worth = max64(1, count / INDICES_FOR_A_THREAD);
+    range_job j = {.index = index, .count = count, .limit = limit, .threads = (int)min64(worth, parallel_threads())};
+    parallel_watch watch = {0};
+    parallel_run(j.threads, range_share, &j, &watch);
+    return !j.outside;
 }
 
 int cnnfast_plan_takes_slices(const cnnfast_plan *plan) {
@@ -158,7 +179,7 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
         const bool wants_other = plan->problem.elementwise.kind != CNNFAST_MAP && !plan->problem.elementwise.period;
         return wants_other == (args->residual != NULL) ? CNNFAST_OK : CNNFAST_INVALID_PARAM;
     }
-    if (args->residual && (plan->integer || plan->whole || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
+    if (args->residual && (plan->integer || plan->whole || plan->table == &resample2d_table || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
                            plan->checks_indices))
         return CNNFAST_UNSUPPORTED;
     if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))

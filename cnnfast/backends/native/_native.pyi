@@ -52,6 +52,12 @@ def plan_conv2d(
     max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
     output_layout: str | None = None, weight_layout: str | None = None,
 ) -> Plan: ...
+def plan_conv2d_grad_input(
+    x_shape: _Shape, weight: _Array, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
+    padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), groups: int = 1, algorithm: str | None = None,
+    max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
+    output_layout: str | None = None, weight_layout: str | None = None,
+) -> Plan: ...
 def plan_conv_transpose2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
     padding: _Shape = (0, 0, 0, 0), output_padding: _Pair = (0, 0), dilation: _Pair = (1, 1), groups: int = 1,
@@ -75,6 +81,14 @@ def plan_pool2d(
 ) -> Plan: ...
 def plan_max_unpool2d(
     x_shape: _Shape, output_size: _Pair, *, dtype: str, layout: str = "NHWC", max_workspace: int = 0
+) -> Plan: ...
+def plan_pool2d_grad(
+    input_shape: _Shape, *, dtype: str, kind: str, layout: str = "NHWC", kernel_size: _Pair = (1, 1),
+    stride: _Pair = (1, 1), padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), ceil_mode: bool = False,
+    count_include_pad: bool = True, output_size: _Pair | None = None,
+) -> Plan: ...
+def plan_upsample2d_grad(
+    input_shape: _Shape, scale: _Pair, bilinear: bool, align_corners: bool, *, dtype: str, layout: str = "NHWC"
 ) -> Plan: ...
 def plan_linear(
     x_shape: _Pair, weight: _Array, bias: _Array | None, *, dtype: str, activation: str | None = None,
@@ -123,6 +137,10 @@ def run_local_response_norm(
 def run_softmax(x: object, y: object, outer: int, n: int, inner: int, log: bool) -> bool: ...
 def run_upsample2d(
     x: object, y: object, images: _Shape, scale: _Pair, bilinear: bool, align_corners: bool
+) -> bool: ...
+def run_conv2d_grad_weight(
+    x: object, grad_output: object, grad_weight: object, grad_bias: object, x_shape: _Shape, filters: int,
+    kernel_size: _Pair, stride: _Pair, padding: _Shape, dilation: _Pair, groups: int, algorithm: str | None = None,
 ) -> bool: ...
 def algorithms(op: str) -> tuple[str, ...]: ...
 def isas() -> tuple[str, ...]: ...

@@ -8,6 +8,7 @@ import numpy
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from cnnfast.libcnnfast cimport *
 
@@ -19,6 +20,7 @@ cdef extern from "buffers.h" nogil:
                          cnnfast_args *) with gil
     void run_buffers_release(run_buffers *) with gil
     ctypedef struct flat_buffers:
+        int count
         void *data[9]
         cnnfast_dtype dtype
     bint flat_take_pair(flat_buffers *, object x, object y) with gil
@@ -29,6 +31,7 @@ cdef extern from "buffers.h" nogil:
     bint flat_take_elementwise(flat_buffers *, object x, object y, object other, int64_t *period) with gil
     bint flat_take_rows(flat_buffers *, object x, object y, const cnnfast_plan *, int64_t C, int64_t K) with gil
     int64_t flat_elements(const flat_buffers *, int)
+    bint flat_overlaps(const flat_buffers *, int)
     void flat_release(flat_buffers *) with gil
     ctypedef enum chain_role:
         CHAIN_X
@@ -54,7 +57,9 @@ include "plan.pxi"
 include "fields.pxi"
 
 include "conv.pxi"
+include "conv_grad_input.pxi"
 include "pool.pxi"
+include "pool_grad.pxi"
 include "fused.pxi"
 include "linear.pxi"
 
@@ -67,5 +72,6 @@ include "norm_train.pxi"
 include "training.pxi"
 include "softmax.pxi"
 include "resize.pxi"
+include "grad_weight.pxi"
 
 include "runtime.pxi"

@@ -21,7 +21,7 @@ def conv2d(
     Here h = p*stride + r*dilation and w = q*stride + s*dilation, in the padded x. Group g of `groups` reads channels
     [g*C/groups, (g+1)*C/groups) and writes filters [g*K/groups, (g+1)*K/groups).
     """
-    x, weight = _pad(to_nhwc(x, layout), padding, padding_mode), to_hwio(weight, layout)
+    x, weight = pad(to_nhwc(x, layout), padding, padding_mode), to_hwio(weight, layout)
     R, S, group_channels, K = weight.shape
     group_filters = K // groups
     P, Q = _output_size(x, (R, S), stride, dilation)
@@ -32,7 +32,7 @@ def conv2d(
             filters = slice(g * group_filters, (g + 1) * group_filters)
             for r in range(R):
                 for s in range(S):
-                    taps = _taps(x, r, s, (P, Q), stride, dilation)
+                    taps = pixels_at(x, r, s, (P, Q), stride, dilation)
                     y[..., filters] += taps[..., channels] @ weight[r, s, :, filters]
     return _finish(y, bias, residual, layout, activation)
 
@@ -46,7 +46,7 @@ def depthwise_conv2d(
 
     The weight is (R, S, C, multiplier) in NHWC and (C*multiplier, 1, R, S) in NCHW.
     """
-    x, weight = _pad(to_nhwc(x, layout), padding, padding_mode), exact(weight)
+    x, weight = pad(to_nhwc(x, layout), padding, padding_mode), exact(weight)
     N, C = x.shape[0], x.shape[-1]
     if layout == "NCHW":
         weight = np.transpose(weight.reshape(C, -1, *weight.shape[2:]), (2, 3, 0, 1))
@@ -56,7 +56,7 @@ def depthwise_conv2d(
     with np.errstate(all="ignore"):
         for r in range(R):
             for s in range(S):
-                y += _taps(x, r, s, (P, Q), stride, dilation)[..., np.newaxis] * weight[r, s]
+                y += pixels_at(x, r, s, (P, Q), stride, dilation)[..., np.newaxis] * weight[r, s]
     return _finish(y.reshape(N, P, Q, C * multiplier), bias, residual, layout, activation)
 
 
@@ -113,14 +113,15 @@ def conv_transpose2d(
             filters = slice(g * group_filters, (g + 1) * group_filters)
             for r in range(R):
                 for s in range(S):
-                    targets = _taps(full, r, s, (H, W), stride, dilation)[..., filters]
+                    targets = pixels_at(full, r, s, (H, W), stride, dilation)[..., filters]
                     targets += x[..., channels] @ weight[r, s, :, channels].T
     (top, bottom), (left, right) = padding
     y = full[:, top : height - bottom, left : width - right]
     return _finish(y, bias, residual, layout, activation)
 
 
-def _pad(x: Array, padding: Sides, mode: str) -> Array:
+def pad(x: Array, padding: Sides, mode: str) -> Array:
+    """x with `padding` around each image."""
     return np.pad(x, ((0, 0), *padding, (0, 0)), mode=PAD_MODES[mode])
 
 
@@ -129,7 +130,7 @@ def _output_size(x: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Pair:
     return P, Q
 
 
-def _taps(x: Array, r: int, s: int, count: Pair, stride: Pair, dilation: Pair) -> Array:
+def pixels_at(x: Array, r: int, s: int, count: Pair, stride: Pair, dilation: Pair) -> Array:
     """View of the count[0] x count[1] pixels that tap (r, s) of the kernel meets."""
     rows = slice(r * dilation[0], r * dilation[0] + (count[0] - 1) * stride[0] + 1, stride[0])
     columns = slice(s * dilation[1], s * dilation[1] + (count[1] - 1) * stride[1] + 1, stride[1])

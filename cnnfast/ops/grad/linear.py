@@ -1,0 +1,127 @@
+"""Gradients of linear, and of every bias."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cnnfast.ops import arrays, checks, pointwise
+from cnnfast.ops.arrays import Array
+from cnnfast.ops.grad.conv_weight import conv2d_weight
+from cnnfast.ops.linear import linear
+from cnnfast.ops.signatures import FLOATS
+
+_LAYOUTS = ("NHWC", "NCHW", "NLC", "NCL", "NDHWC", "NCDHW")
+
+
+def linear_input(grad_output: ArrayLike, weight: ArrayLike, *, out: Array | None = None) -> Array:
+    """The gradient of linear with respect to x: grad_output @ weight.
+
+    Parameters
+    ----------
+    grad_output : (..., K): y's gradient; float32 or float64
+    weight : (K, C): linear's; cast to grad_output's dtype
+    out : where to write; it may not overlap an input
+
+    Returns
+    -------
+    grad_input : (..., C) of grad_output's dtype
+
+    Raises
+    ------
+    As `linear`.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast.grad
+    >>> cnnfast.grad.linear_input(np.array([1.0, 10.0]), np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [31.0, 42.0]
+    """
+    gradient = _rows("grad_output", grad_output)
+    matrix = arrays.as_array("weight", weight)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {matrix.shape}")
+    if gradient.shape[-1] != matrix.shape[0]:
+        raise ValueError(f"grad_output must be (..., K) with weight's K {matrix.shape[0]}, got shape {gradient.shape}")
+    y = pointwise.target(
+        out, (*gradient.shape[:-1], matrix.shape[1]), gradient.dtype, (("grad_output", gradient), ("weight", matrix))
+    )
+    return linear(gradient, matrix.T, out=y)
+
+
+def linear_weight(grad_output: ArrayLike, x: ArrayLike, *, out: Array | None = None) -> Array:
+    """The gradient of linear with respect to its weight: grad_output.T @ x, summed over all leading dimensions.
+
+    Parameters
+    ----------
+    grad_output : (..., K): y's gradient; cast to x's dtype
+    x : (..., C): linear's; float32 or float64
+    out : where to write; it may not overlap an input
+
+    Returns
+    -------
+    grad_weight : (K, C) of x's dtype; zeros where there are no rows
+
+    Raises
+    ------
+    As `linear`.
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast.grad
+    >>> cnnfast.grad.linear_weight(np.array([[1.0], [10.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[31.0, 42.0]]
+    """
+    values, gradient = _rows("x", x), _rows("grad_output", grad_output)
+    if gradient.shape[:-1] != values.shape[:-1]:
+        raise ValueError(f"grad_output must be {(*values.shape[:-1], 'K')} as x is, got shape {gradient.shape}")
+    C, K = values.shape[-1], gradient.shape[-1]
+    weight = pointwise.target(out, (K, C), values.dtype, (("grad_output", gradient), ("x", values)))
+    rows = math.prod(values.shape[:-1])
+    # the 1x1 convolution whose vectors run along C
+    weight[...] = conv2d_weight(
+        values.reshape(rows, 1, 1, C), arrays.contiguous("grad_output", gradient, values.dtype).reshape(rows, 1, 1, K),
+        1,
+    ).reshape(K, C)  # fmt: skip
+    return weight
+
+
+def bias(grad_output: ArrayLike, *, layout: str = "NHWC") -> Array:
+    """The gradient of any op with respect to its bias: grad_output summed over all axes but the channels'.
+
+    Parameters
+    ----------
+    grad_output : y's gradient: channels last, or second with layout "NCHW", "NCL" or "NCDHW"; float32 or float64
+    layout : "NHWC", "NCHW", "NLC", "NCL", "NDHWC" or "NCDHW"
+
+    Returns
+    -------
+    grad_bias : (K,) of grad_output's dtype
+
+    Raises
+    ------
+    ValueError, TypeError : an argument does not fit
+
+    Examples
+    --------
+    >>> import numpy as np, cnnfast.grad
+    >>> cnnfast.grad.bias(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [4.0, 6.0]
+    """
+    order = checks.choice("layout", layout, _LAYOUTS)
+    gradient = arrays.as_array("grad_output", grad_output)
+    arrays.check_dtype("grad_output", gradient.dtype, FLOATS)
+    axis = -1 if order.endswith("C") else 1
+    least = 1 if axis == -1 else 2
+    if gradient.ndim < least or 0 in gradient.shape[1:] or (gradient.ndim == 1 and not gradient.size):
+        raise ValueError(f"grad_output must have no empty dimension but the first, got shape {gradient.shape}")
+    rest = tuple(i for i in range(gradient.ndim) if i != axis % gradient.ndim)
+    return np.asarray(gradient.sum(axis=rest))
+
+
+def _rows(name: str, value: object) -> Array:
+    array = arrays.as_array(name, value)
+    arrays.check_dtype(name, array.dtype, FLOATS)
+    if array.ndim < 1 or array.shape[-1] == 0:
+        raise ValueError(f"{name} must have 1 dimension or more, the last not 0, got shape {array.shape}")
+    return array
