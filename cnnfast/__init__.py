@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from cnnfast.layers.initializers import set_random_seed
     from cnnfast.layers.input import Input
     from cnnfast.model import Model
+    from cnnfast.saving import load_model
     from cnnfast.sequential import Sequential
     from cnnfast.verification import Report
 
@@ -57,6 +58,7 @@ LATE = {
     "Model": "cnnfast.model",
     "Sequential": "cnnfast.sequential",
     "set_random_seed": "cnnfast.layers.initializers",
+    "load_model": "cnnfast.saving",
     **dict.fromkeys(
         (
             "callbacks", "datasets", "filters", "grad", "layers", "losses", "metrics", "models", "optimizers", "plot",
@@ -105,6 +107,7 @@ __all__ = [
     "layers",
     "leaky_relu",
     "linear",
+    "load_model",
     "load_tuning",
     "local_response_norm",
     "log_softmax",

@@ -145,6 +145,7 @@ class PReLU(Elementwise):
         shared = tuple(range(1, len(input_shape) - 1))
         if self.shared_axes is not None and tuple(self.shared_axes) != shared:
             raise ValueError(f"shared_axes must be {shared}: one slope for each channel, got {self.shared_axes!r}")
+        self.shared_axes = shared
         self.alpha = self.add_weight("alpha", (known(input_shape),), self.initializer)
 
     def call(self, x: Array, out: Array | None = None) -> Array:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 import numpy as np
 
 from cnnfast.graph.ir import Graph, Spec
+from cnnfast.layers.configured import Configured
 from cnnfast.layers.names import snake_case
 from cnnfast.layers.sizes import batched
 from cnnfast.layers.tensor import Shape, Tensor
@@ -31,7 +32,7 @@ class Options(TypedDict, total=False):
     trainable: bool
 
 
-class Layer(Weighted):
+class Layer(Configured, Weighted):
     """A step of a network. Called on a `Tensor` it takes its place in a network, called on an array it computes.
 
     A layer of your own defines `compute_output_shape` and `call`; `build` where it has weights, `forward` where it is
