@@ -255,7 +255,7 @@ CNNFAST_API cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **, const 
                                                          const void *weight, const void *bias);
 /* The gradient of a conv2d with respect to its input: from y's gradient, as the plan's x, to one of x's shape. The description
  * and the weight are those of the conv2d itself, with padding of zeros and without activation; real dtypes. `algorithm` is a row
- * of conv2d's table at stride 1, else of conv_transpose2d's. */
+ * of conv2d's table at stride 1, else of conv_transpose2d's, or one of conv2d_grad_input's. */
 CNNFAST_API cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **, const cnnfast_conv2d *, const void *weight);
 CNNFAST_API cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **, const cnnfast_separable_conv2d *,
                                                          const void *depthwise_weight, const void *depthwise_bias,
