@@ -351,3 +351,15 @@ def test_inference_within_a_training() -> None:
     assert all((a == b).all() for a, b in zip(before, norm.get_weights(), strict=True))
     model.trainable = False
     assert not norm.trainable
+
+
+def test_a_sum_and_the_rectifier_after_it_run_as_one() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(0, 1, (2, 4, 4, 3)).astype(np.float32) for _ in range(2))
+    x, z = Input((4, 4, 3)), Input((4, 4, 3))
+    model = Model([x, z], ReLU()(Add()([x, z])))
+    assert len(model.course.steps) == 1
+    y, backprop = model.forward(a, b, training=True)
+    np.testing.assert_array_equal(y, np.maximum(a + b, 0))
+    for grad in backprop(np.ones_like(y)):
+        np.testing.assert_array_equal(grad, (a + b > 0).astype(np.float32))
