@@ -23,6 +23,7 @@ from cnnfast.ops.inverted_residual import inverted_residual2d, plan_inverted_res
 from cnnfast.ops.linear import linear, plan_linear
 from cnnfast.ops.lines import avg_pool1d, conv1d, max_pool1d
 from cnnfast.ops.norm import batch_norm, local_response_norm
+from cnnfast.ops.norm_train import batch_norm_train
 from cnnfast.ops.pool import avg_pool2d, lp_pool2d, max_pool2d, min_pool2d
 from cnnfast.ops.resize import pad2d, upsample2d
 from cnnfast.ops.runtime import (
@@ -42,10 +43,23 @@ from cnnfast.ops.unpool import max_unpool2d
 from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
 if TYPE_CHECKING:
-    from cnnfast import datasets, filters, layers, models, plot
+    from cnnfast import (
+        callbacks,
+        datasets,
+        filters,
+        grad,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        plot,
+        regularizers,
+    )  # fmt: skip
     from cnnfast.layers.initializers import set_random_seed
     from cnnfast.layers.input import Input
     from cnnfast.model import Model
+    from cnnfast.saving import load_model
     from cnnfast.sequential import Sequential
     from cnnfast.verification import Report
 
@@ -54,12 +68,15 @@ LATE = {
     "Model": "cnnfast.model",
     "Sequential": "cnnfast.sequential",
     "set_random_seed": "cnnfast.layers.initializers",
-    "datasets": "",
-    "filters": "",
-    "layers": "",
-    "models": "",
-    "plot": "",
-}
+    "load_model": "cnnfast.saving",
+    **dict.fromkeys(
+        (
+            "callbacks", "datasets", "filters", "grad", "layers", "losses", "metrics", "models", "optimizers", "plot",
+            "regularizers",
+        ),
+        "",
+    ),
+}  # fmt: skip
 """Names that are imported when they are first used: where each lies, "" for a package of its own."""
 
 __all__ = [
@@ -74,6 +91,8 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "batch_norm_train",
+    "callbacks",
     "concatenate",
     "conv1d",
     "conv2d",
@@ -91,24 +110,29 @@ __all__ = [
     "get_num_threads",
     "global_avg_pool2d",
     "global_max_pool2d",
+    "grad",
     "hardsigmoid",
     "hardswish",
     "inverted_residual2d",
     "layers",
     "leaky_relu",
     "linear",
+    "load_model",
     "load_tuning",
     "local_response_norm",
     "log_softmax",
+    "losses",
     "lp_pool2d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
     "max_unpool2d",
+    "metrics",
     "min_pool2d",
     "mish",
     "models",
     "multiply",
+    "optimizers",
     "pad2d",
     "plan_conv2d",
     "plan_conv2d_max_pool2d",
@@ -119,6 +143,7 @@ __all__ = [
     "plan_separable_conv2d",
     "plot",
     "prelu",
+    "regularizers",
     "relu",
     "relu6",
     "save_tuning",

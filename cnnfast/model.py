@@ -1,7 +1,7 @@
 """Model: layers joined into a network, from inputs to outputs."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -15,13 +15,14 @@ from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
 from cnnfast.summary import summary
+from cnnfast.training.learner import Learner
 from cnnfast.weights import FilePath, load, save
 
 PLANS = 2
 """How many sizes of input a model keeps a plan for: each holds a packed copy of the weights."""
 
 
-class Model(Layer):
+class Model(Learner):
     """A network of layers: what lies between some inputs and some outputs. A model is itself a layer of others.
 
     Parameters
@@ -47,6 +48,8 @@ class Model(Layer):
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         self._set_graph(_tensors("inputs", inputs), _tensors("outputs", outputs))
+        if not trainable:
+            self.trainable = False
 
     def _set_graph(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
         self.inputs, self.outputs = inputs, outputs
@@ -128,6 +131,17 @@ class Model(Layer):
         return list(dict.fromkeys(weight for layer in self.layers for weight in layer.trainable_weights))
 
     @property
+    def trainable(self) -> bool:
+        """Whether training may change the weights; setting it sets that of every layer, as in Keras."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
+        for layer in getattr(self, "_layers", ()):
+            layer.trainable = value
+
+    @property
     def version(self) -> int:
         return sum([layer.version for layer in self._layers])
 
@@ -135,10 +149,10 @@ class Model(Layer):
         shapes = self._shapes(input_shapes)
         return _one([shapes[id(tensor)] for tensor in self.outputs])
 
-    def connect(self, inputs: tuple[Any, ...]) -> Tensor:
+    def connect(self, inputs: tuple[Any, ...], training: bool | None = None) -> Tensor:
         if self.built and len(self.outputs) != 1:
             raise ValueError(f"{self.label} has {len(self.outputs)} outputs, a layer of another model has one")
-        return super().connect(inputs)
+        return super().connect(inputs, training)
 
     def _shapes(self, input_shapes: Sequence[Shape]) -> dict[int, Shape]:
         """The shape of every tensor for inputs of these shapes, which must fit those the model was made for."""
@@ -289,7 +303,7 @@ class Model(Layer):
             assign_all(self._known().weights, weights)
 
     def load_weights(self, filepath: FilePath) -> None:
-        """Replace all weights by those of a file: .npz or .safetensors of `save_weights`, or .h5 of Keras.
+        """Replace all weights by those of a file: of `save_weights` or `save`, or Keras' .h5 and .keras.
 
         An .h5 file is one of Keras Applications, of Keras' `save_weights` or of a whole saved model; its layers are
         found by their names, or by their order where Keras counted names (conv2d_7). `cnnfast.models.load_torch` reads
@@ -307,13 +321,16 @@ class Model(Layer):
         load(self._known(), filepath)
 
     def save_weights(self, filepath: FilePath) -> None:
-        """Write all weights, as float32, to a .npz or .safetensors file, under names such as "conv2d/kernel".
+        """Write all weights, as float32, to a .npz or .safetensors file, under names such as "conv2d/kernel", or to a
+        .weights.h5 as Keras 3 writes it.
+
+        The file takes the name when it is whole and on the disk: one that was there before is there until then.
 
         Raises
         ------
         OSError : the file cannot be written
-        ValueError : the name ends in neither, or the model does not know its input's shape
-        ImportError : safetensors is not installed
+        ValueError : the name ends in none of them, or the model does not know its input's shape
+        ImportError : safetensors or h5py is not installed
 
         Examples
         --------
@@ -326,6 +343,64 @@ class Model(Layer):
         True
         """
         save(self._known(), filepath)
+
+    def save(self, filepath: FilePath) -> None:
+        """Write the whole network, layers and weights: `cnnfast.load_model` makes it again.
+
+        A .keras file is Keras 3's, and needs h5py; a .npz or .safetensors file holds the same configuration in JSON
+        beside the arrays of `save_weights`. What training keeps (optimizer, loss) is not written. The file takes the
+        name when it is whole and on the disk.
+
+        Raises
+        ------
+        OSError : the file cannot be written
+        ValueError : the name ends in none of them, the model does not know its input's shape, or a layer cannot be
+            told in a file: one of a class of your own, or with a function of your own; the message names it
+        ImportError : safetensors or h5py is not installed
+
+        Examples
+        --------
+        >>> import cnnfast, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     cnnfast.models.LeNet5().save(f"{folder}/lenet.npz")
+        ...     model = cnnfast.load_model(f"{folder}/lenet.npz")
+        >>> model.name, model.count_params()
+        ('lenet5', 61706)
+        """
+        from cnnfast.saving import save_model  # knows Sequential, so it comes after this module
+
+        save_model(self._known(), filepath)
+
+    def get_config(self) -> dict[str, Any]:
+        """The network without its weights as plain data, in the form of Keras 3: `from_config` makes it again.
+
+        Raises
+        ------
+        ValueError : a layer cannot be told so; see `save`
+        """
+        from cnnfast.saving.config import config_of
+
+        return config_of(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A network of what `get_config` gave, here or in Keras 3, with weights of its own.
+
+        Raises
+        ------
+        ValueError : a layer is none of ours, or the configuration makes no network; the message names the layer
+
+        Examples
+        --------
+        >>> import cnnfast
+        >>> model = cnnfast.models.ResNet18()
+        >>> cnnfast.Model.from_config(model.get_config()).count_params() == model.count_params()
+        True
+        """
+        from cnnfast.saving.config import model_of
+
+        made: Any = model_of(config, cls)
+        return made  # type: ignore[no-any-return]
 
     def count_params(self) -> int:
         """How many numbers the weights hold."""

@@ -35,6 +35,8 @@ class Sequential(Model):
         self._layers = []
         for layer in layers:
             self.add(layer)
+        if not trainable:
+            self.trainable = False
 
     def add(self, layer: Any) -> None:
         """Put a layer at the end.

@@ -1,4 +1,9 @@
-"""Small data that works offline: a photograph that comes along, `digits` and `mnist` that read what you have.
+"""Data to train with: batches of arrays, of an .npz, of pictures in folders; and small data that works offline.
+
+>>> import numpy as np
+>>> from cnnfast.datasets import Dataset
+>>> for x, y in Dataset(np.zeros((64, 8, 8, 1)), np.zeros(64), batch_size=32, shuffle=True, seed=1).prefetch():
+...     assert x.shape == (32, 8, 8, 1)
 
 The sources and licences of what comes along are in the README beside this file.
 """
@@ -9,8 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnnfast.datasets import digits, mnist
+from cnnfast.datasets.batches import Dataset
+from cnnfast.datasets.features import cached_features
+from cnnfast.datasets.folders import image_dataset_from_directory
+from cnnfast.datasets.npz import npz_dataset
 
-__all__ = ["digits", "mnist", "photograph"]
+__all__ = [
+    "Dataset",
+    "cached_features",
+    "digits",
+    "image_dataset_from_directory",
+    "mnist",
+    "npz_dataset",
+    "photograph",
+]
 
 
 def photograph() -> NDArray[np.uint8]:

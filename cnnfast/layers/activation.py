@@ -1,11 +1,13 @@
 """Activations as layers of their own: Activation, ReLU, LeakyReLU, PReLU, ELU, Softmax."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import activations
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
@@ -20,6 +22,22 @@ class Elementwise(Layer):
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
+    def function(self) -> activations.Function:
+        """What it computes, where it is one of the activations that convolutions fuse."""
+        raise NotImplementedError(f"{self.label} cannot be trained: {type(self).__name__} does not define forward")
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        function = self.function()
+        run = function.run or activations.copy
+        y, back = function.forward(lambda fused: x if fused is None else run(x))
+
+        def backprop(grad_output: Array, inputs: bool = True, of_logits: bool = False) -> Array | None:
+            if not inputs:
+                return None
+            return grad_output if of_logits else back(grad_output)
+
+        return y, backprop
+
 
 class Activation(Elementwise):
     """An activation by its name in Keras, or any function of an array.
@@ -33,6 +51,13 @@ class Activation(Elementwise):
     def __init__(self, activation: Any, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.activation = activations.get(activation)
+
+    def function(self) -> activations.Function:
+        return self.activation
+
+    @property
+    def last_activation(self) -> str:
+        return self.activation.name
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         return (self.activation.run or activations.copy)(x, out=out)
@@ -59,6 +84,11 @@ class ReLU(Elementwise):
             raise ValueError(f"negative_slope must be 0 with a max_value, got {negative_slope!r}")
         self.max_value = max_value
 
+    def function(self) -> activations.Function:
+        if self.negative_slope:
+            return _leaky(self.negative_slope)
+        return activations.NAMED["relu6" if self.max_value else "relu"]
+
     def call(self, x: Array, out: Array | None = None) -> Array:
         if self.negative_slope:
             return leaky_relu(x, self.negative_slope, out=out)
@@ -82,6 +112,9 @@ class LeakyReLU(Elementwise):
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.negative_slope = checks.number("negative_slope", negative_slope)
+
+    def function(self) -> activations.Function:
+        return _leaky(self.negative_slope)
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         return leaky_relu(x, self.negative_slope, out=out)
@@ -112,10 +145,22 @@ class PReLU(Elementwise):
         shared = tuple(range(1, len(input_shape) - 1))
         if self.shared_axes is not None and tuple(self.shared_axes) != shared:
             raise ValueError(f"shared_axes must be {shared}: one slope for each channel, got {self.shared_axes!r}")
+        self.shared_axes = shared
         self.alpha = self.add_weight("alpha", (known(input_shape),), self.initializer)
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         return prelu(x, self.alpha.values, out=out)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        alpha = self.alpha.values
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            grad_input, grad_alpha = grad.prelu(grad_output, x, alpha)
+            if self.learns(self.alpha):
+                self.alpha.add_grad(grad_alpha)
+            return grad_input if inputs else None
+
+        return prelu(x, alpha), backprop
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add("prelu", [*inputs, graph.constant(self.alpha.values)], self.name)
@@ -127,6 +172,9 @@ class ELU(Elementwise):
     def __init__(self, alpha: float = 1.0, **options: Unpack[Options]) -> None:
         super().__init__(**options)
         self.alpha = checks.number("alpha", alpha)
+
+    def function(self) -> activations.Function:
+        return activations.Function("elu", ("elu", self.alpha), partial(elu, alpha=self.alpha))
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         return elu(x, self.alpha, out=out)
@@ -142,8 +190,26 @@ class Softmax(Elementwise):
         super().__init__(**options)
         self.axis = checks.integer("axis", axis, -32)
 
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        y = self.call(x)
+
+        def backprop(grad_output: Array, inputs: bool = True, of_logits: bool = False) -> Array | None:
+            if not inputs:
+                return None
+            return grad_output if of_logits else grad.softmax(grad_output, y, self.axis)
+
+        return y, backprop
+
+    @property
+    def last_activation(self) -> str:
+        return "softmax" if self.axis == -1 else ""
+
     def call(self, x: Array, out: Array | None = None) -> Array:
         return softmax(x, self.axis, out=out)
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add("softmax", inputs, self.name, axis=self.axis)
+
+
+def _leaky(slope: float) -> activations.Function:
+    return activations.Function("leaky_relu", ("leaky_relu", slope), partial(leaky_relu, negative_slope=slope))

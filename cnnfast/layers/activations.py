@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.graph.table import same
-from cnnfast.layers.base import Layer, Runner
+from cnnfast.layers.base import Backprop, Layer, Runner
+from cnnfast.layers.weight import Weight
 from cnnfast.ops import checks, options
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, relu, relu6, selu
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
+from cnnfast.ops.grad.activations import FROM_OUTPUT
 from cnnfast.ops.softmax import log_softmax, softmax
 
 
@@ -41,6 +44,23 @@ class Function:
         attributes: dict[str, Any] = {PARAMETERS[op]: parameter}
         return graph.add(op, [x], name, **attributes)
 
+    def forward(self, linear: Callable[[options.Activation], Array]) -> tuple[Array, Callable[[Array], Array]]:
+        """y, and the way back through the activation alone, of a layer that runs `linear(what it fuses)`."""
+        if self.run is None:
+            return linear(None), _straight
+        fused = self.fused
+        if fused is None:
+            back = PROBABILITIES.get(self.name)
+            if back is None:
+                raise ValueError(f"activation must be one whose gradient is known to be trained, got {self.name}")
+            y = self.run(linear(None))
+            return y, lambda grad_output: back(grad_output, y)
+        if (fused if isinstance(fused, str) else fused[0]) in FROM_OUTPUT:
+            y = linear(fused)
+            return y, lambda grad_output: grad.activation(grad_output, y, fused)
+        x = linear(None)
+        return self.run(x), lambda grad_output: grad.activation(grad_output, x, fused)
+
     @property
     def follows(self) -> bool:
         """Whether it has to run by itself."""
@@ -53,6 +73,15 @@ LEAKY_SLOPE = 0.2
 """Of Keras' activation "leaky_relu"; its layer LeakyReLU has 0.3, torch and the functional API 0.01."""
 
 LINEAR = Function("linear")
+PROBABILITIES: dict[str, Callable[[Array, Array], Array]] = {
+    "softmax": lambda grad_output, y: grad.softmax(grad_output, y),
+    "log_softmax": lambda grad_output, y: grad.log_softmax(grad_output, y),
+}
+"""The way back through those that no op fuses, from their output."""
+
+
+def _straight(grad_output: Array) -> Array:
+    return grad_output
 
 
 def _table() -> dict[str, Function]:
@@ -109,9 +138,28 @@ class ActivatedLayer(Layer):
         super().__init__(**options)
         self.activation = get(activation)
 
-    def run(self, x: Array, out: Array | None = None) -> Array:
-        """The layer with what is fused of its activation: each of its layers defines this."""
+    def run(self, x: Array, out: Array | None = None, **changed: Any) -> Array:
+        """The layer with what is fused of its activation, or with another `activation`: each of its layers defines
+        this."""
         raise NotImplementedError
+
+    def backward(self, x: Array) -> Backprop:
+        """The way back from before the activation: each of its layers defines this."""
+        raise NotImplementedError(f"{self.label} cannot be trained: {type(self).__name__} does not define backward")
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        back = self.backward(x)
+        y, before = self.activation.forward(lambda fused: self.run(x, activation=fused))
+
+        def backprop(grad_output: Array, inputs: bool = True, of_logits: bool = False) -> Array | None:
+            result: Array | None = back(grad_output if of_logits else before(grad_output), inputs)
+            return result
+
+        return y, backprop
+
+    @property
+    def last_activation(self) -> str:
+        return self.activation.name
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         if not self.activation.follows:
@@ -146,3 +194,9 @@ def weighted(graph: Graph, op: str, x: str, name: str, *, weight: Array, bias: A
     if bias is not None:
         inputs.append(graph.constant(bias, f"{name}.bias"))
     return graph.add(op, inputs, name, **attributes)
+
+
+def add_bias_grad(layer: Layer, bias: Weight | None, grad_output: Array) -> None:
+    """Add a bias' gradient, the sum over all axes but the channels', where training may change it."""
+    if bias is not None and layer.learns(bias):
+        bias.add_grad(grad.bias(grad_output))

@@ -1,17 +1,16 @@
 """What every layer is: a name, weights, a shape rule, what it computes, and the way back."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypedDict, Unpack
 
 import numpy as np
 
 from cnnfast.graph.ir import Graph, Spec
-from cnnfast.layers import initializers
+from cnnfast.layers.configured import Configured
 from cnnfast.layers.names import snake_case
 from cnnfast.layers.sizes import batched
 from cnnfast.layers.tensor import Shape, Tensor
-from cnnfast.layers.weight import Weight, assign_all
+from cnnfast.layers.weighted import Weighted
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array, as_array
 
@@ -33,7 +32,7 @@ class Options(TypedDict, total=False):
     trainable: bool
 
 
-class Layer:
+class Layer(Configured, Weighted):
     """A step of a network. Called on a `Tensor` it takes its place in a network, called on an array it computes.
 
     A layer of your own defines `compute_output_shape` and `call`; `build` where it has weights, `forward` where it is
@@ -58,7 +57,7 @@ class Layer:
         self.given_input_shape = batched(options.get("input_shape"))
         self.trainable = checks.boolean("trainable", options.get("trainable", True))
         self.built = False
-        self._weights: list[Weight] = []
+        self._weights = []
         self._tensors: list[Tensor] = []
         self._channels: list[Shape] = []  # of the inputs that it was built for
 
@@ -80,14 +79,14 @@ class Layer:
         """y of these inputs, as the layer computes it in inference; `out=` is where to write it."""
         raise NotImplementedError(f"{type(self).__name__} must define call")
 
-    def forward(self, *inputs: Any, training: bool = False) -> tuple[Any, Backprop]:
+    def forward(self, *inputs: Any, **keywords: Any) -> tuple[Any, Backprop]:
         """y of these inputs, and the way back: `backprop(grad_output)` gives the input's gradient.
 
         Parameters
         ----------
         inputs : arrays, as `call` takes them
-        training : whether the layer behaves as in training (dropout drops, batch normalization takes the batch's
-            statistics) or as in inference
+        training : a keyword, by default False: whether the layer behaves as in training (dropout drops, batch
+            normalization takes the batch's statistics) or as in inference
 
         Returns
         -------
@@ -95,6 +94,12 @@ class Layer:
             grad_input; backprop(grad_output, inputs=False) does not compute grad_input
         """
         raise NotImplementedError(f"{self.label} cannot be trained: {type(self).__name__} does not define forward")
+
+    @property
+    def last_activation(self) -> str:
+        """The activation that the layer ends in, by Keras' name, where its backprop takes of_logits=True: a gradient of
+        what goes into that activation. A crossentropy knows it better than the way back through a softmax does."""
+        return ""
 
     def plan(self, *input_shapes: Any) -> Runner:
         """run(*inputs, out=y), made ready for inputs of these shapes in any batch, with the weights of now."""
@@ -113,22 +118,26 @@ class Layer:
 
     # What every layer has.
 
-    def __call__(self, inputs: Any) -> Any:
-        """The layer on a Tensor (or a list of them, where it takes several), or on an array."""
+    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+        """The layer on a Tensor (or a list of them, where it takes several), or on an array.
+
+        With training=True it behaves as in training (see `forward`). On a Tensor training=False says that the layer
+        keeps to inference there even while the network is trained; None leaves it to the network.
+        """
         given = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
         if any(isinstance(each, Tensor) for each in given):
-            return self.connect(given)
+            return self.connect(given, training)
         arrays = [as_array("x", each) for each in given]
         with self.named():
             self.ready(*(each.shape for each in arrays))
-            return self.call(*arrays)
+            return self.forward(*arrays, training=True)[0] if training else self.call(*arrays)
 
-    def connect(self, inputs: tuple[Any, ...]) -> Tensor:
+    def connect(self, inputs: tuple[Any, ...], training: bool | None = None) -> Tensor:
         """Take a place in a network that is being written."""
         for each in inputs:
             if not isinstance(each, Tensor):
                 raise TypeError(f"{self.label}: every input must be a Tensor where one is, got {type(each).__name__}")
-        tensor = Tensor(self.ready(*(each.shape for each in inputs)), self, inputs)
+        tensor = Tensor(self.ready(*(each.shape for each in inputs)), self, inputs, training)
         self._tensors.append(tensor)
         return tensor
 
@@ -157,12 +166,6 @@ class Layer:
                 if shape[-1] is not None and shape[-1:] != channels:
                     raise ValueError(f"its weights are for inputs of {channels[0]} channels, got shape {shape}")
 
-    def add_weight(self, name: str, shape: tuple[int, ...], initializer: object, trainable: bool = True) -> Weight:
-        """Make a weight; `get_weights` lists them in the order in which they were made."""
-        weight = Weight(name, shape, initializers.get(f"{name}_initializer", initializer), trainable)
-        self._weights.append(weight)
-        return weight
-
     @property
     def name(self) -> str:
         """The name given; else the class's in snake_case, as Keras writes it, until a network counts it."""
@@ -185,17 +188,6 @@ class Layer:
     def kind(self) -> str:
         return type(self).__name__
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
-        """Errors raised within say which layer they are of."""
-        try:
-            yield
-        except (ValueError, TypeError) as error:
-            kind = ValueError if isinstance(error, ValueError) else TypeError
-            if str(error).startswith(self.label):
-                raise
-            raise kind(f"{self.label}: {error}") from error
-
     @property
     def input(self) -> Tensor | list[Tensor]:
         """What the layer was called on in the network it stands in."""
@@ -213,37 +205,6 @@ class Layer:
                 f"{self.label} was called {len(self._tensors)} times, so it has no one input or output"
             )
         return self._tensors[0]
-
-    @property
-    def weights(self) -> list[Weight]:
-        """The weights, in the order in which `build` makes them."""
-        return self._weights
-
-    @property
-    def trainable_weights(self) -> list[Weight]:
-        return [weight for weight in self.weights if self.trainable and weight.trainable]
-
-    @property
-    def version(self) -> int:
-        """Grows whenever a weight is set."""
-        return sum([weight.version for weight in self.weights])
-
-    def count_params(self) -> int:
-        """How many numbers the layer's weights hold."""
-        if not self.built:
-            raise ValueError(f"{self.label} has no weights before it knows its input's shape: build it first")
-        return sum(weight.size for weight in self.weights)
-
-    def get_weights(self) -> list[Array]:
-        """Copies of the weights, in Keras' order."""
-        return [weight.values.copy() for weight in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Replace all weights, given in the order of `get_weights`; on an error none is changed."""
-        with self.named():
-            if not self.built:
-                raise ValueError("its weights can be set once it knows its input's shape: build it first")
-            assign_all(self.weights, weights)
 
     def __repr__(self) -> str:
         return f"<{self.label}>"

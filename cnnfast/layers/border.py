@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
@@ -45,6 +46,12 @@ class ZeroPadding2D(Layer):
     def call(self, x: Array, out: Array | None = None) -> Array:
         return pad2d(x, self.padding, out=out)
 
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.pad2d(grad_output, self.padding) if inputs else None
+
+        return self.call(x), backprop
+
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add("pad2d", inputs, self.name, padding=self.padding)
 
@@ -79,6 +86,12 @@ class Cropping2D(Layer):
         out[...] = part
         return out
 
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return pad2d(grad_output, self.cropping) if inputs else None
+
+        return self.call(x), backprop
+
 
 class UpSampling2D(Layer):
     """Each picture `size` times as high and wide, its pixels repeated ("nearest") or blended ("bilinear").
@@ -104,6 +117,14 @@ class UpSampling2D(Layer):
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         return upsample2d(x, self.size, self.interpolation, out=out)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        shape = x.shape
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.upsample2d(grad_output, shape, self.size, self.interpolation) if inputs else None
+
+        return self.call(x), backprop
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add("upsample2d", inputs, self.name, scale_factor=self.size, mode=self.interpolation)

@@ -1,11 +1,13 @@
 """Convolutions along one, two or three axes, channels last: Conv1D, Conv2D, Conv3D."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.activations import ActivatedLayer, weighted
-from cnnfast.layers.base import Options
+from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, weighted
+from cnnfast.layers.base import Backprop, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
@@ -19,11 +21,15 @@ class Conv(ActivatedLayer):
     """What the three have in common; see Conv2D."""
 
     axes: ClassVar[int]
+    convolve: ClassVar[Callable[..., Array]]
+    gradients: ClassVar[tuple[Callable[..., Array], Callable[..., Array]]]
+    """Of the op: with respect to its input, and its weight."""
 
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: Any = "valid", *, data_format: Any = None,
         dilation_rate: Any = 1, groups: int = 1, activation: Any = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **options: Unpack[Options],
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(activation, **options)
         window.data_format(data_format)
@@ -37,6 +43,7 @@ class Conv(ActivatedLayer):
             raise ValueError(f"groups must divide filters {self.filters}, got {self.groups}")
         self.use_bias = checks.boolean("use_bias", use_bias)
         self.initializers = kernel_initializer, bias_initializer
+        self.regularizers = kernel_regularizer, bias_regularizer
 
     def _padding(self, padding: Any) -> window.Padding:
         return window.padding(padding, self.axes)
@@ -46,8 +53,10 @@ class Conv(ActivatedLayer):
         if channels % self.groups:
             raise ValueError(f"groups must divide the input's {channels} channels, got {self.groups}")
         shape = (*self.kernel_size, channels // self.groups, self.filters)
-        self.kernel = self.add_weight("kernel", shape, self.initializers[0])
-        self.bias = self.add_weight("bias", (self.filters,), self.initializers[1]) if self.use_bias else None
+        self.kernel = self.add_weight("kernel", shape, self.initializers[0], regularizer=self.regularizers[0])
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight("bias", (self.filters,), self.initializers[1], regularizer=self.regularizers[1])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, *sizes, _ = input_shape
@@ -58,16 +67,34 @@ class Conv(ActivatedLayer):
 
     def settings(self) -> dict[str, Any]:
         """The op's arguments but x and out."""
+        bias = self.bias.values if self.bias else None
+        return {"weight": self.kernel.values, "bias": bias, "activation": self.activation.fused, **self.window()}
+
+    def window(self) -> dict[str, Any]:
+        """What the op and its gradients are told of the window."""
         one = self.axes == 1
         return {
-            "weight": self.kernel.values,
-            "bias": self.bias.values if self.bias else None,
             "stride": self.strides[0] if one else self.strides,
             "padding": self.padding if isinstance(self.padding, str) or not one else self.padding[0],
             "dilation": self.dilation_rate[0] if one else self.dilation_rate,
             "groups": self.groups,
-            "activation": self.activation.fused,
         }
+
+    def run(self, x: Array, out: Array | None = None, **changed: Any) -> Array:
+        return type(self).convolve(x, out=out, **self.settings() | changed)
+
+    def backward(self, x: Array) -> Backprop:
+        weight, window = self.kernel.values, self.window()
+        size = self.kernel_size[0] if self.axes == 1 else self.kernel_size
+        of_input, of_weight = type(self).gradients
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            if self.learns(self.kernel):
+                self.kernel.add_grad(of_weight(grad_output, x, size, **window))
+            add_bias_grad(self, self.bias, grad_output)
+            return of_input(grad_output, weight, x.shape, **window) if inputs else None
+
+        return backprop
 
 
 class Conv1D(Conv):
@@ -80,15 +107,14 @@ class Conv1D(Conv):
     (None, 100, 8)
     """
 
-    rank, axes = 3, 1
+    rank, axes, convolve = 3, 1, staticmethod(conv1d)
+    gradients = grad.conv1d_input, grad.conv1d_weight
 
     def _padding(self, padding: Any) -> window.Padding:
         if isinstance(padding, str) and padding.lower() == "causal":
             return ((shapes.dilated(self.kernel_size[0], self.dilation_rate[0]) - 1, 0),)
         return super()._padding(padding)
 
-    def run(self, x: Array, out: Array | None = None) -> Array:
-        return conv1d(x, out=out, **self.settings())
 
 
 class Conv2D(Conv):
@@ -103,6 +129,7 @@ class Conv2D(Conv):
     activation : a name of Keras' or a function
     use_bias : whether a bias is added to each filter's map
     kernel_initializer, bias_initializer : names or initializers
+    kernel_regularizer, bias_regularizer : None, "l1", "l2" or a regularizer: what training adds to the loss
     data_format : "channels_last", which is the only one
 
     Examples
@@ -112,10 +139,8 @@ class Conv2D(Conv):
     (None, 26, 26, 32)
     """
 
-    rank, axes = 4, 2
-
-    def run(self, x: Array, out: Array | None = None) -> Array:
-        return conv2d(x, out=out, **self.settings())
+    rank, axes, convolve = 4, 2, staticmethod(conv2d)
+    gradients = grad.conv2d_input, grad.conv2d_weight
 
     def node(self, graph: Graph, x: str) -> str:
         return weighted(graph, "conv2d", x, self.name, **self.settings())
@@ -131,7 +156,5 @@ class Conv3D(Conv):
     (None, 14, 30, 30, 8)
     """
 
-    rank, axes = 5, 3
-
-    def run(self, x: Array, out: Array | None = None) -> Array:
-        return conv3d(x, out=out, **self.settings())
+    rank, axes, convolve = 5, 3, staticmethod(conv3d)
+    gradients = grad.conv3d_input, grad.conv3d_weight

@@ -2,10 +2,11 @@
 
 from typing import Any, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.activations import ActivatedLayer, weighted
-from cnnfast.layers.base import Options
+from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, weighted
+from cnnfast.layers.base import Backprop, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
@@ -35,7 +36,8 @@ class Conv2DTranspose(ActivatedLayer):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: Any = "valid", *, output_padding: Any = None,
         data_format: Any = None, dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **options: Unpack[Options],
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(activation, **options)
         window.data_format(data_format)
@@ -47,6 +49,7 @@ class Conv2DTranspose(ActivatedLayer):
         self.output_padding = self._output_padding(padding, output_padding)
         self.use_bias = checks.boolean("use_bias", use_bias)
         self.initializers = kernel_initializer, bias_initializer
+        self.regularizers = kernel_regularizer, bias_regularizer
 
     def _output_padding(self, padding: Any, given: Any) -> window.Ints:
         if given is not None:
@@ -58,8 +61,10 @@ class Conv2DTranspose(ActivatedLayer):
 
     def build(self, input_shape: Shape) -> None:
         shape = (*self.kernel_size, self.filters, known(input_shape))
-        self.kernel = self.add_weight("kernel", shape, self.initializers[0])
-        self.bias = self.add_weight("bias", (self.filters,), self.initializers[1]) if self.use_bias else None
+        self.kernel = self.add_weight("kernel", shape, self.initializers[0], regularizer=self.regularizers[0])
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight("bias", (self.filters,), self.initializers[1], regularizer=self.regularizers[1])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, *sizes, _ = input_shape
@@ -79,14 +84,30 @@ class Conv2DTranspose(ActivatedLayer):
 
     def settings(self) -> dict[str, Any]:
         """The op's arguments but x and out."""
+        bias = self.bias.values if self.bias else None
+        return {"weight": self.kernel.values, "bias": bias, "activation": self.activation.fused, **self.window()}
+
+    def window(self) -> dict[str, Any]:
+        """What the op and its gradients are told of the window."""
         return {
-            "weight": self.kernel.values, "bias": self.bias.values if self.bias else None, "stride": self.strides,
-            "padding": self.padding, "output_padding": self.output_padding, "dilation": self.dilation_rate,
-            "activation": self.activation.fused,
+            "stride": self.strides, "padding": self.padding, "output_padding": self.output_padding,
+            "dilation": self.dilation_rate,
         }  # fmt: skip
 
-    def run(self, x: Array, out: Array | None = None) -> Array:
-        return conv_transpose2d(x, out=out, **self.settings())
+    def run(self, x: Array, out: Array | None = None, **changed: Any) -> Array:
+        return conv_transpose2d(x, out=out, **self.settings() | changed)
+
+    def backward(self, x: Array) -> Backprop:
+        weight, window = self.kernel.values, self.window()
+        size = self.kernel_size[0], self.kernel_size[1]
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            if self.learns(self.kernel):
+                self.kernel.add_grad(grad.conv_transpose2d_weight(grad_output, x, size, **window))
+            add_bias_grad(self, self.bias, grad_output)
+            return grad.conv_transpose2d_input(grad_output, weight, **window) if inputs else None
+
+        return backprop
 
     def node(self, graph: Graph, x: str) -> str:
         return weighted(graph, "conv_transpose2d", x, self.name, **self.settings())

@@ -2,9 +2,10 @@
 
 from typing import Any, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.activations import ActivatedLayer, weighted
-from cnnfast.layers.base import Options
+from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, weighted
+from cnnfast.layers.base import Backprop, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
@@ -18,7 +19,7 @@ class Dense(ActivatedLayer):
     Parameters
     ----------
     units : K
-    activation, use_bias, kernel_initializer, bias_initializer : see Conv2D
+    the others : see Conv2D
 
     Examples
     --------
@@ -30,16 +31,21 @@ class Dense(ActivatedLayer):
 
     def __init__(
         self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", **options: Unpack[Options],
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        **options: Unpack[Options],
     ) -> None:  # fmt: skip
         super().__init__(activation, **options)
         self.units = checks.integer("units", units, minimum=1)
         self.use_bias = checks.boolean("use_bias", use_bias)
         self.initializers = kernel_initializer, bias_initializer
+        self.regularizers = kernel_regularizer, bias_regularizer
 
     def build(self, input_shape: Shape) -> None:
-        self.kernel = self.add_weight("kernel", (known(input_shape), self.units), self.initializers[0])
-        self.bias = self.add_weight("bias", (self.units,), self.initializers[1]) if self.use_bias else None
+        shape = (known(input_shape), self.units)
+        self.kernel = self.add_weight("kernel", shape, self.initializers[0], regularizer=self.regularizers[0])
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight("bias", (self.units,), self.initializers[1], regularizer=self.regularizers[1])
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         if len(input_shape) < 2:
@@ -53,8 +59,19 @@ class Dense(ActivatedLayer):
             "activation": self.activation.fused,
         }  # fmt: skip
 
-    def run(self, x: Array, out: Array | None = None) -> Array:
-        return linear(x, out=out, **self.settings())
+    def run(self, x: Array, out: Array | None = None, **changed: Any) -> Array:
+        return linear(x, out=out, **self.settings() | changed)
+
+    def backward(self, x: Array) -> Backprop:
+        kernel = self.kernel.values
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            if self.learns(self.kernel):  # linear's weight is the kernel turned over, and so is their gradient
+                self.kernel.add_grad(grad.linear_weight(x, grad_output))
+            add_bias_grad(self, self.bias, grad_output)
+            return linear(grad_output, kernel) if inputs else None
+
+        return backprop
 
     def node(self, graph: Graph, x: str) -> str:
         return weighted(graph, "linear", x, self.name, **self.settings())

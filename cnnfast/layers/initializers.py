@@ -93,9 +93,12 @@ class VarianceScaling:
     distribution: str = "truncated_normal"
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        checks.choice("mode", self.mode, ("fan_in", "fan_out", "fan_avg"))
+        checks.choice("distribution", self.distribution, ("uniform", "truncated_normal"))
+
     def __call__(self, shape: Sequence[int], generator: Generator) -> Values:
-        if self.seed is not None:
-            generator = np.random.default_rng(self.seed)
+        generator = _drawing(self.seed, generator)
         fan_in, fan_out = fans(shape)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         variance = self.scale / max(1.0, fan)
@@ -163,9 +166,70 @@ class HeNormal(VarianceScaling):
         super().__init__(2.0, "fan_in", "truncated_normal", seed)
 
 
+class LecunUniform(VarianceScaling):
+    """Uniform in +-sqrt(3 / fan_in)."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "uniform", seed)
+
+
+class LecunNormal(VarianceScaling):
+    """Normal of variance 1 / fan_in, for SELU networks."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "truncated_normal", seed)
+
+
+@dataclass(frozen=True)
+class RandomUniform:
+    """Uniform from minval to maxval."""
+
+    minval: float = -0.05
+    maxval: float = 0.05
+    seed: int | None = None
+
+    def __call__(self, shape: Sequence[int], generator: Generator) -> Values:
+        values = _drawing(self.seed, generator).random(shape, np.float32)
+        values *= np.float32(self.maxval - self.minval)
+        values += np.float32(self.minval)
+        return values
+
+
+@dataclass(frozen=True)
+class RandomNormal:
+    """Normal of this mean and standard deviation."""
+
+    mean: float = 0.0
+    stddev: float = 0.05
+    seed: int | None = None
+
+    def __call__(self, shape: Sequence[int], generator: Generator) -> Values:
+        values = _drawing(self.seed, generator).standard_normal(shape, np.float32)
+        values *= np.float32(self.stddev)
+        values += np.float32(self.mean)
+        return values
+
+
+@dataclass(frozen=True)
+class TruncatedNormal(RandomNormal):
+    """The same within two standard deviations: values beyond are drawn again."""
+
+    def __call__(self, shape: Sequence[int], generator: Generator) -> Values:
+        values = _truncated_normal(shape, self.stddev, _drawing(self.seed, generator))
+        values += np.float32(self.mean)
+        return values
+
+
+def _drawing(seed: int | None, generator: Generator) -> Generator:
+    """What an initializer with a seed of its own draws from."""
+    return generator if seed is None else np.random.default_rng(seed)
+
+
 NAMED: dict[str, Callable[[], Initializer]] = {
     "zeros": Zeros, "ones": Ones, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform, "he_normal": HeNormal,
+    "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
+    "random_uniform": RandomUniform, "random_normal": RandomNormal, "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling, "constant": Constant,
 }  # fmt: skip
 
 

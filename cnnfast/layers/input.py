@@ -1,10 +1,12 @@
 """Input: where a network begins."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 
 from cnnfast.layers.base import Layer
+from cnnfast.layers.config import arguments
 from cnnfast.layers.sizes import input_sizes
 from cnnfast.layers.tensor import Shape, Tensor
 from cnnfast.ops import checks
@@ -19,6 +21,17 @@ class InputLayer(Layer):
         batch = None if batch_size is None else checks.integer("batch_size", batch_size, minimum=1)
         self.shape: Shape = (batch, *input_sizes("shape", shape))
         self.connect(())
+
+    def get_config(self) -> dict[str, Any]:
+        return {"batch_shape": self.shape, "dtype": "float32", "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        given = dict(config)
+        shape = given.pop("batch_shape", None)
+        if not isinstance(shape, list | tuple) or not shape:
+            raise ValueError(f"batch_shape must be sizes, the batch first, got {shape!r}")
+        return cls(shape[1:], shape[0], **arguments(cls, given))
 
     def compute_output_shape(self, *input_shapes: Any) -> Shape:
         return self.shape

@@ -1,14 +1,17 @@
 """Several inputs into one: Add, Multiply, Concatenate. They are called on a list."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, ClassVar, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.elementwise import add, concatenate, multiply
+from cnnfast.ops.options import Activation
 
 
 class Merge(Layer):
@@ -57,11 +60,39 @@ class Add(Elementwise):
 
     combine = staticmethod(add)
 
+    def forward(
+        self, *inputs: Array, training: bool = False, activation: Activation = None
+    ) -> tuple[Array, Backprop]:
+        """See `Layer.forward`; with an activation ("relu" or "relu6") that follows, in the same pass."""
+        shapes = [x.shape for x in inputs]
+        y = add(reduce(add, inputs[:-1]), inputs[-1], activation=activation)
+
+        def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
+            if not inputs:
+                return None
+            g = grad_output if activation is None else grad.activation(grad_output, y, activation)
+            return tuple(grad.unbroadcast(g, shape) for shape in shapes)
+
+        return y, backprop
+
 
 class Multiply(Elementwise):
     """The product of its inputs: a gate."""
 
     combine = staticmethod(multiply)
+
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Backprop]:
+        factors = inputs
+
+        def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
+            if not inputs:
+                return None
+            return tuple(
+                grad.unbroadcast(reduce(multiply, [*factors[:i], *factors[i + 1 :]], grad_output), x.shape)
+                for i, x in enumerate(factors)
+            )
+
+        return self.call(*inputs), backprop
 
 
 class Concatenate(Merge):
@@ -93,6 +124,14 @@ class Concatenate(Merge):
 
     def call(self, *inputs: Array, out: Array | None = None) -> Array:
         return concatenate(inputs, self.axis, out=out)
+
+    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Backprop]:
+        sizes = [x.shape[self.axis] for x in inputs]
+
+        def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
+            return grad.concatenate(grad_output, sizes, self.axis) if inputs else None
+
+        return self.call(*inputs), backprop
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add("concatenate", inputs, self.name, axis=self.axis)

@@ -1,19 +1,29 @@
-"""BatchNormalization, in inference: by the statistics it keeps. LocalResponseNormalization, of AlexNet."""
+"""BatchNormalization: by the batch's statistics in training, by those it keeps in inference; AlexNet's
+LocalResponseNormalization."""
 
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import numpy as np
+
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
+from cnnfast.layers.weight import Weight
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.norm import batch_norm, local_response_norm
+from cnnfast.ops.norm_train import batch_norm_train
+from cnnfast.ops.options import Activation
 
 
 class BatchNormalization(Layer):
     """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta, each channel with its own numbers.
+
+    In training mean and (biased) variance are those of the batch, and the moving ones come a step nearer to them:
+    moving*momentum + batch*(1 - momentum). Where trainable is False it is in inference always, and nothing changes.
 
     Parameters
     ----------
@@ -60,6 +70,40 @@ class BatchNormalization(Layer):
         constants = [graph.constant(weight.values) if weight else "" for weight in self._four()]
         return graph.add("batch_norm", [*inputs, *constants], self.name, eps=self.epsilon)
 
+    def forward(self, x: Array, training: bool = False, activation: Activation = None) -> tuple[Array, Backprop]:
+        """See `Layer.forward`; with an activation ("relu" or "relu6") that follows, in the same passes."""
+        gamma, beta = (weight.values if weight else None for weight in (self.gamma, self.beta))
+        own = training and self.trainable
+        if own:
+            y, mean, var = batch_norm_train(x, gamma, beta, eps=self.epsilon, activation=activation)
+            if len(x):
+                self._move(self.moving_mean, mean)
+                self._move(self.moving_variance, var)
+        else:
+            mean, var = self.moving_mean.values, self.moving_variance.values
+            y = batch_norm(x, mean, var, gamma, beta, eps=self.epsilon, activation=activation)
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            learned = [weight for weight in (self.gamma, self.beta) if self.learns(weight)]
+            if not inputs and not learned:
+                return None
+            grad_input, grad_gamma, grad_beta = grad.batch_norm(
+                grad_output, x, mean, var, gamma, beta, eps=self.epsilon, training=own, activation=activation
+            )
+            for weight, gradient in ((self.gamma, grad_gamma), (self.beta, grad_beta)):
+                if weight is not None and self.learns(weight):
+                    weight.add_grad(gradient)
+            return grad_input if inputs else None
+
+        return y, backprop
+
+    def _move(self, moving: Weight, batch: Array) -> None:
+        """Keras' rule for a moving statistic."""
+        kept = np.float32(self.momentum)
+        with moving.changing() as values:
+            values *= kept
+            values += batch * (1 - kept)
+
     def _four(self) -> tuple[Any, ...]:
         """What batch_norm reads, in its order."""
         return self.moving_mean, self.moving_variance, self.gamma, self.beta
@@ -88,6 +132,14 @@ class LocalResponseNormalization(Layer):
 
     def call(self, x: Array, out: Array | None = None) -> Array:
         return local_response_norm(x, self.size, self.alpha, self.beta, self.k, out=out)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            if not inputs:
+                return None
+            return grad.local_response_norm(grad_output, x, self.size, self.alpha, self.beta, self.k)
+
+        return self.call(x), backprop
 
     def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
         return graph.add(

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Unpack
 
+from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
 from cnnfast.ops.adaptive import adaptive_avg_pool2d, adaptive_max_pool2d
@@ -71,6 +72,10 @@ class MaxPooling2D(Pooling2D):
 
     pool = staticmethod(max_pool2d)
 
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        y, indices = max_pool2d(x, return_indices=True, **self.settings())
+        return y, scatter(indices, x.shape)
+
 
 class AveragePooling2D(Pooling2D):
     """The mean of each window, padding left out, as Keras does; see MaxPooling2D."""
@@ -78,11 +83,25 @@ class AveragePooling2D(Pooling2D):
     pool = staticmethod(avg_pool2d)
     extra: ClassVar[dict[str, Any]] = {"count_include_pad": False}
 
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        shape = x.shape
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.avg_pool2d(grad_output, shape, **self.settings()) if inputs else None
+
+        return self.call(x), backprop
+
 
 class MinPooling2D(Pooling2D):
     """The smallest value in each window; see MaxPooling2D. Keras has none."""
 
     pool = staticmethod(min_pool2d)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.min_pool2d(grad_output, x, **self.settings()) if inputs else None
+
+        return self.call(x), backprop
 
 
 class AdaptivePooling2D(Layer):
@@ -115,6 +134,14 @@ class AdaptiveAveragePooling2D(AdaptivePooling2D):
     """
 
     pool = staticmethod(adaptive_avg_pool2d)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        shape = x.shape
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.adaptive_avg_pool2d(grad_output, shape) if inputs else None
+
+        return self.call(x), backprop
 
 
 class GlobalPooling2D(AdaptivePooling2D):
@@ -150,8 +177,29 @@ class GlobalAveragePooling2D(GlobalPooling2D):
 
     pool = staticmethod(adaptive_avg_pool2d)
 
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        N, _, _, C = shape = x.shape
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.global_avg_pool2d(grad_output.reshape(N, 1, 1, C), shape) if inputs else None
+
+        return self.call(x), backprop
+
 
 class GlobalMaxPooling2D(GlobalPooling2D):
     """The maximum of each channel."""
 
     pool = staticmethod(adaptive_max_pool2d)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        y, indices = adaptive_max_pool2d(x, 1, return_indices=True)
+        return y if self.keepdims else y.reshape(len(x), x.shape[3]), scatter(indices, x.shape)
+
+
+def scatter(indices: Array, shape: tuple[int, ...]) -> Backprop:
+    """The way back through a pool that takes a pixel of each window: the one with that index in its picture."""
+
+    def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+        return grad.max_pool2d(grad_output.reshape(indices.shape), indices, shape) if inputs else None
+
+    return backprop

@@ -4,11 +4,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, Unpack
 
+import numpy as np
+
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.base import Layer, Options
+from cnnfast.layers.base import Backprop, Layer, Options
+from cnnfast.layers.initializers import next_seed
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.elementwise import multiply
 
 
 class View(Layer):
@@ -25,6 +29,14 @@ class View(Layer):
             return y
         out[...] = y
         return out
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        shape = x.shape
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad_output.reshape(shape) if inputs else None
+
+        return self.call(x), backprop
 
 
 class Flatten(View):
@@ -70,6 +82,11 @@ class Reshape(View):
 class Dropout(View):
     """In training a share `rate` of the inputs is set to 0, and the rest is scaled up; in inference nothing happens.
 
+    Parameters
+    ----------
+    rate : from 0 to 1
+    seed : of the layer's own generator; None draws what `set_random_seed` leads to
+
     References
     ----------
     Srivastava et al., "Dropout", JMLR 15, 2014.
@@ -81,6 +98,18 @@ class Dropout(View):
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate must be from 0 to 1, got {rate!r}")
         self.seed = None if seed is None else checks.integer("seed", seed, minimum=0)
+        self._generator = np.random.default_rng(next_seed() if self.seed is None else self.seed)
+
+    def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
+        if not training or self.rate == 0:
+            return super().forward(x)
+        scale = np.float32(0 if self.rate == 1 else 1 / (1 - self.rate))
+        mask = (self._generator.random(x.shape, np.float32) >= np.float32(self.rate)) * scale
+
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return multiply(grad_output, mask) if inputs else None
+
+        return multiply(x, mask), backprop
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

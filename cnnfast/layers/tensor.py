@@ -19,13 +19,16 @@ class Tensor:
     ----------
     shape : (None, 28, 28, 1); None is the batch, or any size not known yet
     layer, inputs : the layer that gives it, and what that layer was called on
+    training : False where its layer keeps to inference while the network is trained, None where the network says
     serial : tensors count up as they are made, so sorting by it puts a network in an order it can run in
     """
 
-    __slots__ = ("inputs", "layer", "serial", "shape")
+    __slots__ = ("inputs", "layer", "serial", "shape", "training")
 
-    def __init__(self, shape: Shape, layer: "Layer", inputs: "tuple[Tensor, ...]" = ()) -> None:
-        self.shape, self.layer, self.inputs = shape, layer, inputs
+    def __init__(
+        self, shape: Shape, layer: "Layer", inputs: "tuple[Tensor, ...]" = (), training: bool | None = None
+    ) -> None:
+        self.shape, self.layer, self.inputs, self.training = shape, layer, inputs, training
         self.serial = next(_serial)
 
     def __array__(self, *arguments: Any, **keywords: Any) -> Any:

@@ -1,12 +1,15 @@
 """A layer's weight: a name, a shape, and values that are drawn when they are first asked for."""
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from cnnfast.layers.initializers import Initializer, Values, next_seed
+from cnnfast.layers.initializers import Initializer, Values, Zeros, next_seed
+from cnnfast.layers.regularizers import Regularizer
 from cnnfast.ops.arrays import Array, as_array
 
 
@@ -22,6 +25,7 @@ class Weight:
     trainable : whether training may change it; a batch normalisation's statistics are not
     version : how often it was assigned; plans made before are told from it
     grad : the gradients that were added since it was last set to None: of the values' shape
+    regularizer : what training adds to the loss for it; None for nothing
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], initializer: Initializer, trainable: bool = True) -> None:
@@ -30,6 +34,7 @@ class Weight:
         self._initializer, self._seed = initializer, next_seed()
         self._values: Values | None = None
         self.grad: Values | None = None
+        self.regularizer: Regularizer | None = None
 
     @property
     def values(self) -> Values:
@@ -44,6 +49,23 @@ class Weight:
         """Replace the values, by a copy of these: any floating or integer array of the weight's shape."""
         self._keep(self.check(values).astype(np.float32))
         self.version += 1
+
+    @contextmanager
+    def changing(self) -> Iterator[Values]:
+        """The values to be changed in place, as an optimizer does. Where somebody else holds them (a plan, the way back
+        of a layer) a copy is changed instead."""
+        if self._values is None or self._holders() > _ALONE:
+            self._values = self.values.copy()
+        values = self._values
+        values.flags.writeable = True
+        try:
+            yield values
+        finally:
+            values.flags.writeable = False
+            self.version += 1
+
+    def _holders(self) -> int:
+        return sys.getrefcount(self._values)
 
     def add_grad(self, grad: Values) -> None:
         """Add a gradient, in the order of the calls; the weight keeps the array it is given."""
@@ -69,6 +91,16 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight {self.name} {self.shape}{'' if self.trainable else ', not trainable'}>"
+
+
+def _alone() -> int:
+    """What `_holders` says of values that nobody else holds."""
+    weight = Weight("", (1,), Zeros())
+    weight.assign([0.0])
+    return weight._holders()
+
+
+_ALONE = _alone()
 
 
 def assign_all(weights: Sequence[Weight], values: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from cnnfast.models.inception import InceptionV3
 from cnnfast.models.lenet import LeNet5
 from cnnfast.models.mobilenet import MobileNet, MobileNetV2
 from cnnfast.models.nin import NetworkInNetwork
-from cnnfast.models.resnet import Plain34, ResNet18, ResNet34, ResNet50, ResNet152
+from cnnfast.models.resnet import Plain34, ResNet18, ResNet20, ResNet34, ResNet50, ResNet152
 from cnnfast.models.squeezenet import SqueezeNet
 from cnnfast.models.torchvision import load_torch
 from cnnfast.models.unet import UNet
@@ -42,6 +42,7 @@ __all__ = [
     "NetworkInNetwork",
     "Plain34",
     "ResNet18",
+    "ResNet20",
     "ResNet34",
     "ResNet50",
     "ResNet152",
@@ -64,6 +65,7 @@ MODELS: dict[str, Callable[[], Model]] = {
     "googlenet-bn": GoogLeNetBN,
     "inception-v3": InceptionV3,
     "resnet18": ResNet18,
+    "resnet20": ResNet20,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
     "resnet50-keras": lambda: ResNet50(form="keras"),

@@ -41,6 +41,26 @@ class Depth(NamedTuple):
     skips: bool = True
 
 
+def ResNet20(include_top: bool = True, input_shape: Size = (32, 32, 3), classes: int = 10) -> Model:
+    """272,474 parameters, and 1,568 statistics: the paper's network of 20 layers for CIFAR-10 (section 4.2), whose
+    skips are projected where the shape changes.
+
+    >>> from cnnfast.models import ResNet20
+    >>> sum(weight.size for weight in ResNet20().trainable_weights)
+    272474
+    """
+    form, depth = FORMS["torchvision"], Depth((3, 3, 3, 0), False)
+    inputs = Input(tuple(input_shape))
+    x = _relu(_convolution(inputs, "conv1", 16, 3, 1, form), "conv1_relu")
+    for stage in (2, 3, 4):
+        for block in (1, 2, 3):
+            x = _block(x, f"conv{stage}_block{block}", 4 << stage, 2 if block == 1 and stage > 2 else 1, depth, form)
+    if include_top:
+        x = GlobalAveragePooling2D(name="avg_pool")(x)
+        x = Dense(classes, name="predictions")(x)
+    return Model(inputs, x, "resnet20")
+
+
 def ResNet18(include_top: bool = True, input_shape: Size = PICTURE, classes: int = 1000) -> Model:
     """11,689,512 parameters, and 9,600 statistics: torchvision's resnet18; see ResNet50.
 

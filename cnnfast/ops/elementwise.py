@@ -114,6 +114,16 @@ def check_axis(name: str, axis: object, ndim: int) -> int:
     return found % ndim
 
 
+def broadcast(x: Array, y: Array) -> tuple[int, ...]:
+    """The shape that both broadcast to."""
+    if x.shape == y.shape:
+        return x.shape
+    try:
+        return np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        raise ValueError(f"y must broadcast with x {x.shape}, got shape {y.shape}") from None
+
+
 def _parts(values: object) -> list[Array]:
     if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
         raise TypeError(f"arrays must be a sequence of arrays, got {type(values).__name__}")
@@ -128,11 +138,7 @@ def _parts(values: object) -> list[Array]:
 def _combine(kind: str, x: object, y: object, activation: object, out: object) -> Array:
     after = options.activation("activation", activation)
     left, right = pointwise.as_floats("x", x), pointwise.as_floats("y", y)
-    if left.shape != right.shape:
-        try:
-            np.broadcast_shapes(left.shape, right.shape)
-        except ValueError:
-            raise ValueError(f"y must broadcast with x {left.shape}, got shape {right.shape}") from None
+    broadcast(left, right)
     if right.dtype != left.dtype:
         right = arrays.contiguous("y", right, left.dtype)
     return pointwise.combine(kind, left, right, out, after, (("x", left), ("y", y)))

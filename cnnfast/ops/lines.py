@@ -13,7 +13,7 @@ from cnnfast.ops.pool import avg_pool2d, max_pool2d
 Padding1d = int | tuple[int, int] | str
 LAYOUTS = {"NLC": "NHWC", "NCL": "NCHW"}
 AXES = {"NLC": "N, L, C", "NCL": "N, C, L"}
-_WEIGHTS = {"NLC": "S, C/groups, K", "NCL": "K, C/groups, S"}
+WEIGHTS = {"NLC": "S, C/groups, K", "NCL": "K, C/groups, S"}
 
 
 def conv1d(
@@ -51,7 +51,7 @@ def conv1d(
     """
     order = checks.choice("layout", layout, LAYOUTS)
     axis = 1 if order == "NLC" else 2
-    kernels = lift("weight", weight, _WEIGHTS[order], 0 if order == "NLC" else 2)
+    kernels = lift("weight", weight, WEIGHTS[order], 0 if order == "NLC" else 2)
     y = conv2d(
         lift("x", x, AXES[order], axis), kernels, bias, stride=(1, checks.integer("stride", stride, 1)),
         padding=sides(padding), dilation=(1, checks.integer("dilation", dilation, 1)), groups=groups,

@@ -12,7 +12,7 @@ from cnnfast.ops.checks import Sides
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.signatures import FLOATS, KEPT
 
-_MODES = {"constant": "zeros", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+PAD_MODES = {"constant": "zeros", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 """pad2d's modes -> what a convolution's padding_mode calls them."""
 
 
@@ -53,11 +53,11 @@ def pad2d(
     sides = checks.sides("padding", padding)
     if sides == "same":
         raise ValueError('padding must be "valid" or integers, got "same"')
-    kind = checks.choice("mode", mode, _MODES)
+    kind = checks.choice("mode", mode, PAD_MODES)
     images = arrays.as_input("x", x, KEPT, order)
     fill = _fill(value, images.dtype)
     N, H, W, C = shapes.split(images.shape, order)
-    shapes.check_padding_mode(_MODES[kind], sides, (H, W))
+    shapes.check_padding_mode(PAD_MODES[kind], sides, (H, W))
     shape = shapes.join(N, H + sum(sides[0]), W + sum(sides[1]), C, order)
     y = pointwise.target(out, shape, images.dtype, (("x", images),))
     first = 1 if order == "NHWC" else 2

@@ -65,14 +65,18 @@ def max_unpool2d(
         shapes.unpool_size(size, kernel[i], step[i], pad[i], shapes.AXES[i]) for i, size in enumerate((H, W))
     )
     P, Q = _output_size(output_size, (default[0], default[1]), step, (N, C), order)
-    places = _indices(indices, values.shape, P * Q)
+    places = as_indices(indices, values.shape)
     y_shape = shapes.join(N, P, Q, C, order)
     state = native.isa(), native.get_max_workspace()
-    plan = _plan(state, values.shape, y_shape, (P, Q), values.dtype, order)
-    return dispatch.execute(
-        plan, values, y_shape, values.dtype, out=out, indices=places,
-        inputs=(("x", values), ("indices", indices)),
-    )  # fmt: skip
+    plan = unpooling(state, values.shape, y_shape, (P, Q), values.dtype, order)
+    try:
+        return dispatch.execute(
+            plan, values, y_shape, values.dtype, out=out, indices=places,
+            inputs=(("x", values), ("indices", indices)),
+        )  # fmt: skip
+    except ValueError:
+        check_range(indices, P * Q)  # the plan looked at all before it wrote any; this says which was wrong
+        raise
 
 
 def _output_size(value: object, default: Pair, stride: Pair, batch_and_channels: Pair, layout: str) -> Pair:
@@ -92,21 +96,26 @@ def _output_size(value: object, default: Pair, stride: Pair, batch_and_channels:
     return size
 
 
-def _indices(value: object, shape: tuple[int, ...], count: int) -> Array:
-    """The indices as contiguous int64, each of them in range: checked before any is narrowed."""
+def as_indices(value: object, shape: tuple[int, ...]) -> Array:
+    """The indices as contiguous int64; the backend sees to their range before it writes anything."""
     indices = arrays.as_array("indices", value)
     if indices.dtype.kind not in "iu" or not indices.dtype.isnative:
         raise TypeError(f"indices must have an integer dtype (native byte order), got {indices.dtype!r}")
     if indices.shape != shape:
         raise ValueError(f"indices must have x's shape {shape}, got {indices.shape}")
+    return arrays.contiguous("indices", indices.astype(np.int64, copy=False))  # beyond int64 is below 0 then
+
+
+def check_range(value: object, count: int) -> None:
+    """ValueError where an index is not that of one of `count` pixels."""
+    indices = arrays.as_array("indices", value)
     if indices.size and (int(indices.min()) < 0 or int(indices.max()) >= count):
         wrong = int(indices.min()) if int(indices.min()) < 0 else int(indices.max())
         raise ValueError(f"indices must be in [0, {count}), the size of an output channel, got {wrong}")
-    return arrays.contiguous("indices", indices.astype(np.int64, copy=False))
 
 
 @lru_cache(maxsize=256)
-def _plan(
+def unpooling(
     state: object, x_shape: tuple[int, ...], y_shape: tuple[int, ...], size: Pair, dtype: np.dtype[Any], layout: str
 ) -> native.Plan:
     """The native plan. It keeps the ISA and the limit it was made with, so they are part of the key: `state`."""

@@ -65,7 +65,7 @@ def conv3d(
     after = options.activation("activation", activation)
     mode = checks.choice("padding_mode", padding_mode, options.PADDING_MODES)
     images = volumes("x", x, FLOATS, order)
-    kernels = _weight(weight, images.dtype, order)
+    kernels = weight_of(weight, images.dtype, order)
     added = geometry.as_bias("bias", bias, images.dtype, FLOATS, kernels.shape[-1])
     N, D, H, W, C = images.shape
     sides = resolve(sides_of(padding), (D, H, W), kernels.shape[:3], step, gap)
@@ -175,7 +175,7 @@ def _pool(
     step = window if stride is None else triple("stride", stride)
     array = arrays.as_array("x", x)
     arrays.check_dtype("x", array.dtype, SIGNATURES[op].dtypes)
-    _check_volumes("x", array.shape, order)
+    check_volumes("x", array.shape, order)
     last = order == "NDHWC"
     N, D, H, W, C = array.shape if last else (array.shape[0], *array.shape[2:], array.shape[1])
     sides = sides_of(padding)
@@ -239,18 +239,19 @@ def volumes(name: str, value: object, dtypes: Any, order: str) -> Array:
     """value as (N, D, H, W, C)."""
     array = arrays.as_array(name, value)
     arrays.check_dtype(name, array.dtype, dtypes)
-    _check_volumes(name, array.shape, order)
+    check_volumes(name, array.shape, order)
     return array if order == "NDHWC" else arrays.contiguous(name, np.moveaxis(array, 1, -1))
 
 
-def _check_volumes(name: str, shape: tuple[int, ...], order: str) -> None:
+def check_volumes(name: str, shape: tuple[int, ...], order: str) -> None:
+    """A volume's shape: five sizes, of which only N may be 0."""
     if len(shape) != 5:
         raise ValueError(f"{name} must have 5 dimensions ({AXES[order]}), got shape {shape}")
     if 0 in shape[1:]:
         raise ValueError(f"{name} must have no empty dimension but N ({AXES[order]}), got shape {shape}")
 
 
-def _weight(value: object, dtype: np.dtype[Any], order: str) -> Array:
+def weight_of(value: object, dtype: np.dtype[Any], order: str) -> Array:
     """weight as (T, R, S, C/groups, K)."""
     weight = arrays.as_weight("weight", value, dtype, FLOATS)
     axes = "T, R, S, C/groups, K" if order == "NDHWC" else "K, C/groups, T, R, S"

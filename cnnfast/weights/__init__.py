@@ -1,16 +1,18 @@
-"""Weights in files: what a model saves and loads, Keras' h5 files, torch's state dicts.
+"""Weights in files: what a model saves and loads, Keras' h5 and .keras files, torch's state dicts.
 
 A file's names and shapes are read first. One that does not fit is refused with a list of all that is wrong, and a
 weight is changed only where everything fits.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cnnfast.weights import h5, npz, state_dict, tensors
+from cnnfast.ops.arrays import Array
+from cnnfast.weights import archive, h5, npz, state_dict, tensors
 from cnnfast.weights.places import fill, own_places
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 FilePath = str | os.PathLike[str]
 
 OURS = {".npz": npz, ".safetensors": tensors}
-KERAS = {".h5": h5, ".hdf5": h5}
+KERAS = {".h5": h5, ".hdf5": h5, ".keras": archive}
+WRITTEN = OURS | {".weights.h5": h5}
+WHOLE = OURS | {".keras": archive}
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")
 
 
@@ -27,7 +31,7 @@ def load(model: "Model", filepath: FilePath) -> None:
     """See `Model.load_weights`."""
     path, form = _form(filepath, OURS | KERAS)
     with form.opened(path) as stored:
-        if form is h5:
+        if isinstance(stored, h5.Contents):
             places = h5.places(model, stored)
         else:
             places = own_places(model)
@@ -38,8 +42,37 @@ def load(model: "Model", filepath: FilePath) -> None:
 
 def save(model: "Model", filepath: FilePath) -> None:
     """See `Model.save_weights`."""
-    path, form = _form(filepath, OURS)
-    form.write(path, {name: place.weight.values for name, place in own_places(model).items()})
+    path, form = _form(filepath, WRITTEN)
+    if form is h5:
+        h5.write(path, model)
+    else:
+        form.write(path, _named(model))
+
+
+def save_whole(model: "Model", filepath: FilePath, entry: Mapping[str, Any]) -> None:
+    """Weights and the network's configuration in one file; see `Model.save`."""
+    path, form = _form(filepath, WHOLE)
+    config = json.dumps(entry)
+    if form is archive:
+        archive.write(path, model, config)
+    else:
+        form.write(path, _named(model), config)
+
+
+def load_config(filepath: FilePath) -> Any:
+    """The configuration in a whole model's file; ValueError where there is none."""
+    path, form = _form(filepath, WHOLE)
+    text = form.config(path)
+    if text is None:
+        raise ValueError(f"{path} holds weights alone: load_weights reads them into a model")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: its configuration must be JSON: {error}") from error
+
+
+def _named(model: "Model") -> dict[str, Array]:
+    return {name: place.weight.values for name, place in own_places(model).items()}
 
 
 def load_state_dict(
@@ -60,6 +93,8 @@ def _form(filepath: FilePath, forms: Mapping[str, ModuleType]) -> tuple[Path, Mo
     """The path, and the module that knows its format: by its extension."""
     path = Path(filepath)
     suffix = path.suffix.lower()
+    if path.name.lower().endswith(".weights.h5") and ".weights.h5" in forms:
+        suffix = ".weights.h5"
     if suffix in PICKLES:
         raise ValueError(
             f"filepath must not be a pickle, which runs code as it is read, got {str(path)!r}: in torch, "

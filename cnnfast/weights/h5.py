@@ -18,7 +18,10 @@ import numpy as np
 
 from cnnfast.layers.base import Layer
 from cnnfast.ops.arrays import Array
-from cnnfast.weights.places import Place, Stored, is_model, reading
+from cnnfast.ops.files import replacing
+from cnnfast.weights import keras3
+from cnnfast.weights.keras3 import by_place, stored_shape
+from cnnfast.weights.places import Place, Sizes, Stored, is_model, reading
 
 if TYPE_CHECKING:
     from cnnfast.model import Model
@@ -37,9 +40,14 @@ def package() -> Any:
 
 
 class Contents(dict[str, Stored]):
-    """A file's arrays: "conv1/0" is the first of the layer conv1. `in_order`: whether layers are in Keras' order."""
+    """A file's arrays: "conv1/0" is the first of the layer conv1.
+
+    in_order : whether layers are in Keras' order, as they are in its older files
+    named : for Keras 3's places (see keras3.by_place) the layer's name
+    """
 
     in_order = False
+    named: Mapping[str, str] = {}
 
     @property
     def layers(self) -> list[str]:
@@ -52,21 +60,28 @@ def opened(path: Path) -> Iterator[Contents]:
     """The file's arrays."""
     library = package()
     with reading(path), library.File(path, "r") as file:
-        root = _child(file, "model_weights") if "model_weights" in file else file  # of a whole model that was saved
-        if "layer_names" in root.attrs or "layer_names0" in root.attrs:
-            layers = _keras2(root)
-        elif "layers" in root:
-            layers = _keras3(root)
-        else:
-            raise ValueError(f"{path} must be a file of weights as Keras writes it: it names no layers")
-        stored = Contents()
-        stored.in_order = "layers" not in root
-        for name, arrays in layers:
-            for i, array in enumerate(arrays):
-                if f"{name}/{i}" in stored:
-                    raise ValueError(f"{path}: it has two layers {name!r}")
-                stored[f"{name}/{i}"] = _stored(array, f"{name}/{i}")
-        yield stored
+        yield contents(file, path)
+
+
+def contents(file: Any, path: Path) -> Contents:
+    """The arrays of an open file, which is or lies within the one at `path`."""
+    root = _child(file, "model_weights") if "model_weights" in file else file  # of a whole model that was saved
+    stored = Contents()
+    if "layer_names" in root.attrs or "layer_names0" in root.attrs:
+        layers = _keras2(root)
+        stored.in_order = True
+    elif "layers" in root:
+        found = list(_keras3(_child(root, "layers"), "", ""))
+        layers = ((name, arrays) for _, name, arrays in found)
+        stored.named = {place: name for place, name, _ in found}
+    else:
+        raise ValueError(f"{path} must be a file of weights as Keras writes it: it names no layers")
+    for name, arrays in layers:
+        for i, array in enumerate(arrays):
+            if f"{name}/{i}" in stored:
+                raise ValueError(f"{path}: it has two layers {name!r}")
+            stored[f"{name}/{i}"] = _stored(array, f"{name}/{i}")
+    return stored
 
 
 def _keras2(root: Any) -> Iterator[tuple[str, list[Any]]]:
@@ -94,18 +109,16 @@ def _texts(group: Any, attribute: str) -> list[str]:
     return [text.decode() if isinstance(text, bytes) else str(text) for text in texts]
 
 
-def _keras3(root: Any) -> Iterator[tuple[str, list[Any]]]:
-    """Groups by class, conv2d_1, that tell their layer's name; arrays 0, 1, ..."""
-    layers = _child(root, "layers")
+def _keras3(layers: Any, place: str, prefix: str) -> Iterator[tuple[str, str, list[Any]]]:
+    """Of every layer with arrays its place, its name, and the arrays; early Keras 3 tells no names but the places."""
     for key in layers:
         group = _child(layers, key)
-        if "layers" in group:
-            raise ValueError(f"{root.file.filename}: {key} is a model within the model, which is not supported")
         values = _child(group, "vars") if "vars" in group else None
-        if values:
-            if "name" not in values.attrs:
-                raise ValueError(f"{root.file.filename}: {key} does not tell its layer's name, as a later Keras 3 does")
-            yield _texts(values, "name")[0], [_child(values, str(i)) for i in range(len(values))]
+        name = prefix + (_texts(values, "name")[0] if values and "name" in values.attrs else key)
+        if "layers" in group:
+            yield from _keras3(_child(group, "layers"), f"{place}{key}/", f"{name}/")
+        elif values:
+            yield f"{place}{key}", name, [_child(values, str(i)) for i in range(len(values))]
 
 
 def _child(group: Any, path: str) -> Any:
@@ -133,43 +146,36 @@ def _read(array: Any) -> Array:
 
 def places(model: "Model", stored: Contents) -> dict[str, Place]:
     """Each layer's weights in order, under the name that the file has for the layer."""
-    layers = [layer for layer in model.layers if layer.weights]
-    nested = [layer.label for layer in layers if is_model(layer)]
-    if nested:
-        raise ValueError(f"a model of which {', '.join(nested)} is a part takes no h5 file: load that part by itself")
+    layers = [each for each in by_place(model) if each[2].weights and not is_model(each[2])]
     theirs = stored.layers
-    result = _named(layers, counted([layer.name for layer in layers], theirs))
-    if stored.in_order and result.keys() != stored.keys() and len(theirs) == len(layers):
-        ordered = [layer.name for layer in in_keras_order(model) if layer.weights]
-        other = _named(layers, dict(zip(ordered, theirs, strict=True)))
-        if {name: place.shape for name, place in other.items()} == {name: each.shape for name, each in stored.items()}:
-            return other
-    return result
+    result = _named(layers, counted([name for _, name, _ in layers], theirs))
+    if result.keys() == stored.keys():
+        return result
+    if stored.in_order and len(theirs) == len(layers):
+        other = _named(layers, dict(zip((name for _, name, _ in layers), theirs, strict=True)))
+    else:
+        other = _named(layers, {name: stored.named.get(place, "") for place, name, _ in layers})
+    fits = {name: place.shape for name, place in other.items()} == {name: each.shape for name, each in stored.items()}
+    return other if fits else result
 
 
-def _named(layers: Iterable[Layer], theirs: Mapping[str, str]) -> dict[str, Place]:
+def _named(layers: Iterable[tuple[str, str, Layer]], theirs: Mapping[str, str]) -> dict[str, Place]:
     return {
-        f"{theirs[layer.name]}/{i}": Place(weight, weight.shape)
-        for layer in layers
+        f"{theirs[name]}/{i}": Place(weight, stored_shape(layer, weight), partial(_shaped, weight.shape))
+        for _, name, layer in layers
         for i, weight in enumerate(layer.weights)
     }
 
 
-def in_keras_order(model: "Model") -> list[Layer]:
-    """The layers as `model.layers` of Keras has them: by their distance from the output, then as a walk finds them."""
-    depths = dict.fromkeys((tensor.layer for tensor in model.traced), 0)
-    for tensor in reversed(model.traced):
-        for source in tensor.inputs:
-            if source.layer in depths:
-                depths[source.layer] = max(depths[source.layer], depths[tensor.layer] + 1)
-    found: dict[Layer, int] = {}
-    waiting = list(reversed(model.outputs))
-    while waiting:
-        tensor = waiting.pop()
-        if tensor.layer in depths and tensor.layer not in found:
-            found[tensor.layer] = len(found)
-            waiting += reversed(tensor.inputs)
-    return sorted(found, key=lambda layer: (-depths[layer], found[layer]))
+def _shaped(shape: Sizes, stored: Array) -> Array:
+    return stored.reshape(shape)
+
+
+def write(path: Path, model: "Model") -> None:
+    """Write the model's weights at once, as Keras 3 does."""
+    library = package()
+    with replacing(path) as name, library.File(name, "w") as file:
+        keras3.write(file, model)
 
 
 def counted(ours: Collection[str], theirs: Collection[str]) -> dict[str, str]:

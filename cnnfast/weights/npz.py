@@ -11,9 +11,11 @@ import numpy as np
 
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.files import replacing
-from cnnfast.weights.places import Stored, reading
+from cnnfast.weights.places import CONFIG_BYTES, Stored, reading
 
 SUFFIX = ".npy"
+CONFIG = "model.json"
+"""The member that makes a file of weights a whole model's."""
 
 
 @contextmanager
@@ -23,6 +25,7 @@ def opened(path: Path) -> Iterator[dict[str, Stored]]:
         yield {
             name.removesuffix(SUFFIX): Stored(_shape(archive, name), partial(_read, archive, name))
             for name in archive.namelist()
+            if name != CONFIG
         }
 
 
@@ -46,8 +49,25 @@ def _read(archive: zipfile.ZipFile, name: str) -> Array:
     return array
 
 
-def write(path: Path, arrays: Mapping[str, Array]) -> None:
+def config(path: Path) -> bytes | None:
+    """The network's configuration, where the file is a whole model's."""
+    with reading(path), zipfile.ZipFile(path) as archive:
+        return member(archive, CONFIG, CONFIG_BYTES) if CONFIG in archive.namelist() else None
+
+
+def member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """A file of the archive; ValueError where it says that it is longer than it may be."""
+    size = archive.getinfo(name).file_size
+    if size > most:
+        raise ValueError(f"{archive.filename}: {name} must hold at most {most} bytes, says {size}")
+    return archive.read(name)
+
+
+def write(path: Path, arrays: Mapping[str, Array], config: str | None = None) -> None:
     """Write the file at once."""
     named: dict[str, Any] = dict(arrays)
     with replacing(path) as name:
         np.savez(name, **named)
+        if config is not None:
+            with zipfile.ZipFile(name, "a") as archive:
+                archive.writestr(zipfile.ZipInfo(CONFIG), config)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Sizes = tuple[int, ...]
 
+CONFIG_BYTES = 2**23
+"""Of a network's configuration in JSON, at most; that of a network of 500 layers has 2**19."""
+
 SHOWN = 10
 """How many names a message lists of each kind of fault."""
 

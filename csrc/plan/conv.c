@@ -11,11 +11,11 @@ static void set_steps(conv2d_problem *p, cnnfast_layout layout, int64_t c, int64
     else p->step_s = 1, p->step_r = S, p->step_c = R * S, p->step_k = c * R * S;
 }
 
-static size_t weight_count(const conv2d_problem *p) {
+size_t conv_weight_count(const conv2d_problem *p) {
     return size_mul(size_mul((size_t)p->g.R, (size_t)p->g.S), size_mul((size_t)(p->g.C / p->groups), (size_t)p->g.K));
 }
 
-static cnnfast_status describe_conv2d(const cnnfast_conv2d *d, conv2d_problem *p) {
+cnnfast_status describe_conv2d(const cnnfast_conv2d *d, conv2d_problem *p) {
     cnnfast_status status = check_conv2d(d, p);
     if (status) return status;
     window *g = &p->g;
@@ -23,7 +23,7 @@ static cnnfast_status describe_conv2d(const cnnfast_conv2d *d, conv2d_problem *p
         if ((i ? g->S : g->R) == 1) g->dilation[i] = 1;
     g->P = output_size(g->H + g->pad[0] + g->pad[1], g->R, g->dilation[0], g->stride[0]);
     g->Q = output_size(g->W + g->pad[2] + g->pad[3], g->S, g->dilation[1], g->stride[1]);
-    status = check_tensors(g, d->N, d->dtype, conv_output_dtype(d->dtype), size_mul(weight_count(p), sizeof(int64_t)));
+    status = check_tensors(g, d->N, d->dtype, conv_output_dtype(d->dtype), size_mul(conv_weight_count(p), sizeof(int64_t)));
     if (status) return status;
     set_steps(p, layout_of(d->layout, d->other_layout, CNNFAST_WEIGHT), g->C / p->groups, g->K);
     return CNNFAST_OK;
@@ -43,7 +43,7 @@ cnnfast_status cnnfast_conv2d_plan(cnnfast_plan **to, const cnnfast_conv2d *d, c
     plan->rows_per_image = p.g.P;
     plan->problem.conv = p;
     plan->flops = 2 * conv2d_macs(&p, d->N);
-    plan->weight_elements = (double)weight_count(&p);
+    plan->weight_elements = (double)conv_weight_count(&p);
     status = plan_choose(plan, d->algorithm);
     return plan_finish(to, plan, status ? status : plan_pack(plan, weight, bias));
 }
@@ -59,7 +59,7 @@ static cnnfast_status transposed_size(const window *g, int i, int64_t n, int64_t
     return CNNFAST_OK;
 }
 
-static bool all_finite(const void *weight, size_t count, cnnfast_dtype dtype) {
+bool all_finite(const void *weight, size_t count, cnnfast_dtype dtype) {
     bool finite = true;
     for (size_t i = 0; i < count; i++)
         finite &= isfinite(dtype == CNNFAST_FLOAT32 ? ((const float *)weight)[i] : ((const double *)weight)[i]) != 0;
@@ -77,7 +77,7 @@ cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **to, const cnnfast_co
     status = transposed_size(&p.g, 0, p.g.H, p.g.R, d->output_padding[0], &p.g.P);
     if (!status) status = transposed_size(&p.g, 1, p.g.W, p.g.S, d->output_padding[1], &p.g.Q);
     if (!status)
-        status = check_tensors(&p.g, c->N, c->dtype, conv_output_dtype(c->dtype), size_mul(weight_count(&p), sizeof(int64_t)));
+        status = check_tensors(&p.g, c->N, c->dtype, conv_output_dtype(c->dtype), size_mul(conv_weight_count(&p), sizeof(int64_t)));
     if (status) return status;
     /* (R, S, K/groups, C) and (C, K/groups, R, S): conv2d's, with the channel axes' parts exchanged. */
     const int64_t Kg = p.g.K / p.groups;
@@ -90,11 +90,11 @@ cnnfast_status cnnfast_conv_transpose2d_plan(cnnfast_plan **to, const cnnfast_co
                                   c->other_layout, c->N, c->max_workspace);
     if (!plan) return CNNFAST_OUT_OF_MEMORY;
     conv_transpose2d_problem *t = &plan->problem.transpose;
-    *t = (conv_transpose2d_problem){p, dtype_is_integer(c->dtype) || all_finite(weight, weight_count(&p), c->dtype)};
+    *t = (conv_transpose2d_problem){p, dtype_is_integer(c->dtype) || all_finite(weight, conv_weight_count(&p), c->dtype)};
     plan->g = p.g;
     plan->rows_per_image = p.g.P;
     plan->flops = 2 * conv_transpose2d_macs(t, c->N);
-    plan->weight_elements = (double)weight_count(&p);
+    plan->weight_elements = (double)conv_weight_count(&p);
     status = plan_choose(plan, c->algorithm);
     return plan_finish(to, plan, status ? status : plan_pack(plan, weight, bias));
 }
@@ -123,7 +123,7 @@ cnnfast_status cnnfast_separable_conv2d_plan(cnnfast_plan **to, const cnnfast_se
     plan->g.K = d->K;
     plan->rows_per_image = g->P;
     plan->flops = 2 * (conv2d_macs(&p.depthwise, c->N) + conv2d_macs(&p.pointwise, c->N));
-    plan->weight_elements = (double)weight_count(&p.depthwise) + (double)weight_count(&p.pointwise);
+    plan->weight_elements = (double)conv_weight_count(&p.depthwise) + (double)conv_weight_count(&p.pointwise);
     const separable_weights weights = {depthwise_weight, depthwise_bias, pointwise_weight, bias};
     status = plan_choose(plan, c->algorithm);
     return plan_finish(to, plan, status ? status : plan_pack(plan, &weights, NULL));

@@ -4,6 +4,7 @@
 
 #include "batch_norm/problem.h"
 #include "conv2d/problem.h"
+#include "conv2d_grad_input/problem.h"
 #include "conv2d_grad_weight/problem.h"
 #include "conv_transpose2d/problem.h"
 #include "elementwise/problem.h"
@@ -11,9 +12,11 @@
 #include "kernel.h"
 #include "linear/problem.h"
 #include "local_response_norm/problem.h"
+#include "max_pool2d_grad/problem.h"
 #include "max_unpool2d/problem.h"
 #include "parallel.h"
 #include "pool2d/problem.h"
+#include "resample2d/problem.h"
 #include "separable_conv2d/problem.h"
 #include "softmax/problem.h"
 #include "upsample2d/problem.h"
@@ -45,12 +48,12 @@ typedef struct {
 
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
     linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table,
-    conv2d_grad_weight_table;
+    conv2d_grad_input_table, conv2d_grad_weight_table, max_pool2d_grad_table, resample2d_table;
 
 /* Packed weights, which plans may share. */
 typedef struct {
     _Atomic int64_t plans;
-    size_t size;
+    size_t size, room; /* bytes of it, and that the memory has */
     void *memory;
 } packing;
 
@@ -74,6 +77,8 @@ struct cnnfast_plan {
         separable_problem separable;
         pool2d_problem pool;
         max_unpool2d_problem unpool;
+        max_pool2d_grad_problem max_pool_grad;
+        resample2d_problem resample;
         linear_problem linear;
         elementwise_problem elementwise;
         batch_norm_problem batch_norm;
@@ -131,6 +136,9 @@ void packing_drop(packing *);
 /* Frees the plan unless status is CNNFAST_OK, else hands it over. */
 cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *, cnnfast_status);
 
+/* A pool's geometry, and the windows of its P rows and then its Q columns: the caller's to free, also where it fails. */
+cnnfast_status pool_windows(const cnnfast_pool2d *, window *, span **);
+
 /* What every window op must hold. */
 cnnfast_status check_window(const window *);
 cnnfast_status check_tensors(const window *, int64_t N, cnnfast_dtype in, cnnfast_dtype out, size_t weights);
@@ -138,6 +146,11 @@ int64_t output_size(int64_t padded, int64_t taps, int64_t dilation, int64_t stri
 
 /* What every convolution must hold; describes it, but for P, Q and the weights' steps. */
 cnnfast_status check_conv2d(const cnnfast_conv2d *, conv2d_problem *);
+
+/* The whole description of a conv2d, and how many weights it has. */
+cnnfast_status describe_conv2d(const cnnfast_conv2d *, conv2d_problem *);
+size_t conv_weight_count(const conv2d_problem *);
+bool all_finite(const void *weight, size_t count, cnnfast_dtype);
 
 /* Integer sums must fit the accumulator whatever x comes: sum|w| * max|x| + |b| <= its largest value for each output.
  * Groups of weights lie `group_step` elements apart, and are told as if C/groups and K/groups were all there is. */

@@ -84,8 +84,7 @@ static void find_whole(pool2d_problem *p) {
     while (p->whole_end < p->g.Q && p->cols[p->whole_end].taps == S && p->cols[p->whole_end].extent == S) p->whole_end++;
 }
 
-cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **to, const cnnfast_pool2d *d) {
-    *to = NULL;
+cnnfast_status pool_windows(const cnnfast_pool2d *d, window *to, span **spans) {
     cnnfast_status status = check_pool(d);
     if (status) return status;
     window g = {.H = d->H, .W = d->W, .C = d->C, .K = d->C, .R = 1, .S = 1, .stride = {1, 1}, .dilation = {1, 1}};
@@ -95,11 +94,23 @@ cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **to, const cnnfast_pool2d *d) {
         for (int i = 0; i < 4; i++) g.pad[i] = d->pad[i];
     }
     status = check_window(&g);
-    if (status) return status;
-    cnnfast_plan *plan = plan_new(&pool2d_table, d->dtype, d->dtype, d->layout, d->other_layout, d->N, d->max_workspace);
-    if (!plan) return CNNFAST_OUT_OF_MEMORY;
-    status = make_spans(d, &g, &plan->spans);
-    if (status) return plan_finish(to, plan, status);
+    if (!status) status = make_spans(d, &g, spans);
+    *to = g;
+    return status;
+}
+
+cnnfast_status cnnfast_pool2d_plan(cnnfast_plan **to, const cnnfast_pool2d *d) {
+    *to = NULL;
+    window g;
+    span *spans = NULL;
+    const cnnfast_status status = pool_windows(d, &g, &spans);
+    cnnfast_plan *plan =
+        status ? NULL : plan_new(&pool2d_table, d->dtype, d->dtype, d->layout, d->other_layout, d->N, d->max_workspace);
+    if (!plan) {
+        free(spans);
+        return status ? status : CNNFAST_OUT_OF_MEMORY;
+    }
+    plan->spans = spans;
     plan->g = g;
     plan->rows_per_image = g.P;
     plan->problem.pool = (pool2d_problem){.g = g, .kind = d->kind, .norm = d->norm, .with_indices = d->with_indices != 0,

@@ -126,10 +126,32 @@ cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tenso
     return status;
 }
 
+typedef struct {
+    const int64_t *index;
+    int64_t count, limit;
+    int threads;
+    _Atomic bool outside;
+} range_job;
+
+static void range_share(void *context, int thread, parallel_watch *watch) {
+    (void)watch;
+    range_job *j = context;
+    const uint64_t *index = (const uint64_t *)j->index, last = (uint64_t)j->limit - 1;
+    uint64_t below = 0; /* whether its sign bit is set: of an index, or of what is left to the last one */
+    for (int64_t i = j->count * thread / j->threads, end = j->count * (thread + 1) / j->threads; i < end; i++)
+        below |= index[i] | (last - index[i]);
+    if (below >> 63) j->outside = true;
+}
+
+/* So many indices are worth a thread. */
+static const int64_t INDICES_FOR_A_THREAD = 16 * 1024;
+
 static bool indices_in_range(const int64_t *index, int64_t count, int64_t limit) {
-    bool ok = true;
-    for (int64_t i = 0; i < count; i++) ok &= index[i] >= 0 && index[i] < limit;
-    return ok;
+    const int64_t worth = max64(1, count / INDICES_FOR_A_THREAD);
+    range_job j = {.index = index, .count = count, .limit = limit, .threads = (int)min64(worth, parallel_threads())};
+    parallel_watch watch = {0};
+    parallel_run(j.threads, range_share, &j, &watch);
+    return !j.outside;
 }
 
 int cnnfast_plan_takes_slices(const cnnfast_plan *plan) {
@@ -158,7 +180,7 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
         const bool wants_other = plan->problem.elementwise.kind != CNNFAST_MAP && !plan->problem.elementwise.period;
         return wants_other == (args->residual != NULL) ? CNNFAST_OK : CNNFAST_INVALID_PARAM;
     }
-    if (args->residual && (plan->integer || plan->whole || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
+    if (args->residual && (plan->integer || plan->whole || plan->table == &resample2d_table || ends == &pool2d_table || ends == &linear_table || ends == &softmax_table ||
                            plan->checks_indices))
         return CNNFAST_UNSUPPORTED;
     if (plan->checks_indices && !indices_in_range(args->indices, args->N * g->H * g->W * g->C, g->P * g->Q))

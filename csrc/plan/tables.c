@@ -25,6 +25,9 @@
 #define OP conv_transpose2d
 #include "conv_transpose2d/table.inc"
 #undef OP
+#define OP conv2d_grad_input
+#include "conv2d_grad_input/table.inc"
+#undef OP
 #define OP separable_conv2d
 #include "separable_conv2d/table.inc"
 #undef OP
@@ -52,6 +55,12 @@
 #define OP upsample2d
 #include "upsample2d/table.inc"
 #undef OP
+#define OP max_pool2d_grad
+#include "max_pool2d_grad/table.inc"
+#undef OP
+#define OP resample2d
+#include "resample2d/table.inc"
+#undef OP
 #define OP conv2d_grad_weight
 #include "conv2d_grad_weight/table.inc"
 #undef OP
@@ -66,6 +75,11 @@ static const table_row conv2d_rows[] = {
 #define OP conv_transpose2d
 static const table_row conv_transpose2d_rows[] = {
 #include "conv_transpose2d/table.inc"
+    {0}};
+#undef OP
+#define OP conv2d_grad_input
+static const table_row conv2d_grad_input_rows[] = {
+#include "conv2d_grad_input/table.inc"
     {0}};
 #undef OP
 #define OP separable_conv2d
@@ -114,6 +128,16 @@ static const table_row upsample2d_rows[] = {
 #include "upsample2d/table.inc"
     {0}};
 #undef OP
+#define OP max_pool2d_grad
+static const table_row max_pool2d_grad_rows[] = {
+#include "max_pool2d_grad/table.inc"
+    {0}};
+#undef OP
+#define OP resample2d
+static const table_row resample2d_rows[] = {
+#include "resample2d/table.inc"
+    {0}};
+#undef OP
 #define OP conv2d_grad_weight
 static const table_row conv2d_grad_weight_rows[] = {
 #include "conv2d_grad_weight/table.inc"
@@ -122,6 +146,7 @@ static const table_row conv2d_grad_weight_rows[] = {
 
 const table conv2d_table = {"conv2d", conv2d_rows};
 const table conv_transpose2d_table = {"conv_transpose2d", conv_transpose2d_rows};
+const table conv2d_grad_input_table = {"conv2d_grad_input", conv2d_grad_input_rows};
 const table separable_conv2d_table = {"separable_conv2d", separable_conv2d_rows};
 const table pool2d_table = {"pool2d", pool2d_rows};
 const table max_unpool2d_table = {"max_unpool2d", max_unpool2d_rows};
@@ -131,12 +156,15 @@ const table batch_norm_table = {"batch_norm", batch_norm_rows};
 const table local_response_norm_table = {"local_response_norm", local_response_norm_rows};
 const table softmax_table = {"softmax", softmax_rows};
 const table upsample2d_table = {"upsample2d", upsample2d_rows};
+const table resample2d_table = {"resample2d", resample2d_rows};
+const table max_pool2d_grad_table = {"max_pool2d_grad", max_pool2d_grad_rows};
 const table conv2d_grad_weight_table = {"conv2d_grad_weight", conv2d_grad_weight_rows};
 
 const char *cnnfast_algorithm(const char *op, int row) {
-    const table *const tables[] = {&conv2d_table, &conv_transpose2d_table, &separable_conv2d_table, &pool2d_table,
+    const table *const tables[] = {&conv2d_table, &conv_transpose2d_table, &separable_conv2d_table, &pool2d_table, &conv2d_grad_input_table,
                                    &max_unpool2d_table, &linear_table, &elementwise_table, &batch_norm_table,
-                                   &local_response_norm_table, &softmax_table, &upsample2d_table, &fused_table, &conv2d_grad_weight_table};
+                                   &local_response_norm_table, &softmax_table, &upsample2d_table, &fused_table,
+                                   &conv2d_grad_weight_table, &max_pool2d_grad_table, &resample2d_table};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         if (strcmp(op, tables[i]->op)) continue;
         for (int at = 0; tables[i]->rows[at].name; at++)

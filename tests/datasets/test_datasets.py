@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cnnfast.backends import reference
 from cnnfast.datasets import digits, mnist
 
 ARRAYS = {
@@ -98,3 +99,28 @@ def test_digits_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ImportError, match="pip install"):
         digits.load_data()
+
+
+def test_a_seed_draws_which_digits_are_held_out() -> None:
+    pytest.importorskip("sklearn", reason='pip install "cnnfast[datasets]"')
+    (x_train, y_train), (x_test, y_test) = digits.load_data(seed=3)
+    again, other = digits.load_data(seed=3), digits.load_data(seed=4)
+    assert (again[1][0] == x_test).all()
+    assert (other[1][0] != x_test).any()
+    every = [*zip(x_train, y_train, strict=True), *zip(x_test, y_test, strict=True)]
+    known = [both for pair in digits.load_data() for both in zip(*pair, strict=True)]
+    assert sorted((x.tobytes(), y) for x, y in every) == sorted((x.tobytes(), y) for x, y in known)
+    with pytest.raises(ValueError, match="seed must be >= 0"):
+        digits.load_data(seed=-1)
+
+
+def test_digits_as_pictures() -> None:
+    x = np.random.default_rng(1).integers(0, 17, (3, 8, 8))
+    pictures = digits.as_pictures(x)
+    wanted = reference.upsample2d(
+        x[..., np.newaxis] / 16, scale_factor=(4, 4), mode="bilinear", align_corners=False, layout="NHWC"
+    )
+    np.testing.assert_allclose(pictures, wanted, atol=1e-6)
+    assert pictures.dtype == np.float32
+    with pytest.raises(ValueError, match=r"x must have shape \(n, 8, 8\), got \(8, 8\)"):
+        digits.as_pictures(x[0])

@@ -32,7 +32,7 @@ from cnnfast.models import (
 )
 from cnnfast.models.torchvision import torchvision_names
 from cnnfast.weights import state_dict
-from cnnfast.weights.h5 import in_keras_order
+from cnnfast.weights.keras3 import in_keras_order
 from cnnfast.weights.places import own_places
 
 Shape = tuple[int, ...]

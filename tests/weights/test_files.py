@@ -198,13 +198,15 @@ class Bomb:
 
 
 def test_paths(tmp_path: Path) -> None:
-    refused(tmp_path / "w.txt", r"filepath must end in \.npz, \.safetensors, \.h5, \.hdf5, got .*w\.txt")
+    refused(tmp_path / "w.txt", r"filepath must end in \.npz, \.safetensors, \.h5, \.hdf5, \.keras, got .*w\.txt")
     refused(tmp_path / "none.npz", "none.npz", FileNotFoundError)
     refused(tmp_path / "none.h5", "none.h5", FileNotFoundError)
     (tmp_path / "folder.npz").mkdir()
     refused(tmp_path / "folder.npz", "folder.npz", IsADirectoryError)
-    with pytest.raises(ValueError, match=r"must end in \.npz, \.safetensors, got"):
+    with pytest.raises(ValueError, match=r"must end in \.npz, \.safetensors, \.weights\.h5, got"):
         MODEL.save_weights(tmp_path / "w.h5")
+    with pytest.raises(ValueError, match=r"must end in \.npz, \.safetensors, \.keras, got"):
+        MODEL.save(tmp_path / "w.weights.h5")
     with pytest.raises(ValueError, match=r"must end in \.npz, \.safetensors, got"):
         load_torch(MODEL, tmp_path / "w.h5")
     with pytest.raises(FileNotFoundError):
@@ -406,16 +408,3 @@ def test_damaged_h5(h5: Any, tmp_path: Path) -> None:
     for data in (b"", b"not h5", whole[: len(whole) // 2]):
         path.write_bytes(data)
         refused(path, "is damaged")
-
-
-def test_models_within_models_and_h5(h5: Any, tmp_path: Path) -> None:
-    with h5.File(tmp_path / "a.h5", "w") as file:
-        good(file)
-    with pytest.raises(ValueError, match=r"inner \(Sequential\) is a part"):
-        network().load_weights(tmp_path / "a.h5")
-    with h5.File(tmp_path / "b.h5", "w") as file:
-        file.create_group("layers/functional/layers/dense/vars")
-    refused(tmp_path / "b.h5", "functional is a model within the model")
-    with h5.File(tmp_path / "c.h5", "w") as file:
-        file["layers/dense/vars/0"] = np.zeros(1)
-    refused(tmp_path / "c.h5", "dense does not tell its layer's name")

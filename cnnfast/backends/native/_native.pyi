@@ -14,6 +14,7 @@ PADDING_MODES: dict[str, int]
 PRECISIONS: dict[str, int]
 ACTIVATIONS: dict[str | None, int]
 ELEMENTWISE: dict[str, int]
+OPTIMIZERS: dict[str, int]
 POOLS: dict[str, int]
 ERRORS: dict[int, type[Exception]]
 
@@ -51,6 +52,12 @@ def plan_conv2d(
     max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
     output_layout: str | None = None, weight_layout: str | None = None,
 ) -> Plan: ...
+def plan_conv2d_grad_input(
+    x_shape: _Shape, weight: _Array, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
+    padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), groups: int = 1, algorithm: str | None = None,
+    max_workspace: int = 0, precision: str = "default", once: bool = False, input_layout: str | None = None,
+    output_layout: str | None = None, weight_layout: str | None = None,
+) -> Plan: ...
 def plan_conv_transpose2d(
     x_shape: _Shape, weight: _Array, bias: _Array | None, *, dtype: str, layout: str = "NHWC", stride: _Pair = (1, 1),
     padding: _Shape = (0, 0, 0, 0), output_padding: _Pair = (0, 0), dilation: _Pair = (1, 1), groups: int = 1,
@@ -74,6 +81,14 @@ def plan_pool2d(
 ) -> Plan: ...
 def plan_max_unpool2d(
     x_shape: _Shape, output_size: _Pair, *, dtype: str, layout: str = "NHWC", max_workspace: int = 0
+) -> Plan: ...
+def plan_pool2d_grad(
+    input_shape: _Shape, *, dtype: str, kind: str, layout: str = "NHWC", kernel_size: _Pair = (1, 1),
+    stride: _Pair = (1, 1), padding: _Shape = (0, 0, 0, 0), dilation: _Pair = (1, 1), ceil_mode: bool = False,
+    count_include_pad: bool = True, output_size: _Pair | None = None,
+) -> Plan: ...
+def plan_upsample2d_grad(
+    input_shape: _Shape, scale: _Pair, bilinear: bool, align_corners: bool, *, dtype: str, layout: str = "NHWC"
 ) -> Plan: ...
 def plan_linear(
     x_shape: _Pair, weight: _Array, bias: _Array | None, *, dtype: str, activation: str | None = None,
@@ -99,6 +114,22 @@ def run_elementwise(
 def run_batch_norm(
     x: object, y: object, mean: object, var: object, weight: object, bias: object, outer: int, C: int, inner: int,
     eps: float, activation: str | None = None, alpha: float = 0.0,
+) -> bool: ...
+def train_batch_norm(
+    x: object, y: object, mean: object, var: object, weight: object, bias: object, outer: int, C: int, inner: int,
+    eps: float, activation: str | None = None,
+) -> bool: ...
+def grad_batch_norm(
+    x: object, grad_input: object, grad_output: object, mean: object, var: object, weight: object, bias: object,
+    grad_weight: object, grad_bias: object, outer: int, C: int, inner: int, eps: float, training: bool,
+    activation: str | None = None,
+) -> bool: ...
+def grad_activation(
+    values: object, grad_input: object, grad_output: object, activation: str, alpha: float = 0.0
+) -> bool: ...
+def update_weight(
+    kind: str, weight: object, grad: object, first: object, second: object, third: object, rate: float, decay: float,
+    momentum: float, rho: float = 0.0, epsilon: float = 0.0, nesterov: bool = False,
 ) -> bool: ...
 def run_local_response_norm(
     x: object, y: object, outer: int, C: int, inner: int, size: int, alpha: float, beta: float, k: float

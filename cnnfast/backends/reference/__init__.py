@@ -27,6 +27,7 @@ from .other_ranks import (
 from .pointwise import (
     add,
     batch_norm,
+    batch_norm_train,
     concatenate,
     elu,
     gelu,
@@ -74,6 +75,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "batch_norm_train",
     "concatenate",
     "conv1d",
     "conv2d",

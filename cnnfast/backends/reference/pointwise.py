@@ -124,6 +124,19 @@ def batch_norm(
     return y if layout == "NHWC" else np.moveaxis(y, -1, 1)
 
 
+def batch_norm_train(
+    x: Array, weight: Array | None = None, bias: Array | None = None, *, eps: float = 1e-5, layout: str = "NHWC",
+    activation: Activation = NO_ACTIVATION,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """(y, mean, var): batch_norm by x's own mean and biased variance; zeros of an empty batch."""
+    channels_last = exact(x) if layout == "NHWC" else np.moveaxis(exact(x), 1, -1)
+    rows = channels_last.reshape(-1, channels_last.shape[-1])
+    with np.errstate(all="ignore"):
+        mean = rows.sum(axis=0) / max(1, len(rows))
+        var = ((rows - mean) ** 2).sum(axis=0) / max(1, len(rows))
+    return batch_norm(x, mean, var, weight, bias, eps=eps, layout=layout, activation=activation), mean, var
+
+
 def local_response_norm(
     x: Array, *, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, layout: str = "NHWC"
 ) -> Array:
