@@ -1,8 +1,9 @@
 """Gradients of convolutions beside torch's: `python benchmarks/gradients.py [regex of layers] [input weight]`.
 
-For each layer: conv2d_weight with the bias's gradient, and conv2d_input, NHWC, float32, into arrays that are there already; beside
-them, where torch is installed, `aten.convolution_backward` of the same arrays in both of its memory formats. They take turns; the
-figures are medians in milliseconds, then ours in GFLOP/s, and torch's better one in our time. The last line is the geometric mean.
+For each layer: conv2d_weight with the bias's gradient, and conv2d_input, NHWC, float32, into arrays that are there
+already; beside them, where torch is installed, `aten.convolution_backward` of the same arrays in both of its memory
+formats. They take turns; the figures are medians in milliseconds, then ours in GFLOP/s, and how many times our time
+torch's better one takes. The last lines are geometric means.
 """
 
 import math
@@ -122,7 +123,8 @@ def main(pattern: str = "", *gradients: str) -> None:
                 line += f"  {ratio:5.2f}x"
             print(line, flush=True)
     for gradient, each in ratios.items():
-        print(f"{gradient}: {math.exp(statistics.fmean(map(math.log, each))):.2f}x in geometric mean over {len(each)} layers")
+        mean = math.exp(statistics.fmean(map(math.log, each)))
+        print(f"{gradient}: {mean:.2f}x in geometric mean over {len(each)} layers")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ class Problem(NamedTuple):
 
 def conv2d_weight(
     grad_output: ArrayLike, x: ArrayLike, kernel_size: Ints, *, stride: Ints = 1, padding: Padding = 0,
-    dilation: Ints = 1, groups: int = 1, layout: str = "NHWC", padding_mode: str = "zeros", grad_bias: Array | None = None,
-    out: Array | None = None,
+    dilation: Ints = 1, groups: int = 1, layout: str = "NHWC", padding_mode: str = "zeros",
+    grad_bias: Array | None = None, out: Array | None = None,
 ) -> Array:  # fmt: skip
     """The gradient of conv2d with respect to its weight.
 
@@ -250,7 +250,9 @@ def _run(
     """The sums, into `out` where it is given."""
     inputs = (names[0], grad_output), (names[1], x)
     weight = pointwise.target(out, shape, x.dtype, inputs)
-    bias = None if grad_bias is None else _bias_target(grad_bias, grad_output, place.problem.layout, (*inputs, ("out", out)))
+    bias = None
+    if grad_bias is not None:
+        bias = _bias_target(grad_bias, grad_output, place.problem.layout, (*inputs, ("out", out)))
     if x.shape[0] == 0:
         weight[...] = 0
         if bias is not None:

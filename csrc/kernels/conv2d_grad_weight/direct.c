@@ -120,7 +120,7 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
 #endif
 #define VECTORS(v) case v: switch (m) { EVERY(ROWS, v) } break;
 
-static void tile_run(int m, bool first, const place *at, int64_t n, int filters, const real *x, const real *panel, real *y,
+static __attribute__((noinline)) void tile_run(int m, bool first, const place *at, int64_t n, int filters, const real *x, const real *panel, real *y,
                      ptrdiff_t y_step) {
     switch ((filters + LANES - 1) / LANES) {
         VECTORS(1)
