@@ -34,15 +34,15 @@ static bool backward_padding(const window *f, int64_t pad[4]) {
 }
 
 /* A group's filters are not as far apart as groups are, but where a group is one channel: so there weights need be in order. */
-static bool is_depthwise(const conv2d_problem *f) { return f->groups == f->g.C && f->groups == f->g.K; }
+static bool needs_order(const conv2d_problem *f) { return f->groups > 1 && !(f->groups == f->g.C && f->groups == f->g.K); }
 
 static void copy_weight(const gradient *of, int64_t from, void *to, int64_t at) {
     if (of->size == sizeof(float)) ((float *)to)[at] = ((const float *)of->weight)[from];
     else ((double *)to)[at] = ((const double *)of->weight)[from];
 }
 
-/* Weights of groups as (R, S, K/groups, C), and p's steps over them. */
-static void *in_order(const gradient *of, conv2d_problem *p) {
+/* Weights of groups as (R, S, K/groups, C). */
+static void *in_order(const gradient *of) {
     const conv2d_problem *f = &of->forward;
     const int64_t Cg = f->g.C / f->groups, Kg = f->g.K / f->groups;
     void *weight = malloc(size_mul(conv_weight_count(f), of->size));
@@ -53,61 +53,78 @@ static void *in_order(const gradient *of, conv2d_problem *p) {
             for (int64_t k = 0; k < Kg; k++)
                 for (int64_t c = 0; c < f->g.C; c++)
                     copy_weight(of, r * f->step_r + s * f->step_s + (c / Cg * Kg + k) * f->step_k + c % Cg * f->step_c, weight, to++);
-    p->step_k = 1, p->step_c = f->g.C, p->step_s = Kg * f->g.C, p->step_r = f->g.S * p->step_s;
     return weight;
 }
 
-/* Describes the problem as a conv2d; *copy: weights to free when they are packed. */
-static cnnfast_status describe_stride1(const gradient *of, conv2d_problem *p, const void **weight, void **copy) {
-    const conv2d_problem *f = &of->forward;
+/* The problem as a conv2d: steps are those from a tap to the one before it. */
+static void describe_conv(const conv2d_problem *f, conv2d_problem *p) {
+    *p = *f;
     p->g = backward(&f->g);
     backward_padding(&f->g, p->g.pad);
-    p->step_r = f->step_r, p->step_s = f->step_s, p->step_c = f->step_k, p->step_k = f->step_c;
-    *weight = of->weight;
-    if (is_depthwise(f)) p->step_k = f->step_k;
-    else if (f->groups > 1 && !(*weight = *copy = in_order(of, p))) return CNNFAST_OUT_OF_MEMORY;
-    const int64_t last = (f->g.R - 1) * p->step_r + (f->g.S - 1) * p->step_s;
-    *weight = (const char *)*weight + last * (int64_t)of->size;
+    if (needs_order(f)) {
+        p->step_k = 1, p->step_c = f->g.C, p->step_s = f->g.K / f->groups * f->g.C, p->step_r = f->g.S * p->step_s;
+    } else {
+        p->step_c = f->step_k, p->step_k = f->groups > 1 ? f->step_k : f->step_c;
+    }
     p->step_r = -p->step_r, p->step_s = -p->step_s;
-    return CNNFAST_OK;
 }
 
-static void describe_strided(const gradient *of, conv_transpose2d_problem *t) {
+static void describe_transposed(const gradient *of, const table *table, conv2d_grad_input_problem *t) {
     const conv2d_problem *f = &of->forward;
+    t->conv = *f;
     t->conv.g = backward(&f->g);
     t->conv.step_c = f->step_k, t->conv.step_k = f->step_c;
-    t->finite = all_finite(of->weight, conv_weight_count(f), of->size == sizeof(float) ? CNNFAST_FLOAT32 : CNNFAST_FLOAT64);
+    t->finite = table == &conv_transpose2d_table && /* others do not ask */
+                all_finite(of->weight, conv_weight_count(f), of->size == sizeof(float) ? CNNFAST_FLOAT32 : CNNFAST_FLOAT64);
+}
+
+/* Keeps the cheaper of *best and a plan over this table, where a row of it takes the problem. */
+static cnnfast_status consider(cnnfast_plan **best, const table *table, const cnnfast_conv2d *d, const gradient *of) {
+    cnnfast_plan *plan = plan_new(table, d->dtype, d->dtype, d->layout, exchanged(d->other_layout), d->N, d->max_workspace);
+    if (!plan) return CNNFAST_OUT_OF_MEMORY;
+    if (table == &conv2d_table) describe_conv(&of->forward, &plan->problem.conv);
+    else describe_transposed(of, table, &plan->problem.transpose);
+    plan->g = table == &conv2d_table ? plan->problem.conv.g : plan->problem.transpose.conv.g;
+    plan->rows_per_image = plan->g.P;
+    plan->flops = 2 * conv2d_macs(&of->forward, d->N);
+    plan->weight_elements = (double)conv_weight_count(&of->forward);
+    const int64_t N = max64(1, d->N);
+    const cnnfast_status status = plan_choose(plan, d->algorithm);
+    if (!status && (!*best || plan->kernel->cost(&plan->problem, N) < (*best)->kernel->cost(&(*best)->problem, N))) {
+        cnnfast_plan *other = *best;
+        *best = plan, plan = other;
+    }
+    cnnfast_plan_free(&plan);
+    return status;
+}
+
+static cnnfast_status pack_gradient(cnnfast_plan *plan, const gradient *of) {
+    if (plan->table != &conv2d_table) return plan_pack(plan, of->weight, NULL);
+    const conv2d_problem *p = &plan->problem.conv;
+    void *copy = needs_order(&of->forward) ? in_order(of) : NULL;
+    if (needs_order(&of->forward) && !copy) return CNNFAST_OUT_OF_MEMORY;
+    const int64_t last = (p->g.R - 1) * p->step_r + (p->g.S - 1) * p->step_s;
+    const cnnfast_status status = plan_pack(plan, (const char *)(copy ? copy : of->weight) - last * (int64_t)of->size, NULL);
+    free(copy);
+    return status;
 }
 
 cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **to, const cnnfast_conv2d *d, const void *weight) {
     *to = NULL;
     gradient of = {.weight = weight, .size = dtype_size(d->dtype)};
-    const conv2d_problem *f = &of.forward;
     cnnfast_status status = describe_conv2d(d, &of.forward);
     if (status) return status;
     if (dtype_is_integer(d->dtype)) return CNNFAST_UNSUPPORTED;
-    if (f->padding_mode != CNNFAST_ZEROS || f->epilogue.activation) return CNNFAST_INVALID_PARAM;
+    if (of.forward.padding_mode != CNNFAST_ZEROS || of.forward.epilogue.activation) return CNNFAST_INVALID_PARAM;
+    const window *g = &of.forward.g;
     int64_t pad[4];
-    const bool stride1 = f->g.stride[0] == 1 && f->g.stride[1] == 1 && backward_padding(&f->g, pad);
-    cnnfast_plan *plan = plan_new(stride1 ? &conv2d_table : &conv_transpose2d_table, d->dtype, d->dtype, d->layout,
-                                  exchanged(d->other_layout), d->N, d->max_workspace);
-    if (!plan) return CNNFAST_OUT_OF_MEMORY;
-    void *copy = NULL;
-    if (stride1) {
-        plan->problem.conv = *f;
-        status = describe_stride1(&of, &plan->problem.conv, &weight, &copy);
-        plan->g = plan->problem.conv.g;
-    } else {
-        plan->problem.transpose.conv = *f;
-        describe_strided(&of, &plan->problem.transpose);
-        plan->g = plan->problem.transpose.conv.g;
+    const bool stride1 = g->stride[0] == 1 && g->stride[1] == 1 && backward_padding(g, pad);
+    cnnfast_plan *plan = NULL;
+    status = consider(&plan, stride1 ? &conv2d_table : &conv_transpose2d_table, d, &of);
+    if (status != CNNFAST_OUT_OF_MEMORY) {
+        const cnnfast_status more = consider(&plan, &conv2d_grad_input_table, d, &of);
+        if (plan) status = CNNFAST_OK;
+        if (more == CNNFAST_OUT_OF_MEMORY) status = more;
     }
-    plan->rows_per_image = plan->g.P;
-    plan->flops = 2 * conv2d_macs(f, d->N);
-    plan->weight_elements = (double)conv_weight_count(f);
-    if (!status) status = check_tensors(&plan->g, d->N, d->dtype, d->dtype, 0);
-    if (!status) status = plan_choose(plan, d->algorithm);
-    if (!status) status = plan_pack(plan, weight, NULL);
-    free(copy);
-    return plan_finish(to, plan, status);
+    return plan_finish(to, plan, status ? status : pack_gradient(plan, &of));
 }

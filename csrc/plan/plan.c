@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE /* madvise */
 #include "plan.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -148,12 +149,40 @@ static void *cast_int64(const int64_t *from, size_t count, element_type type) {
     return to;
 }
 
+/* The largest of the packings that were dropped last, for the next plan: a training step packs its weights anew each time, and
+ * fresh pages cost more than that. The memory tells its own size. */
+static _Atomic(void *) spare;
+static const size_t SMALLEST_SPARE = 4 << 20, LARGEST_SPARE = 64 << 20;
+
+static void keep_spare(void *memory, size_t size) {
+    memcpy(memory, &size, sizeof size);
+    void *other = atomic_exchange(&spare, memory);
+    size_t its = 0;
+    if (other) memcpy(&its, other, sizeof its);
+    if (its > size) other = atomic_exchange(&spare, other);
+    free(other);
+}
+
+/* *room: the bytes it has. */
+static void *take_spare(size_t size, size_t *room) {
+    void *memory = atomic_exchange(&spare, NULL);
+    size_t its = 0;
+    if (memory) memcpy(&its, memory, sizeof its);
+    *room = its;
+    if (its >= size) return memory;
+    free(memory);
+    return NULL;
+}
+
 /* Weights that stream from memory meet fewer page boundaries where pages are large. */
-static void *packed_memory(size_t size) {
+static void *packed_memory(size_t size, size_t *room) {
     static const size_t LARGE_PAGE = 2 << 20;
+    *room = size;
     if (size < 2 * LARGE_PAGE) return aligned_alloc(CACHE_LINE, size);
-    size = (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
-    void *memory = aligned_alloc(LARGE_PAGE, size);
+    void *memory = take_spare(size, room);
+    if (memory) return memory;
+    *room = size = (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    memory = aligned_alloc(LARGE_PAGE, size);
 #ifdef MADV_HUGEPAGE
     if (memory) madvise(memory, size, MADV_HUGEPAGE); /* a wish: whether it is heard changes no result */
 #endif
@@ -192,7 +221,7 @@ cnnfast_status plan_pack(cnnfast_plan *plan, const void *weight, const void *bia
     if (!of) return CNNFAST_OUT_OF_MEMORY;
     of->plans = 1;
     of->size = plan->kernel->packed_size(&plan->problem);
-    of->memory = plan->packed = packed_memory(size);
+    of->memory = plan->packed = packed_memory(size, &of->room);
     if (!of->memory) return CNNFAST_OUT_OF_MEMORY;
     if (!plan->integer) {
         pack_on_threads(plan, weight, bias);
@@ -215,7 +244,8 @@ cnnfast_status plan_finish(cnnfast_plan **to, cnnfast_plan *plan, cnnfast_status
 
 void packing_drop(packing *p) {
     if (!p || --p->plans) return;
-    free(p->memory);
+    if (p->memory && p->room >= SMALLEST_SPARE && p->room <= LARGEST_SPARE) keep_spare(p->memory, p->room);
+    else free(p->memory);
     free(p);
 }
 

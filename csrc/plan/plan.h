@@ -4,6 +4,7 @@
 
 #include "batch_norm/problem.h"
 #include "conv2d/problem.h"
+#include "conv2d_grad_input/problem.h"
 #include "conv2d_grad_weight/problem.h"
 #include "conv_transpose2d/problem.h"
 #include "elementwise/problem.h"
@@ -47,12 +48,12 @@ typedef struct {
 
 extern const table conv2d_table, conv_transpose2d_table, separable_conv2d_table, pool2d_table, max_unpool2d_table,
     linear_table, elementwise_table, batch_norm_table, local_response_norm_table, softmax_table, upsample2d_table, fused_table,
-    conv2d_grad_weight_table, max_pool2d_grad_table, resample2d_table;
+    conv2d_grad_input_table, conv2d_grad_weight_table, max_pool2d_grad_table, resample2d_table;
 
 /* Packed weights, which plans may share. */
 typedef struct {
     _Atomic int64_t plans;
-    size_t size;
+    size_t size, room; /* bytes of it, and that the memory has */
     void *memory;
 } packing;
 

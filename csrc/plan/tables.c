@@ -25,6 +25,9 @@
 #define OP conv_transpose2d
 #include "conv_transpose2d/table.inc"
 #undef OP
+#define OP conv2d_grad_input
+#include "conv2d_grad_input/table.inc"
+#undef OP
 #define OP separable_conv2d
 #include "separable_conv2d/table.inc"
 #undef OP
@@ -72,6 +75,11 @@ static const table_row conv2d_rows[] = {
 #define OP conv_transpose2d
 static const table_row conv_transpose2d_rows[] = {
 #include "conv_transpose2d/table.inc"
+    {0}};
+#undef OP
+#define OP conv2d_grad_input
+static const table_row conv2d_grad_input_rows[] = {
+#include "conv2d_grad_input/table.inc"
     {0}};
 #undef OP
 #define OP separable_conv2d
@@ -138,6 +146,7 @@ static const table_row conv2d_grad_weight_rows[] = {
 
 const table conv2d_table = {"conv2d", conv2d_rows};
 const table conv_transpose2d_table = {"conv_transpose2d", conv_transpose2d_rows};
+const table conv2d_grad_input_table = {"conv2d_grad_input", conv2d_grad_input_rows};
 const table separable_conv2d_table = {"separable_conv2d", separable_conv2d_rows};
 const table pool2d_table = {"pool2d", pool2d_rows};
 const table max_unpool2d_table = {"max_unpool2d", max_unpool2d_rows};
@@ -152,7 +161,7 @@ const table max_pool2d_grad_table = {"max_pool2d_grad", max_pool2d_grad_rows};
 const table conv2d_grad_weight_table = {"conv2d_grad_weight", conv2d_grad_weight_rows};
 
 const char *cnnfast_algorithm(const char *op, int row) {
-    const table *const tables[] = {&conv2d_table, &conv_transpose2d_table, &separable_conv2d_table, &pool2d_table,
+    const table *const tables[] = {&conv2d_table, &conv_transpose2d_table, &separable_conv2d_table, &pool2d_table, &conv2d_grad_input_table,
                                    &max_unpool2d_table, &linear_table, &elementwise_table, &batch_norm_table,
                                    &local_response_norm_table, &softmax_table, &upsample2d_table, &fused_table,
                                    &conv2d_grad_weight_table, &max_pool2d_grad_table, &resample2d_table};

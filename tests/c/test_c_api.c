@@ -44,6 +44,44 @@ static void life(void) {
     cnnfast_plan_free(NULL);
 }
 
+static void run_plan(const cnnfast_plan *plan, const float *x, float *y) {
+    const size_t size = cnnfast_plan_workspace_size(plan, 1);
+    void *workspace = aligned_alloc(64, size + 64);
+    const cnnfast_args args = {.N = 1, .x = x, .y = y};
+    CHECK(cnnfast_plan_run(plan, &args, workspace, size) == CNNFAST_OK, "a run");
+    free(workspace);
+}
+
+/* The sum over conv(x) * g is that over x * grad_input(g); of small integers, so exact. */
+static void grad_input(int64_t stride, const char *algorithm) {
+    enum { X = 5 * 6 * 3, MOST_Y = 5 * 6 * 4 };
+    float weight[9 * 3 * 4], x[X], y[MOST_Y], g[MOST_Y], grad[X];
+    for (int i = 0; i < 9 * 3 * 4; i++) weight[i] = (float)(i * 7 % 5 - 2);
+    for (int i = 0; i < X; i++) x[i] = (float)(i * 5 % 9 - 4);
+    for (int i = 0; i < MOST_Y; i++) g[i] = (float)(i * 3 % 7 - 3);
+    cnnfast_conv2d d = SMALL;
+    d.stride[0] = d.stride[1] = stride, d.precision = CNNFAST_STRICT;
+    cnnfast_plan *forward = NULL, *plan = NULL;
+    CHECK(cnnfast_conv2d_plan(&forward, &d, weight, NULL) == CNNFAST_OK, "forward");
+    d.algorithm = algorithm, d.precision = CNNFAST_DEFAULT;
+    CHECK(cnnfast_conv2d_grad_input_plan(&plan, &d, weight) == CNNFAST_OK, "grad_input by %s", algorithm);
+    if (!forward || !plan) return;
+    int64_t shape[4];
+    cnnfast_plan_output_shape(plan, 1, shape);
+    CHECK(shape[1] == 5 && shape[2] == 6 && shape[3] == 3, "grad_input's shape");
+    cnnfast_plan_input_shape(plan, 1, shape);
+    run_plan(forward, x, y);
+    run_plan(plan, g, grad);
+    double left = 0, other = 0;
+    for (int64_t i = 0; i < shape[1] * shape[2] * shape[3]; i++) left += (double)y[i] * (double)g[i];
+    for (int i = 0; i < X; i++) other += (double)x[i] * (double)grad[i];
+    CHECK(left == other && left != 0, "stride %ld, %s: %g and %g", (long)stride, algorithm, left, other);
+    cnnfast_plan_free(&forward);
+    cnnfast_plan_free(&plan);
+    d.algorithm = NULL, d.activation = CNNFAST_RELU;
+    CHECK(cnnfast_conv2d_grad_input_plan(&plan, &d, weight) == CNNFAST_INVALID_PARAM && !plan, "an activation has no gradient here");
+}
+
 static void words(void) {
     for (int status = CNNFAST_OK; status <= CNNFAST_INTERRUPTED; status++)
         for (int other = CNNFAST_OK; other < status; other++)
@@ -381,6 +419,10 @@ int main(void) {
     for (int i = 0; i < LARGE_WEIGHTS; i++) weights[i] = (float)(i * 7 % 23 - 11) / 16;
     for (int i = 0; i < LARGE_X; i++) image[i] = (float)(i * 5 % 31 - 15) / 8;
     life();
+    grad_input(1, "direct");
+    grad_input(1, "scatter");
+    grad_input(2, "phases");
+    grad_input(2, "scatter");
     words();
     bad_convolutions();
     bad_others();

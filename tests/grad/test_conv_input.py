@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast.backends import reference
+from cnnfast.backends import native, reference
 from cnnfast.backends.reference import grad as oracle
 
 TURN = (3, 2, 0, 1)
@@ -341,3 +341,49 @@ def test_bad_calls_of_the_others() -> None:
         cnnfast.grad.conv3d_input(ones((1, 2, 6, 5, 4)), ones((3, 3, 3, 3, 4)), (1, 5, 8, 8, 3))
     with pytest.raises(ValueError, match="input_shape must be"):
         cnnfast.grad.conv3d_input(ones((1, 2, 6, 5, 4)), ones((3, 3, 3, 3, 4)), (1, 5, 8, 8))
+
+
+# Few channels, edges, dilation, windows wider than the image: what the rows of conv2d_grad_input may trip over
+ROWS: list[Any] = [
+    ((2, 13, 12, 3, 40, 7), {"padding": 3, "stride": 2}), ((1, 9, 10, 5, 7, 5), {"padding": 4, "stride": (1, 3)}),
+    ((2, 11, 12, 2, 6, 3), {"padding": 2, "stride": 2, "dilation": 2}), ((3, 10, 9, 6, 16, 5), {}),
+    ((1, 3, 2, 3, 4, 7), {"padding": 5}), ((2, 12, 9, 20, 20, 3), {"padding": 1, "stride": 2, "groups": 20}),
+    ((1, 13, 14, 35, 35, 5), {"padding": (2, 1), "stride": (1, 2), "groups": 35}),
+    ((1, 15, 16, 17, 17, 3), {"padding": 3, "stride": 3, "dilation": 2, "groups": 17}),
+    ((1, 40, 41, 16, 16, 3), {"padding": 0, "stride": 2, "groups": 16}),
+    ((1, 9, 9, 8, 8, 2), {"stride": 3, "groups": 8}), ((2, 14, 14, 8, 12, 3), {"padding": 1, "groups": 4}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sizes", "keywords"), ROWS, ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_row_that_takes_a_problem(dtype: Any, sizes: Any, keywords: Any, rng: Any, isa: str) -> None:
+    """Exact on small integers; with a residual; into channels of wider pixels."""
+    N, H, W, C, K, R = sizes
+    more = lowered(keywords)
+    weight = numbers(rng, R, R, C // keywords.get("groups", 1), K)
+    grad_output = numbers(rng, *reference.conv2d(np.zeros((N, H, W, C)), weight, **more).shape)
+    right = oracle.conv2d_input(grad_output, weight, input_shape=(N, H, W, C), **more)
+    told = {**more, "padding": sum(more.get("padding", ((0, 0), (0, 0))), ())}
+    rows = [*native.algorithms("conv2d"), *native.algorithms("conv_transpose2d"), *native.algorithms("conv2d_grad_input")]
+    tried = set()
+    for row in dict.fromkeys(rows):
+        if row.startswith("winograd") or row == "fft":  # not exact
+            continue
+        try:
+            plan = native.plan_conv2d_grad_input(
+                (N, H, W, C), weight.astype(dtype), dtype=np.dtype(dtype).name, algorithm=row, **told
+            )
+        except ValueError:
+            continue
+        tried.add(row)
+        out = np.full((N, H, W, C), np.nan, dtype)
+        assert plan.run(grad_output.astype(dtype), None, out)
+        assert np.array_equal(out, right), row
+        wide = np.full((N, H, W, C + 3), np.nan, dtype)
+        residual = numbers(rng, N, H, W, C).astype(dtype)
+        assert plan.run(grad_output.astype(dtype), residual, wide[..., 2 : 2 + C])
+        assert np.array_equal(wide[..., 2 : 2 + C], right + residual), row
+        assert np.isnan(wide[..., :2]).all()
+        assert np.isnan(wide[..., -1]).all()
+    assert len(tried) >= 2

@@ -1,0 +1,171 @@
+/* Depthwise at a stride: an output gathers the taps that have an input, R*S / (stride^2) of them, for a vector of channels.
+ * Outputs of a column phase lie `stride` apart and read neighbours with the same weights: TILE of them share each. */
+#include "common/cost.h"
+#include "conv2d_grad_input/problem.h"
+#include "simd.h"
+
+#if CNNFAST_REAL
+
+enum { MOST_TAPS = 16, TILE = 4 };
+/* Well under the time that a call may take. */
+static const int64_t BLOCK_BYTES = 1 << 20;
+
+static bool accepts(const void *problem) {
+    const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
+    const window *g = &p->g;
+    return p->groups == g->C && g->C == g->K && g->stride[0] * g->stride[1] > 1 && g->R <= MOST_TAPS && g->S <= MOST_TAPS;
+}
+
+static double cost(const void *problem, int64_t N) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    const double work = 2 * conv_transpose2d_macs(problem, N) / (NOMINAL_FLOPS / 4);
+    return cost_max(work, 4 * (double)N * (double)(g->H * g->W + g->P * g->Q) * (double)g->K / NOMINAL_DRAM);
+}
+
+static grain grain_of(const void *problem) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    const int64_t rows = BLOCK_BYTES / (g->Q * g->K * (int64_t)sizeof(real));
+    return (grain){.columns = 1, .block_rows = max64(1, min64(g->P, rows)), .tile_pixels = TILE, .tile_channels = LANES,
+                   .streams = g->K % LANES == 0};
+}
+
+/* [R][S][K], K filled up to whole vectors. */
+static int64_t padded_channels(const window *g) { return ceil_div(g->K, LANES) * LANES; }
+
+static size_t packed_size(const void *problem) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    return size_mul(size_mul((size_t)(g->R * g->S), (size_t)padded_channels(g)), sizeof(real));
+}
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    (void)bias;
+    const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
+    const int64_t K = padded_channels(&p->g);
+    memset(packed, 0, packed_size(problem));
+    for (int64_t r = 0; r < p->g.R; r++)
+        for (int64_t s = 0; s < p->g.S; s++) {
+            const real *from = (const real *)weight + r * p->step_r + s * p->step_s;
+            for (int64_t k = 0; k < p->g.K; k++) ((real *)packed)[(r * p->g.S + s) * K + k] = from[k * p->step_c];
+        }
+}
+
+/* Taps of an axis that outputs of a phase take, ascending, and the input that each meets at the phase's first output. */
+typedef struct {
+    int count;
+    int64_t tap[MOST_TAPS], at[MOST_TAPS];
+} hits;
+
+static void find_hits(const window *g, int axis, int64_t out, hits *to) {
+    to->count = 0;
+    for (int64_t i = 0; i < (axis ? g->S : g->R); i++) {
+        const int64_t reached = out + g->pad[2 * axis] - i * g->dilation[axis];
+        if (reached % g->stride[axis]) continue;
+        to->tap[to->count] = i;
+        to->at[to->count++] = reached / g->stride[axis];
+    }
+}
+
+/* What the outputs of a row share. */
+typedef struct {
+    const window *g;
+    const real *weights, *image, *residual;
+    real *y;
+    int64_t y_step, channels;
+    const hits *rows;
+    bool stream;
+} row_work;
+
+/* Outputs i, i + 1, ... of a phase whose first is q0, `n` of them, all of whose taps of `columns` have inputs; channels [c, c + lanes). */
+INLINE void outputs(int n, const row_work *k, const hits *columns, int64_t q0, int64_t i, int64_t c, int lanes) {
+    const window *g = k->g;
+    vec sum[TILE];
+    for (int m = 0; m < n; m++) sum[m] = (vec){0};
+    for (int a = 0; a < k->rows->count; a++)
+        for (int b = 0; b < columns->count; b++) {
+            const vec w = v_load(k->weights + (k->rows->tap[a] * g->S + columns->tap[b]) * k->channels + c);
+            const real *x = k->image + (k->rows->at[a] * g->W + columns->at[b] + i) * g->C + c;
+#pragma GCC unroll 4
+            for (int m = 0; m < n; m++) {
+                const real *from = x + m * g->C;
+                sum[m] = v_fma(lanes == LANES ? v_load(from) : v_load_n(from, lanes), w, sum[m]);
+            }
+        }
+    for (int m = 0; m < n; m++) {
+        const int64_t to = (q0 + (i + m) * g->stride[1]) * k->y_step + c;
+        if (k->residual) sum[m] += v_load_n(k->residual + to, lanes);
+        if (lanes < LANES) v_store_n(k->y + to, sum[m], lanes);
+        else if (k->stream) v_stream(k->y + to, sum[m]);
+        else v_store(k->y + to, sum[m]);
+    }
+}
+
+/* One output at the edge: with those taps of the phase that have inputs. */
+static void edge_output(const row_work *k, const hits *columns, int64_t q0, int64_t i) {
+    hits inside = {0};
+    for (int b = 0; b < columns->count; b++) {
+        const int64_t at = columns->at[b] + i;
+        if (at < 0 || at >= k->g->W) continue;
+        inside.tap[inside.count] = columns->tap[b];
+        inside.at[inside.count++] = columns->at[b];
+    }
+    int64_t c = 0;
+    for (; c + LANES <= k->g->K; c += LANES) outputs(1, k, &inside, q0, i, c, LANES);
+    if (c < k->g->K) outputs(1, k, &inside, q0, i, c, (int)(k->g->K - c));
+}
+
+static void tile_outputs(const row_work *k, const hits *columns, int64_t q0, int64_t i) {
+    int64_t c = 0;
+    for (; c + LANES <= k->g->K; c += LANES) outputs(TILE, k, columns, q0, i, c, LANES);
+    if (c < k->g->K) outputs(TILE, k, columns, q0, i, c, (int)(k->g->K - c));
+}
+
+/* The outputs of a phase from i to `end`. */
+static void run_phase(const row_work *k, const hits *columns, int64_t q0, int64_t i, int64_t end) {
+    int64_t lowest = 0, highest = 0;
+    for (int b = 0; b < columns->count; b++) {
+        lowest = min64(lowest, columns->at[b]);
+        highest = max64(highest, columns->at[b]);
+    }
+    const int64_t inside = min64(end, k->g->W - highest);
+    for (; i < end && i < -lowest; i++) edge_output(k, columns, q0, i);
+    for (; i + TILE <= inside; i += TILE) tile_outputs(k, columns, q0, i);
+    for (; i < end; i++) edge_output(k, columns, q0, i);
+}
+
+/* Outputs of a phase at a time, so that the phases find the inputs they share, and fill the same lines, in L1. */
+enum { SOME = 4 * TILE };
+
+static void run_row(const row_work *k) {
+    const window *g = k->g;
+    const int64_t phases = min64(g->stride[1], g->Q), most = ceil_div(g->Q, g->stride[1]);
+    for (int64_t i = 0; i < most; i += SOME)
+        for (int64_t q0 = 0; q0 < phases; q0++) {
+            hits columns;
+            find_hits(g, 1, q0, &columns);
+            run_phase(k, &columns, q0, i, min64(i + SOME, ceil_div(g->Q - q0, g->stride[1])));
+        }
+}
+
+static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
+    (void)workspace;
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    const bool stream = t->stream && (uintptr_t)t->y % VEC_BYTES == 0 && g->K % LANES == 0 && t->y_step % LANES == 0;
+    for (int64_t row = at.row0; row < at.row1; row++) {
+        hits all, rows = {0};
+        find_hits(g, 0, row % g->P, &all);
+        for (int a = 0; a < all.count; a++) {
+            if (all.at[a] < 0 || all.at[a] >= g->H) continue;
+            rows.tap[rows.count] = all.tap[a];
+            rows.at[rows.count++] = all.at[a];
+        }
+        const int64_t to = row * g->Q * t->y_step;
+        const row_work k = {.g = g, .weights = packed, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C,
+                            .residual = t->residual ? (const real *)t->residual + to : NULL, .y = (real *)t->y + to,
+                            .y_step = t->y_step, .channels = padded_channels(g), .rows = &rows, .stream = stream};
+        run_row(&k);
+    }
+    if (stream) v_stream_end();
+}
+
+const kernel SYMBOL(conv2d_grad_input_depthwise) = {accepts, cost, grain_of, packed_size, pack, run};
+#endif

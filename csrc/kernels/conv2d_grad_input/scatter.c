@@ -1,0 +1,136 @@
+/* To few channels, as a network's stem has: a GEMM gives, for every pixel of x, what it adds to each of the R x S pixels of y
+ * that it meets; these are then added to y. So vectors run over taps and channels together: 7 x 7 taps of three channels fill
+ * 147 of 160 lanes, where three channels alone would fill 3 of 16.
+ *
+ * An output is a sum over its taps of chains over C: rows of x in order, in a row as `turns` says. Neither the tile nor the
+ * threads change it. */
+#include "common/cost.h"
+#include "common/gemm.h"
+#include "conv2d_grad_input/problem.h"
+
+#if CNNFAST_REAL
+
+/* Of what a row of x gives: it waits in L2 to be added. */
+static const int64_t ROW_BYTES = 512 * 1024;
+
+static int64_t values(const window *g) { return g->R * g->S * g->K; }
+static int64_t panels(const window *g) { return ceil_div(values(g), TILE_N); }
+/* From what one pixel gives to what the next does: odd in cache lines, or they would meet in few sets of L1. */
+static int64_t value_step(const window *g) { return panels(g) * TILE_N + LANES; }
+
+static bool accepts(const void *problem) {
+    const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
+    const int64_t row = p->g.W * values(&p->g) * (int64_t)sizeof(real);
+    return p->groups == 1 && p->g.R * p->g.S > 1 && p->precision != CNNFAST_STRICT && row <= ROW_BYTES;
+}
+
+static double cost(const void *problem, int64_t N) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    const double pixels = (double)N * (double)g->H * (double)g->W;
+    const double rate = NOMINAL_FLOPS * tile_efficiency(g->W) * lane_efficiency(values(g));
+    const double gemm = 2 * pixels * ((double)g->C + 4) * (double)values(g) / rate;
+    /* A run of a tap's row is a few vectors, each loaded twice and stored twice. */
+    const double vectors = (double)(g->R * ceil_div(g->S * g->K, NOMINAL_LANES));
+    const double sums = pixels * vectors * 4 * 4 * NOMINAL_LANES / NOMINAL_L2;
+    const double bytes = 4 * ((double)g->C * pixels + (double)N * (double)(g->P * g->Q * g->K));
+    return cost_max(gemm + sums, bytes / NOMINAL_DRAM);
+}
+
+static grain grain_of(const void *problem) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    const size_t row = size_mul(size_mul((size_t)g->W, (size_t)value_step(g)), sizeof(real));
+    const int64_t by_time = max64(1, (int64_t)(3e8 * (double)g->P / conv_transpose2d_macs(problem, 1)));
+    return (grain){.columns = 1, .block_rows = min64(g->P, by_time), .tile_pixels = TILE_M, .tile_channels = TILE_N,
+                   .workspace = row};
+}
+
+/* A vector of zeros, then for each panel [C][TILE_N] weights, their columns [R][S][K] in order. */
+static size_t packed_size(const void *problem) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    return size_mul(size_mul(size_add(1, size_mul((size_t)panels(g), (size_t)g->C)), TILE_N), sizeof(real));
+}
+
+static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+    (void)bias;
+    const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
+    const window *g = &p->g;
+    memset(packed, 0, packed_size(problem));
+    int64_t column = 0;
+    for (int64_t r = 0; r < g->R; r++)
+        for (int64_t s = 0; s < g->S; s++)
+            for (int64_t k = 0; k < g->K; k++, column++) {
+                const real *from = (const real *)weight + r * p->step_r + s * p->step_s + k * p->step_k;
+                real *to = (real *)packed + (1 + column / TILE_N * g->C) * TILE_N + column % TILE_N;
+                for (int64_t c = 0; c < g->C; c++) to[c * TILE_N] = from[c * p->step_c];
+            }
+}
+
+/* y += x. */
+static void add(real *y, const real *x, int64_t count) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) v_store(y + i, v_load(y + i) + v_load(x + i));
+    if (i < count) v_store_n(y + i, v_load_n(y + i, (int)(count - i)) + v_load_n(x + i, (int)(count - i)), (int)(count - i));
+}
+
+/* What pixel w of a row of x adds to a row of y by one row of taps. */
+static void add_pixel(const window *g, int64_t w, const real *from, real *y, int64_t y_step) {
+    const int64_t q = w * g->stride[1] - g->pad[2], d = g->dilation[1];
+    const int64_t first = q < 0 ? min64(g->S, ceil_div(-q, d)) : 0, past = q < g->Q ? min64(g->S, ceil_div(g->Q - q, d)) : 0;
+    if (past <= first) return;
+    if (y_step == g->K && (d == 1 || g->S == 1)) add(y + (q + first) * g->K, from + first * g->K, (past - first) * g->K);
+    else
+        for (int64_t s = first; s < past; s++) add(y + (q + s * d) * y_step, from + s * g->K, g->K);
+}
+
+/* Pixels whose outputs do not meet, then the next ones, so that no sum is read back right after it was stored. */
+static int64_t turns(const window *g) {
+    return min64(g->W, ceil_div((g->S - 1) * g->dilation[1] + 1, g->stride[1]) + 1);
+}
+
+static void add_row(const window *g, const real *from, real *y, int64_t y_step) {
+    for (int64_t turn = 0; turn < turns(g); turn++)
+        for (int64_t w = turn; w < g->W; w += turns(g)) add_pixel(g, w, from + w * value_step(g), y, y_step);
+}
+
+/* What is added to. */
+static void begin_rows(const window *g, const tensors *t, int64_t row, int64_t rows) {
+    const bool dense = t->y_step == g->K;
+    const int64_t runs = dense ? 1 : rows * g->Q, first = row * g->Q * t->y_step;
+    const size_t bytes = (size_t)(dense ? rows * g->Q * g->K : g->K) * sizeof(real);
+    if (t->residual == t->y) return;
+    for (int64_t i = 0, at = first; i < runs; i++, at += t->y_step) {
+        if (t->residual) memcpy((real *)t->y + at, (const real *)t->residual + at, bytes);
+        else memset((real *)t->y + at, 0, bytes);
+    }
+}
+
+/* Rows [p0, p1) of an image whose first output is y. */
+static void run_image(const window *g, const real *packed, const real *x, real *y, int64_t y_step, int64_t p0, int64_t p1, real *given) {
+    const gemm m = {.tap = (const ptrdiff_t[]){0}, .taps = 1, .len = g->C, .x_step = g->C, .y_step = value_step(g)};
+    for (int64_t h = 0; h < g->H; h++) {
+        const int64_t top = h * g->stride[0] - g->pad[0];
+        if (top >= p1 || top + (g->R - 1) * g->dilation[0] < p0) continue;
+        for (int64_t i = 0; i < panels(g); i++) {
+            const int channels = (int)min64(TILE_N, values(g) - i * TILE_N);
+            gemm_row(&m, g->W, channels, x + h * g->W * g->C, packed + (1 + i * g->C) * TILE_N, packed, NULL, given + i * TILE_N);
+        }
+        for (int64_t r = 0; r < g->R; r++) {
+            const int64_t p = top + r * g->dilation[0];
+            if (p >= p0 && p < p1) add_row(g, given + r * g->S * g->K, y + p * g->Q * y_step, y_step);
+        }
+    }
+}
+
+static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
+    const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
+    begin_rows(g, t, at.row0, at.row1 - at.row0);
+    for (int64_t row = at.row0, rows; row < at.row1; row += rows) {
+        const int64_t n = row / g->P, p0 = row % g->P;
+        rows = min64(g->P - p0, at.row1 - row);
+        run_image(g, packed, (const real *)t->x + n * g->H * g->W * g->C, (real *)t->y + n * g->P * g->Q * t->y_step, t->y_step, p0,
+                  p0 + rows, workspace);
+    }
+}
+
+const kernel SYMBOL(conv2d_grad_input_scatter) = {accepts, cost, grain_of, packed_size, pack, run};
+#endif
