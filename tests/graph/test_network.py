@@ -1,6 +1,8 @@
 """What a graph is lowered to: where values lie, what runs at once, what comes back."""
 
+import gc
 import threading
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -180,3 +182,19 @@ def test_a_skip_that_a_pool_reads_lies_in_its_concatenation(kind: str, first: bo
             values[node.outputs[0]] = getattr(cnnfast, node.op)(*inputs, **node.attributes)
     for y, name in zip(executable.run([x]), g.outputs, strict=True):
         assert np.allclose(y, values[name], rtol=1e-4, atol=1e-5)
+
+
+def test_buffers_go_with_the_executable() -> None:
+    executable = ready(residual_blocks(), x=(2, 64, 64, 4))
+    tracemalloc.start()
+    try:
+        executable.run([normal(2, 64, 64, 4)])
+        held = tracemalloc.get_traced_memory()[0]
+        arena = executable.arena_size
+        gc.collect()
+        gc.disable()
+        del executable
+        assert tracemalloc.get_traced_memory()[0] < held - 0.9 * arena
+    finally:
+        gc.enable()
+        tracemalloc.stop()
