@@ -44,7 +44,17 @@ from cnnfast.ops.volumes import avg_pool3d, conv3d, max_pool3d
 
 if TYPE_CHECKING:
     from cnnfast import (
-        callbacks, datasets, filters, grad, layers, losses, metrics, models, optimizers, plot, regularizers,
+        callbacks,
+        datasets,
+        filters,
+        grad,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        plot,
+        regularizers,
     )  # fmt: skip
     from cnnfast.layers.initializers import set_random_seed
     from cnnfast.layers.input import Input

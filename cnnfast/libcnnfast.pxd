@@ -158,6 +158,29 @@ cdef extern from "cnnfast.h" nogil:
         int64_t scale[2]
         int bilinear, align_corners
 
+    ctypedef struct cnnfast_batch_norm_grads:
+        const void *grad_output
+        const void *x
+        const void *mean
+        const void *var
+        const void *weight
+        const void *bias
+        void *grad_input
+        void *grad_weight
+        void *grad_bias
+
+    ctypedef enum cnnfast_optimizer:
+        CNNFAST_SGD
+        CNNFAST_RMSPROP
+        CNNFAST_ADAM
+
+    ctypedef struct cnnfast_update:
+        cnnfast_dtype dtype
+        cnnfast_optimizer kind
+        int64_t count
+        double rate, decay, momentum, rho, epsilon
+        int nesterov
+
     ctypedef struct cnnfast_plan:
         pass
 
@@ -220,6 +243,12 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_softmax *)
     cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y)
     cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y)
+    cnnfast_status cnnfast_batch_norm_train_run(const cnnfast_batch_norm *, const void *x, const void *weight,
+                                                const void *bias, void *mean, void *var, void *y)
+    cnnfast_status cnnfast_batch_norm_grad_run(const cnnfast_batch_norm *, int training, const cnnfast_batch_norm_grads *)
+    cnnfast_status cnnfast_activation_grad_run(const cnnfast_elementwise *, const void *grad_output, const void *values,
+                                               void *grad_input)
+    cnnfast_status cnnfast_update_run(const cnnfast_update *, void *weight, const void *grad, void **state)
     cnnfast_status cnnfast_elementwise_plan(cnnfast_plan **, const cnnfast_elementwise *, const void *other)
     cnnfast_status cnnfast_batch_norm_plan(cnnfast_plan **, const cnnfast_batch_norm *, const void *mean, const void *var,
                                            const void *weight, const void *bias)

@@ -8,6 +8,8 @@
 """
 
 from cnnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from cnnfast.layers.augmentation import RandomContrast, RandomCrop, RandomFlip
+from cnnfast.layers.augmentation_affine import RandomRotation, RandomTranslation, RandomZoom
 from cnnfast.layers.base import Layer
 from cnnfast.layers.border import Cropping2D, UpSampling2D, ZeroPadding2D
 from cnnfast.layers.conv import Conv1D, Conv2D, Conv3D
@@ -55,6 +57,12 @@ __all__ = [
     "MinPooling2D",
     "Multiply",
     "PReLU",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "Reshape",
     "SeparableConv2D",

@@ -14,6 +14,7 @@ from cnnfast.ops import checks, options
 from cnnfast.ops.activations import elu, hardsigmoid, hardswish, leaky_relu, relu, relu6, selu
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
+from cnnfast.ops.grad.activations import FROM_OUTPUT
 from cnnfast.ops.softmax import log_softmax, softmax
 
 
@@ -54,7 +55,7 @@ class Function:
                 raise ValueError(f"activation must be one whose gradient is known to be trained, got {self.name}")
             y = self.run(linear(None))
             return y, lambda grad_output: back(grad_output, y)
-        if (fused if isinstance(fused, str) else fused[0]) in grad.FROM_OUTPUT:
+        if (fused if isinstance(fused, str) else fused[0]) in FROM_OUTPUT:
             y = linear(fused)
             return y, lambda grad_output: grad.activation(grad_output, y, fused)
         x = linear(None)

@@ -79,14 +79,14 @@ class Layer(Configured, Weighted):
         """y of these inputs, as the layer computes it in inference; `out=` is where to write it."""
         raise NotImplementedError(f"{type(self).__name__} must define call")
 
-    def forward(self, *inputs: Any, training: bool = False) -> tuple[Any, Backprop]:
+    def forward(self, *inputs: Any, **keywords: Any) -> tuple[Any, Backprop]:
         """y of these inputs, and the way back: `backprop(grad_output)` gives the input's gradient.
 
         Parameters
         ----------
         inputs : arrays, as `call` takes them
-        training : whether the layer behaves as in training (dropout drops, batch normalization takes the batch's
-            statistics) or as in inference
+        training : a keyword, by default False: whether the layer behaves as in training (dropout drops, batch
+            normalization takes the batch's statistics) or as in inference
 
         Returns
         -------

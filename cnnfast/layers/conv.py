@@ -85,11 +85,12 @@ class Conv(ActivatedLayer):
 
     def backward(self, x: Array) -> Backprop:
         weight, window = self.kernel.values, self.window()
+        size = self.kernel_size[0] if self.axes == 1 else self.kernel_size
         of_input, of_weight = type(self).gradients
 
         def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
             if self.learns(self.kernel):
-                self.kernel.add_grad(of_weight(grad_output, x, self.kernel_size, **window))
+                self.kernel.add_grad(of_weight(grad_output, x, size, **window))
             add_bias_grad(self, self.bias, grad_output)
             return of_input(grad_output, weight, x.shape, **window) if inputs else None
 

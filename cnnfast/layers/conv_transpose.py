@@ -99,10 +99,11 @@ class Conv2DTranspose(ActivatedLayer):
 
     def backward(self, x: Array) -> Backprop:
         weight, window = self.kernel.values, self.window()
+        size = self.kernel_size[0], self.kernel_size[1]
 
         def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
             if self.learns(self.kernel):
-                self.kernel.add_grad(grad.conv_transpose2d_weight(grad_output, x, self.kernel_size, **window))
+                self.kernel.add_grad(grad.conv_transpose2d_weight(grad_output, x, size, **window))
             add_bias_grad(self, self.bias, grad_output)
             return grad.conv_transpose2d_input(grad_output, weight, **window) if inputs else None
 

@@ -101,11 +101,11 @@ class DepthwiseConv2D(ActivatedLayer):
 
     def backward_depthwise(self, x: Array) -> Backprop:
         """The way back through the convolution that keeps channels apart."""
-        weight, window = self.depthwise_kernel.values, self.window()
+        weight, window, size = self.depthwise_kernel.values, self.window(), (self.kernel_size[0], self.kernel_size[1])
 
         def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
             if self.learns(self.depthwise_kernel):
-                self.depthwise_kernel.add_grad(grad.depthwise_conv2d_weight(grad_output, x, self.kernel_size, **window))
+                self.depthwise_kernel.add_grad(grad.depthwise_conv2d_weight(grad_output, x, size, **window))
             return grad.depthwise_conv2d_input(grad_output, weight, x.shape, **window) if inputs else None
 
         return backprop

@@ -11,6 +11,7 @@ from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.elementwise import add, concatenate, multiply
+from cnnfast.ops.options import Activation
 
 
 class Merge(Layer):
@@ -59,13 +60,20 @@ class Add(Elementwise):
 
     combine = staticmethod(add)
 
-    def forward(self, *inputs: Array, training: bool = False) -> tuple[Array, Backprop]:
+    def forward(
+        self, *inputs: Array, training: bool = False, activation: Activation = None
+    ) -> tuple[Array, Backprop]:
+        """See `Layer.forward`; with an activation ("relu" or "relu6") that follows, in the same pass."""
         shapes = [x.shape for x in inputs]
+        y = add(reduce(add, inputs[:-1]), inputs[-1], activation=activation)
 
         def backprop(grad_output: Array, inputs: bool = True) -> tuple[Array, ...] | None:
-            return tuple(grad.unbroadcast(grad_output, shape) for shape in shapes) if inputs else None
+            if not inputs:
+                return None
+            g = grad_output if activation is None else grad.activation(grad_output, y, activation)
+            return tuple(grad.unbroadcast(g, shape) for shape in shapes)
 
-        return self.call(*inputs), backprop
+        return y, backprop
 
 
 class Multiply(Elementwise):

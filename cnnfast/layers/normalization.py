@@ -72,7 +72,7 @@ class BatchNormalization(Layer):
 
     def forward(self, x: Array, training: bool = False, activation: Activation = None) -> tuple[Array, Backprop]:
         """See `Layer.forward`; with an activation ("relu" or "relu6") that follows, in the same passes."""
-        gamma, beta = (weight and weight.values for weight in (self.gamma, self.beta))
+        gamma, beta = (weight.values if weight else None for weight in (self.gamma, self.beta))
         own = training and self.trainable
         if own:
             y, mean, var = batch_norm_train(x, gamma, beta, eps=self.epsilon, activation=activation)

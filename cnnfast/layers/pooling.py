@@ -98,8 +98,10 @@ class MinPooling2D(Pooling2D):
     pool = staticmethod(min_pool2d)
 
     def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
-        y, indices = max_pool2d(-x, return_indices=True, **self.settings())
-        return -y, scatter(indices, x.shape)
+        def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
+            return grad.min_pool2d(grad_output, x, **self.settings()) if inputs else None
+
+        return self.call(x), backprop
 
 
 class AdaptivePooling2D(Layer):
@@ -137,7 +139,7 @@ class AdaptiveAveragePooling2D(AdaptivePooling2D):
         shape = x.shape
 
         def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
-            return grad.adaptive_avg_pool2d(grad_output, shape, self.output_size) if inputs else None
+            return grad.adaptive_avg_pool2d(grad_output, shape) if inputs else None
 
         return self.call(x), backprop
 
@@ -191,7 +193,7 @@ class GlobalMaxPooling2D(GlobalPooling2D):
 
     def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
         y, indices = adaptive_max_pool2d(x, 1, return_indices=True)
-        return y.reshape(self.compute_output_shape(x.shape)), scatter(indices, x.shape)
+        return y if self.keepdims else y.reshape(len(x), x.shape[3]), scatter(indices, x.shape)
 
 
 def scatter(indices: Array, shape: tuple[int, ...]) -> Backprop:

@@ -52,7 +52,7 @@ class L1L2:
 
     def gradient(self, values: Values) -> Values:
         """The penalty's gradient; |w| has 0 at 0."""
-        result = values * values.dtype.type(2 * self.l2)
+        result: Values = values * values.dtype.type(2 * self.l2)
         if self.l1:
             result += values.dtype.type(self.l1) * np.sign(values)
         return result

@@ -129,9 +129,10 @@ class Pool:
         step = 1 << max(0, size.bit_length() - 4)  # classes an eighth apart at most
         rounded = -(-size // step) * step
         buffers = self._buffers.setdefault(rounded, [])
-        for i in range(len(buffers)):
+        for i in range(len(buffers) - 1, -1, -1):  # the one handed out last is the likeliest to be in a cache still
             if sys.getrefcount(buffers[i]) == _FREE:
-                return buffers[i]
+                buffers.append(buffers.pop(i))
+                return buffers[-1]
         buffers.append(np.empty(rounded, np.uint8))
         return buffers[-1]
 

@@ -1,5 +1,8 @@
 """Normalisation at inference: batch_norm, local_response_norm."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -52,22 +55,38 @@ def batch_norm(
     """
     order = options.layout(layout)
     after = options.activation("activation", activation)
+    vectors = ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)
+    given = arguments(x, vectors, eps, order)
+    mean, var, scale, shift = given.vectors
+    return pointwise.execute(
+        lambda a, b: native.run_batch_norm(a, b, mean, var, scale, shift, *given.place, given.eps, *after),
+        given.x, out, (("x", given.x), *vectors),
+    )  # fmt: skip
+
+
+class Arguments(NamedTuple):
+    """What batch normalisation and its gradient take: x, what is C numbers or None, eps, and x as (outer, C, inner)."""
+
+    x: Array
+    vectors: tuple[Array | None, ...]
+    eps: float
+    place: tuple[int, int, int]
+
+
+def arguments(x: object, vectors: Sequence[tuple[str, object]], eps: object, layout: str) -> Arguments:
+    """Them checked. Of the vectors, those named weight and bias may be None."""
     small = checks.number("eps", eps)
     if small < 0:
         raise ValueError(f"eps must be >= 0, got {eps!r}")
     values = pointwise.as_floats("x", x)
     if not 2 <= values.ndim <= 5:
         raise ValueError(f"x must have 2 to 5 dimensions, got shape {values.shape}")
-    outer, channels, inner = pointwise.around(values.shape, values.ndim - 1 if order == "NHWC" else 1)
-    mean = _channels("running_mean", running_mean, values.dtype, channels)
-    var = _channels("running_var", running_var, values.dtype, channels)
-    scale = None if weight is None else _channels("weight", weight, values.dtype, channels)
-    shift = None if bias is None else _channels("bias", bias, values.dtype, channels)
-    given = ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)
-    return pointwise.execute(
-        lambda a, b: native.run_batch_norm(a, b, mean, var, scale, shift, outer, channels, inner, small, *after),
-        values, out, (("x", values), *given),
-    )  # fmt: skip
+    place = pointwise.around(values.shape, values.ndim - 1 if layout == "NHWC" else 1)
+    found = tuple(
+        None if vector is None and name in ("weight", "bias") else _channels(name, vector, values.dtype, place[1])
+        for name, vector in vectors
+    )
+    return Arguments(values, found, small, place)
 
 
 def local_response_norm(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -201,16 +201,22 @@ class Pool(NamedTuple):
     indexed: bool
 
 
-def prepared(make: Callable[..., Pool], problem: tuple[Any, ...], given: tuple[Any, ...]) -> Pool:
-    """The pool that `make` makes of arguments as the user gave them: they are checked once."""
+Made = TypeVar("Made")
+
+
+def prepared(make: Callable[..., Made], problem: tuple[Any, ...], given: tuple[Any, ...]) -> Made:
+    """What `make` makes of arguments as the user gave them, a pool or its way back: they are checked once."""
     key = checks.cache_key(given)
-    return make(*problem, *given) if key is None else kept(make, tuning.state(), problem, *key)
+    if key is None:
+        return make(*problem, *given)
+    made: Made = kept(make, tuning.state(), problem, *key)
+    return made
 
 
 @lru_cache(maxsize=512)
 def kept(
-    make: Callable[..., Pool], state: object, problem: tuple[Any, ...], given: tuple[Any, ...], types: int
-) -> Pool:
+    make: Callable[..., Any], state: object, problem: tuple[Any, ...], given: tuple[Any, ...], types: int
+) -> Any:
     """A plan keeps the ISA, the limit and the measurements it was made with, so they are part of the key: `state`."""
     return make(*problem, *given)
 

@@ -127,7 +127,7 @@ _ROWS = (
     ),
     Signature(
         "batch_norm_train", ("x", "weight?", "bias?"), {"eps": 1e-5, "activation": None} | _LAYOUT,
-        ("y", "mean", "var"), FLOATS, table="",
+        ("y", "mean", "var"), FLOATS, table="batch_norm",
     ),
     Signature(
         "local_response_norm", ("x",), {"size": REQUIRED, "alpha": 1e-4, "beta": 0.75, "k": 1.0} | _LAYOUT, ("y",),

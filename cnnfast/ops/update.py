@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.ops import checks, pointwise
+from cnnfast.backends import native
+from cnnfast.ops import arrays, checks, pointwise
 from cnnfast.ops.arrays import Array
 
 
@@ -52,16 +53,10 @@ def sgd(
     ahead = checks.boolean("nesterov", nesterov)
     if (velocity is None) != (keep == 0):
         raise ValueError(f"velocity must be an array with a momentum, else None, got momentum {momentum!r}")
-    g = _arrays(weight, grad, **_given(velocity=velocity))
-    with np.errstate(all="ignore"):
-        _decay(weight, rate * decay)
-        step = g * weight.dtype.type(rate)
-        if velocity is None:
-            weight -= step
-            return
-        velocity *= weight.dtype.type(keep)
-        velocity -= step
-        weight += velocity * weight.dtype.type(keep) - step if ahead else velocity
+    if native.update_weight("sgd", weight, grad, velocity, None, None, rate, rate * decay, keep, nesterov=ahead):
+        return
+    g = _checked(weight, grad, **_given(velocity=velocity))
+    _ran(native.update_weight("sgd", weight, g, velocity, None, None, rate, rate * decay, keep, nesterov=ahead), weight)
 
 
 def rmsprop(
@@ -104,23 +99,11 @@ def rmsprop(
     old, small, keep = _share("rho", rho), _at_least_0("epsilon", epsilon), _share("momentum", momentum)
     if (momentum_buffer is None) != (keep == 0):
         raise ValueError(f"momentum_buffer must be an array with a momentum, else None, got momentum {momentum!r}")
-    g = _arrays(weight, grad, velocity=velocity, **_given(momentum_buffer=momentum_buffer, average_grad=average_grad))
-    real = weight.dtype.type
-    with np.errstate(all="ignore"):
-        _decay(weight, rate * decay)
-        velocity *= real(old)
-        velocity += g * g * real(1 - old)
-        under = velocity + real(small)
-        if average_grad is not None:
-            average_grad *= real(old)
-            average_grad += g * real(1 - old)
-            under -= average_grad * average_grad
-        step = g * real(rate) / np.sqrt(under)
-        if momentum_buffer is not None:
-            momentum_buffer *= real(keep)
-            momentum_buffer += step
-            step = momentum_buffer
-        weight -= step
+    state, settings = (velocity, momentum_buffer, average_grad), (rate, rate * decay, keep, old, small)
+    if velocity is not None and native.update_weight("rmsprop", weight, grad, *state, *settings):
+        return
+    g = _checked(weight, grad, velocity=velocity, **_given(momentum_buffer=momentum_buffer, average_grad=average_grad))
+    _ran(native.update_weight("rmsprop", weight, g, *state, *settings), weight)
 
 
 def adam(
@@ -163,26 +146,22 @@ def adam(
     rate, decay = _at_least_0("learning_rate", learning_rate), _at_least_0("weight_decay", weight_decay)
     small, count = _at_least_0("epsilon", epsilon), checks.integer("step", step, minimum=1, limit=2**63)
     first, second = _below_1("beta_1", beta_1), _below_1("beta_2", beta_2)
-    g = _arrays(weight, grad, momentum=momentum, velocity=velocity, **_given(velocity_hat=velocity_hat))
-    real = weight.dtype.type
     corrected = rate * math.sqrt(1 - second**count) / (1 - first**count)
-    with np.errstate(all="ignore"):
-        _decay(weight, rate * decay)
-        momentum += (g - momentum) * real(1 - first)
-        velocity += (g * g - velocity) * real(1 - second)
-        if velocity_hat is not None:
-            np.maximum(velocity_hat, velocity, out=velocity_hat)
-        largest = velocity if velocity_hat is None else velocity_hat
-        weight -= momentum * real(corrected) / (np.sqrt(largest) + real(small))
+    state, settings = (momentum, velocity, velocity_hat), (corrected, rate * decay, first, second, small)
+    if momentum is not None and velocity is not None and native.update_weight("adam", weight, grad, *state, *settings):
+        return
+    g = _checked(weight, grad, momentum=momentum, velocity=velocity, **_given(velocity_hat=velocity_hat))
+    _ran(native.update_weight("adam", weight, g, *state, *settings), weight)
 
 
-def _decay(weight: Array, share: float) -> None:
-    if share:
-        weight -= weight * weight.dtype.type(share)
+def _ran(done: bool, weight: Array) -> None:
+    """The backend takes whatever was checked, but for arrays without elements, of which there is nothing to do."""
+    if not done and weight.size:
+        raise RuntimeError(f"the backend refused arrays that were checked: weight {weight.shape} {weight.dtype}")
 
 
-def _arrays(weight: object, grad: object, **state: object) -> Array:
-    """The gradient as an array, after all have been checked against the weight."""
+def _checked(weight: object, grad: object, **state: object) -> Array:
+    """Why the backend refused: an error; or the gradient, contiguous, where that was all there was."""
     kept = _in_place("weight", weight, None)
     others = {name: _in_place(name, value, kept) for name, value in state.items()}
     g = pointwise.as_floats("grad", grad)
@@ -195,7 +174,7 @@ def _arrays(weight: object, grad: object, **state: object) -> Array:
         for other, read in {**changed, "grad": g}.items():
             if other != name and np.may_share_memory(value, read):
                 raise ValueError(f"{name} must not share memory with {other}")
-    return g
+    return arrays.contiguous("grad", g)
 
 
 def _given(**state: object) -> dict[str, object]:

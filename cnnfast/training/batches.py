@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,9 +72,12 @@ class OfArrays(Batches):
         at = math.floor(self.length * (1 - share))
         if at in (0, self.length):
             raise ValueError(f"validation_split {share} of {self.length} images leaves none on one side")
-        first = [each[:at] for each in self.inputs], _part(self.targets, slice(0, at)), _part(self.weights, slice(0, at))
-        last = [each[at:] for each in self.inputs], _part(self.targets, slice(at, None)), _part(self.weights, slice(at, None))
-        return OfArrays(*first, self.size, self.generator), OfArrays(*last, self.size)
+        return self._part(slice(0, at)), self._part(slice(at, None))
+
+    def _part(self, part: slice) -> "OfArrays":
+        targets = None if self.targets is None else self.targets[part]
+        weights = None if self.weights is None else self.weights[part]
+        return OfArrays([each[part] for each in self.inputs], targets, weights, self.size)
 
 
 class OfIterable(Batches):
@@ -84,10 +88,8 @@ class OfIterable(Batches):
         self.steps = steps
         self._open: Iterator[Any] | None = None
         if steps is None:
-            try:
+            with suppress(TypeError):
                 self.steps = len(source)  # type: ignore[arg-type]
-            except TypeError:
-                pass
 
     def __iter__(self) -> Iterator[Batch]:
         if self.limit is None:
@@ -178,7 +180,3 @@ def _taken(array: Array, part: Any) -> Array:
         return array[part]
     to = arrays.allocate("a batch", (len(part), *array.shape[1:]), array.dtype)
     return np.take(array, part, axis=0, out=to, mode="clip")  # "raise" would copy once more
-
-
-def _part(array: Array | None, part: slice) -> Array | None:
-    return None if array is None else array[part]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnfast.ops import checks
+from cnnfast.ops.arrays import Array
 
 if TYPE_CHECKING:
     from cnnfast.model import Model
@@ -154,8 +155,9 @@ class EarlyStopping(Watcher):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", min_delta: float = 0.0, patience: int = 0, verbose: int = 0, mode: str = "auto",
-        baseline: float | None = None, restore_best_weights: bool = False, start_from_epoch: int = 0,
+        self, monitor: str = "val_loss", min_delta: float = 0.0, patience: int = 0, verbose: int = 0,
+        mode: str = "auto", baseline: float | None = None, restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = checks.integer("patience", patience, minimum=0), verbose, baseline
@@ -164,7 +166,8 @@ class EarlyStopping(Watcher):
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.wait, self.stopped_epoch, self.best_epoch = 0, 0, 0
-        self.best, self.best_weights = self.worst, None
+        self.best = self.worst
+        self.best_weights: list[Array] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.watched(logs)
@@ -221,7 +224,8 @@ class ModelCheckpoint(Watcher):
         path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving model to {path}")
-        (self.model.save_weights if self.save_weights_only else self.model.save)(path)
+        model: Any = self.model
+        (model.save_weights if self.save_weights_only else model.save)(path)
 
 
 class LearningRateScheduler(Callback):

@@ -64,7 +64,8 @@ class Loss:
         if sample_weight is not None:
             given = np.asarray(sample_weight, gradient.dtype)
             if given.shape[:1] != losses.shape[:1]:
-                raise ValueError(f"sample_weight must have one weight for each of {len(losses)} images, got {given.shape}")
+                count = len(losses)
+                raise ValueError(f"sample_weight must have one weight for each of {count} images, got {given.shape}")
             weights *= given.reshape(given.shape + (1,) * (losses.ndim - given.ndim))
         value = float((losses * weights).sum(dtype=np.float64))
         return value, gradient * weights[..., None] if gradient.ndim > weights.ndim else gradient * weights

@@ -34,7 +34,7 @@ def categorical_accuracy(y_true: Any, y_pred: Array) -> Array:
     >>> categorical_accuracy([[0, 1], [1, 0]], np.array([[0.1, 0.9], [0.1, 0.9]])).tolist()
     [1.0, 0.0]
     """
-    return (as_targets(y_true, y_pred).argmax(-1) == y_pred.argmax(-1)).astype(np.float64)
+    return _one_or_zero(as_targets(y_true, y_pred).argmax(-1) == y_pred.argmax(-1))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Array) -> Array:
@@ -44,7 +44,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Array) -> Array:
     >>> sparse_categorical_accuracy([1, 0], np.array([[0.1, 0.9], [0.1, 0.9]])).tolist()
     [1.0, 0.0]
     """
-    return (class_numbers(y_true, y_pred) == y_pred.argmax(-1)).astype(np.float64)
+    return _one_or_zero(class_numbers(y_true, y_pred) == y_pred.argmax(-1))
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Array, k: int = 5) -> Array:
@@ -55,7 +55,7 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Array, k: int = 5) ->
     [0.0, 1.0]
     """
     at = np.take_along_axis(y_pred, class_numbers(y_true, y_pred)[..., None], -1)
-    return ((y_pred > at).sum(-1) < k).astype(np.float64)
+    return _one_or_zero((y_pred > at).sum(-1) < k)
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Array, k: int = 5) -> Array:
@@ -79,6 +79,10 @@ def accuracy(y_true: Any, y_pred: Array) -> Array:
     if len(shape) < y_pred.ndim or shape[-1] == 1:
         return sparse_categorical_accuracy(y_true, y_pred)
     return categorical_accuracy(y_true, y_pred)
+
+
+def _one_or_zero(right: Any) -> Array:
+    return np.asarray(right, np.float64)
 
 
 class Metric:
@@ -107,7 +111,8 @@ class Metric:
             self.add(float(numbers.sum(dtype=np.float64)), numbers.size)
         else:
             weights = np.asarray(sample_weight, np.float64)
-            weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (numbers.ndim - weights.ndim)), numbers.shape)
+            weights = weights.reshape(weights.shape + (1,) * (numbers.ndim - weights.ndim))
+            weights = np.broadcast_to(weights, numbers.shape)
             self.add(float((numbers * weights).sum()), float(weights.sum()))
 
     def add(self, total: float, count: float) -> None:

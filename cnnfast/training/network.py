@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnfast.layers.activation import Activation, ReLU
 from cnnfast.layers.base import Backprop, Layer
+from cnnfast.layers.merge import Add
 from cnnfast.layers.normalization import BatchNormalization
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.elementwise import add
 
 if TYPE_CHECKING:
     from cnnfast.model import Model
+
+
+JOINS = (BatchNormalization.forward, Add.forward)
+"""The ways forward that take a ReLU with them."""
 
 
 class Step(NamedTuple):
@@ -138,7 +143,7 @@ class Run:
 
 
 def _with_activations(steps: list[Step], outputs: Sequence[int]) -> list[Step]:
-    """A ReLU that alone reads a batch normalisation runs with it: two passes over memory fewer."""
+    """A ReLU that alone reads a batch normalisation or a sum runs with it: passes over memory fewer."""
     readers: dict[int, list[Step]] = {}
     for step in steps:
         for i in step.inputs:
@@ -149,7 +154,7 @@ def _with_activations(steps: list[Step], outputs: Sequence[int]) -> list[Step]:
         if step.output in gone:
             continue
         after = readers.get(step.output, [])
-        if type(step.layer).forward is BatchNormalization.forward and len(after) == 1 and step.output not in outputs:
+        if type(step.layer).forward in JOINS and len(after) == 1 and step.output not in outputs:
             name = _rectifier(after[0].layer)
             if name:
                 gone.add(after[0].output)

@@ -42,7 +42,7 @@ class Optimizer:
         for given in options.keys() - Options.__annotations__.keys():
             raise TypeError(f"{type(self).__name__} has no argument {given!r}")
         self._rate: float | Schedule
-        self.learning_rate = learning_rate  # type: ignore[assignment]  # a schedule is told by the number it gives
+        self.learning_rate = learning_rate
         self.name = options.get("name") or type(self).__name__.lower()
         self.weight_decay = _positive("weight_decay", options.get("weight_decay")) or 0.0
         self.clipnorm = _positive("clipnorm", options.get("clipnorm"))

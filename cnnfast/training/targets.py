@@ -38,14 +38,13 @@ def class_numbers(y_true: Any, y_pred: Array) -> Array:
     if array.ndim == y_pred.ndim and array.shape[-1] == 1:
         array = array[..., 0]
     if array.shape != y_pred.shape[:-1]:
-        raise ValueError(
-            f"y must hold a class number for each of the output's {_shown(y_pred.shape[:-1])}, got {_shown(array.shape)}"
-        )
+        wanted, got = _shown(y_pred.shape[:-1]), _shown(array.shape)
+        raise ValueError(f"y must hold a class number for each of the output's {wanted}, got {got}")
     numbers = array.astype(np.int64)
     if array.dtype.kind == "f" and not (numbers == array).all():
         raise ValueError("y must hold class numbers, got fractions")
     classes = y_pred.shape[-1]
-    if numbers.size and not (0 <= numbers.min() and numbers.max() < classes):
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < classes):
         raise ValueError(f"y must hold class numbers from 0 to {classes - 1}, got {numbers.min()} to {numbers.max()}")
     return numbers
 

@@ -187,6 +187,30 @@ typedef struct {
     double alpha, beta, k;
 } cnnfast_local_response_norm;
 
+/* The arrays of a batch normalisation's gradient: mean, var, weight and bias are those y was computed from, the last two
+ * may be NULL; grad_weight and grad_bias have C elements. */
+typedef struct {
+    const void *grad_output, *x, *mean, *var, *weight, *bias;
+    void *grad_input, *grad_weight, *grad_bias;
+} cnnfast_batch_norm_grads;
+
+/* An optimizer's step over `count` elements, as Keras 3 has it. First weight -= weight * decay. Then, g being the gradient,
+ *   SGD      without state[0], weight -= rate*g. With it, a velocity: v = momentum*v - rate*g, then weight += v, or where
+ *            nesterov momentum*v - rate*g
+ *   RMSPROP  v = rho*v + (1 - rho)*g^2 in state[0]; a step rate*g / sqrt(v + epsilon); with state[2], a mean of gradients
+ *            m = rho*m + (1 - rho)*g, v - m^2 instead of v; with state[1], b = momentum*b + step, the step; weight -= step
+ *   ADAM     m += (g - m)*(1 - momentum) in state[0], v += (g^2 - v)*(1 - rho) in state[1]; with state[2] the largest v so far
+ *            instead of v; weight -= rate*m / (sqrt(v) + epsilon) */
+typedef enum { CNNFAST_SGD, CNNFAST_RMSPROP, CNNFAST_ADAM } cnnfast_optimizer;
+
+typedef struct {
+    cnnfast_dtype dtype;
+    cnnfast_optimizer kind;
+    int64_t count;
+    double rate, decay, momentum, rho, epsilon;
+    int nesterov;
+} cnnfast_update;
+
 /* Over the middle one of (outer, n, inner). */
 typedef struct {
     cnnfast_dtype dtype;
@@ -262,6 +286,21 @@ CNNFAST_API cnnfast_status cnnfast_local_response_norm_run(const cnnfast_local_r
 CNNFAST_API cnnfast_status cnnfast_softmax_plan(cnnfast_plan **, const cnnfast_softmax *);
 CNNFAST_API cnnfast_status cnnfast_softmax_run(const cnnfast_softmax *, const void *x, void *y);
 CNNFAST_API cnnfast_status cnnfast_upsample2d_run(const cnnfast_upsample2d *, const void *x, void *y);
+
+/* batch_norm by x's own statistics, mean and biased variance, which are written too. The sums are taken in chunks and a tree that
+ * the sizes alone decide. `activation` is none, relu or relu6. */
+CNNFAST_API cnnfast_status cnnfast_batch_norm_train_run(const cnnfast_batch_norm *, const void *x, const void *weight, const void *bias,
+                                                        void *mean, void *var, void *y);
+/* Its gradients (training: mean and var are x's own), or batch_norm's. */
+CNNFAST_API cnnfast_status cnnfast_batch_norm_grad_run(const cnnfast_batch_norm *, int training, const cnnfast_batch_norm_grads *);
+
+/* grad_input = grad_output times an activation's derivative, by its output (relu, relu6, leaky_relu, sigmoid, tanh, elu, selu,
+ * hardsigmoid) or its input (the others); `kind` is CNNFAST_MAP. */
+CNNFAST_API cnnfast_status cnnfast_activation_grad_run(const cnnfast_elementwise *, const void *grad_output, const void *values,
+                                                       void *grad_input);
+
+/* weight and what there is of state change in place; nothing may overlap. */
+CNNFAST_API cnnfast_status cnnfast_update_run(const cnnfast_update *, void *weight, const void *grad, void *const state[3]);
 
 /* Plans of these for a network, of one batch as a whole: args.N is 1. An elementwise plan of two operands has its `other` from
  * the description's maker, `period` elements, or where period is 0 as each run's residual. */

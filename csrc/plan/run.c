@@ -136,10 +136,11 @@ typedef struct {
 static void range_share(void *context, int thread, parallel_watch *watch) {
     (void)watch;
     range_job *j = context;
-    bool ok = true;
+    const uint64_t *index = (const uint64_t *)j->index, last = (uint64_t)j->limit - 1;
+    uint64_t below = 0; /* whether its sign bit is set: of an index, or of what is left to the last one */
     for (int64_t i = j->count * thread / j->threads, end = j->count * (thread + 1) / j->threads; i < end; i++)
-        ok &= j->index[i] >= 0 && j->index[i] < j->limit;
-    if (!ok) j->outside = true;
+        below |= index[i] | (last - index[i]);
+    if (below >> 63) j->outside = true;
 }
 
 /* So many indices are worth a thread. */

@@ -80,3 +80,11 @@ def test_out(dtype: str, rng: np.random.Generator) -> None:
     rows = np.empty((5, 8), dtype)
     cnnfast.grad.linear_input(grad_output, weight, out=rows[:, ::2])
     np.testing.assert_array_equal(rows[:, ::2], cnnfast.grad.linear_input(grad_output, weight))
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (5, 6), (683, 6), (7, 5000), (3, 40, 50, 6), (9000, 1000)], ids=str)
+def test_bias_of_many_rows(shape: tuple[int, ...], rng: np.random.Generator) -> None:
+    whole = rng.integers(-4, 5, size=shape).astype(np.float32)
+    np.testing.assert_array_equal(cnnfast.grad.bias(whole), oracle_grad.bias(whole))
+    if len(shape) == 2:
+        np.testing.assert_array_equal(cnnfast.grad.bias(whole[::-1].T, layout="NCL"), oracle_grad.bias(whole))

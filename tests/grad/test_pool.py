@@ -224,7 +224,7 @@ BAD = [
     (lambda: grad.lp_pool2d(G, X, G[..., :1], 2, 2), ValueError, "y must have shape"),
     (lambda: grad.lp_pool2d(G, X.astype(np.float32), G, 2, 2), TypeError, "x must have grad_output's dtype"),
     (lambda: grad.min_pool2d(G, X[0], 2), ValueError, "input_shape must be"),
-    (lambda: grad.global_avg_pool2d(G, SHAPE), ValueError, "grad_output must have the output's shape"),
+    (lambda: grad.global_avg_pool2d(G, SHAPE), ValueError, "grad_output must be one pixel high and wide"),
     (lambda: grad.global_max_pool2d(G[:, :1, :1], X, G), ValueError, "y must have shape"),
     (lambda: grad.adaptive_avg_pool2d(G[..., :2], SHAPE), ValueError, "grad_output must have N 1 and C 3"),
     (lambda: grad.max_unpool2d(X, I + 16), ValueError, r"indices must be in \[0, 16\)"),

@@ -10,6 +10,8 @@ from cnnfast.backends.native._native import (
     bytes_to_line,
     get_max_workspace,
     get_num_threads,
+    grad_activation,
+    grad_batch_norm,
     isa,
     isas,
     plan_batch_norm,
@@ -38,7 +40,9 @@ from cnnfast.backends.native._native import (
     set_max_workspace,
     set_num_threads,
     settings,
+    train_batch_norm,
     types_of,
+    update_weight,
     version,
 )
 
@@ -49,6 +53,8 @@ __all__ = [
     "bytes_to_line",
     "get_max_workspace",
     "get_num_threads",
+    "grad_activation",
+    "grad_batch_norm",
     "isa",
     "isas",
     "plan_batch_norm",
@@ -77,7 +83,9 @@ __all__ = [
     "set_max_workspace",
     "set_num_threads",
     "settings",
+    "train_batch_norm",
     "types_of",
+    "update_weight",
     "version",
 ]
 

@@ -14,6 +14,7 @@ PADDING_MODES: dict[str, int]
 PRECISIONS: dict[str, int]
 ACTIVATIONS: dict[str | None, int]
 ELEMENTWISE: dict[str, int]
+OPTIMIZERS: dict[str, int]
 POOLS: dict[str, int]
 ERRORS: dict[int, type[Exception]]
 
@@ -113,6 +114,22 @@ def run_elementwise(
 def run_batch_norm(
     x: object, y: object, mean: object, var: object, weight: object, bias: object, outer: int, C: int, inner: int,
     eps: float, activation: str | None = None, alpha: float = 0.0,
+) -> bool: ...
+def train_batch_norm(
+    x: object, y: object, mean: object, var: object, weight: object, bias: object, outer: int, C: int, inner: int,
+    eps: float, activation: str | None = None,
+) -> bool: ...
+def grad_batch_norm(
+    x: object, grad_input: object, grad_output: object, mean: object, var: object, weight: object, bias: object,
+    grad_weight: object, grad_bias: object, outer: int, C: int, inner: int, eps: float, training: bool,
+    activation: str | None = None,
+) -> bool: ...
+def grad_activation(
+    values: object, grad_input: object, grad_output: object, activation: str, alpha: float = 0.0
+) -> bool: ...
+def update_weight(
+    kind: str, weight: object, grad: object, first: object, second: object, third: object, rate: float, decay: float,
+    momentum: float, rho: float = 0.0, epsilon: float = 0.0, nesterov: bool = False,
 ) -> bool: ...
 def run_local_response_norm(
     x: object, y: object, outer: int, C: int, inner: int, size: int, alpha: float, beta: float, k: float

@@ -21,11 +21,13 @@ cdef extern from "buffers.h" nogil:
     void run_buffers_release(run_buffers *) with gil
     ctypedef struct flat_buffers:
         int count
-        void *data[6]
+        void *data[9]
         cnnfast_dtype dtype
     bint flat_take_pair(flat_buffers *, object x, object y) with gil
     bint flat_take_pair_scaled(flat_buffers *, object x, object y, int64_t down, int64_t across) with gil
     bint flat_take(flat_buffers *, object, bint writable) with gil
+    bint flat_take_pair_and(flat_buffers *, object x, object y, object also) with gil
+    bint flat_take_update(flat_buffers *, object weight, object grad, object first, object second, object third) with gil
     bint flat_take_elementwise(flat_buffers *, object x, object y, object other, int64_t *period) with gil
     bint flat_take_rows(flat_buffers *, object x, object y, const cnnfast_plan *, int64_t C, int64_t K) with gil
     int64_t flat_elements(const flat_buffers *, int)
@@ -66,6 +68,8 @@ include "linear.pxi"
 # seen to.
 include "elementwise.pxi"
 include "norm.pxi"
+include "norm_train.pxi"
+include "training.pxi"
 include "softmax.pxi"
 include "resize.pxi"
 include "grad_weight.pxi"

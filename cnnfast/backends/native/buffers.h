@@ -137,7 +137,7 @@ static int run_buffers_take(run_buffers *b, PyObject *x, PyObject *residual, PyO
 }
 
 /* The arrays of an op that is run at once, in order; `data` is NULL for None. */
-enum { FLAT_MOST = 6 };
+enum { FLAT_MOST = 9 };
 typedef struct {
     Py_buffer view[FLAT_MOST];
     void *data[FLAT_MOST];
@@ -198,6 +198,27 @@ static int flat_take_pair(flat_buffers *b, PyObject *x, PyObject *y) {
     b->count = 0;
     if (!flat_take(b, x, 0) || !flat_take(b, y, 1)) return 0;
     if (flat_same_shape(b, 0, 1, 0) && !flat_overlaps(b, 1)) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* And a third that is of x's shape too. */
+static int flat_take_pair_and(flat_buffers *b, PyObject *x, PyObject *y, PyObject *also) {
+    if (!flat_take_pair(b, x, y) || !flat_take(b, also, 0)) return 0;
+    if (b->data[2] && flat_same_shape(b, 0, 2, 0) && !flat_overlaps(b, 1)) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* What an optimizer's step changes and reads: all of the weight's shape, none of it shared. */
+static int flat_take_update(flat_buffers *b, PyObject *weight, PyObject *grad, PyObject *first, PyObject *second, PyObject *third) {
+    b->count = 0;
+    if (!flat_take(b, weight, 1) || !flat_take(b, grad, 0) || !flat_take(b, first, 1) || !flat_take(b, second, 1) || !flat_take(b, third, 1))
+        return 0;
+    int fits = 1;
+    for (int i = 0; i < b->count && fits; i++)
+        if (b->data[i]) fits = flat_same_shape(b, 0, i, 0) && (i == 1 || !flat_overlaps(b, i));
+    if (fits) return 1;
     flat_release(b);
     return 0;
 }

@@ -15,4 +15,5 @@ ACTIVATIONS = {None: CNNFAST_NONE, "relu": CNNFAST_RELU, "relu6": CNNFAST_RELU6,
                "hardsigmoid": CNNFAST_HARDSIGMOID, "gelu_tanh": CNNFAST_GELU_TANH, "mish": CNNFAST_MISH,
                "softplus": CNNFAST_SOFTPLUS}
 ELEMENTWISE = {"map": CNNFAST_MAP, "add": CNNFAST_ADD, "multiply": CNNFAST_MULTIPLY, "prelu": CNNFAST_PRELU}
+OPTIMIZERS = {"sgd": CNNFAST_SGD, "rmsprop": CNNFAST_RMSPROP, "adam": CNNFAST_ADAM}
 POOLS = {"max": CNNFAST_MAX, "min": CNNFAST_MIN, "avg": CNNFAST_AVERAGE, "lp": CNNFAST_LP}

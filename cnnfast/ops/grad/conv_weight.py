@@ -26,7 +26,8 @@ class Problem(NamedTuple):
 
 def conv2d_weight(
     grad_output: ArrayLike, x: ArrayLike, kernel_size: Ints, *, stride: Ints = 1, padding: Padding = 0,
-    dilation: Ints = 1, groups: int = 1, layout: str = "NHWC", padding_mode: str = "zeros", out: Array | None = None,
+    dilation: Ints = 1, groups: int = 1, layout: str = "NHWC", padding_mode: str = "zeros",
+    grad_bias: Array | None = None, out: Array | None = None,
 ) -> Array:  # fmt: skip
     """The gradient of conv2d with respect to its weight.
 
@@ -39,6 +40,7 @@ def conv2d_weight(
     x : (N, H, W, C), or (N, C, H, W): conv2d's; float32 or float64
     kernel_size : an integer, or (height, width)
     stride, padding, dilation, groups, layout, padding_mode : conv2d's
+    grad_bias : (K,) of x's dtype and contiguous: where to write the gradient of the bias too, in the same pass
     out : where to write; it may not overlap an input
 
     Returns
@@ -72,12 +74,13 @@ def conv2d_weight(
         checks.pair("dilation", dilation, minimum=1),
         checks.choice("padding_mode", padding_mode, options.PADDING_MODES),
     )  # fmt: skip
-    return _run(place, padding_mode, gradient, images, place.shape, out)
+    return _run(place, padding_mode, gradient, images, place.shape, out, grad_bias)
 
 
 def depthwise_conv2d_weight(
     grad_output: ArrayLike, x: ArrayLike, kernel_size: Ints, *, stride: Ints = 1, padding: Padding = 0,
-    dilation: Ints = 1, layout: str = "NHWC", padding_mode: str = "zeros", out: Array | None = None,
+    dilation: Ints = 1, layout: str = "NHWC", padding_mode: str = "zeros", grad_bias: Array | None = None,
+    out: Array | None = None,
 ) -> Array:  # fmt: skip
     """The gradient of depthwise_conv2d with respect to its weight.
 
@@ -87,6 +90,7 @@ def depthwise_conv2d_weight(
     x : (N, H, W, C), or (N, C, H, W): depthwise_conv2d's; float32 or float64
     kernel_size : an integer, or (height, width)
     stride, padding, dilation, layout, padding_mode : depthwise_conv2d's
+    grad_bias : see `conv2d_weight`
     out : where to write; it may not overlap an input
 
     Returns
@@ -117,7 +121,7 @@ def depthwise_conv2d_weight(
     )  # fmt: skip
     R, S = place.kernel
     shape = (R, S, channels, filters // channels) if order == "NHWC" else place.shape
-    return _run(place, padding_mode, gradient, images, shape, out)
+    return _run(place, padding_mode, gradient, images, shape, out, grad_bias)
 
 
 def conv_transpose2d_weight(
@@ -241,12 +245,18 @@ def _check_shape(given: tuple[int, ...], expected: tuple[int, ...]) -> None:
 
 def _run(
     place: Place, padding_mode: str, grad_output: Array, x: Array, shape: tuple[int, ...], out: object,
-    grad_bias: Array | None = None, names: tuple[str, str] = ("grad_output", "x"), algorithm: str | None = None,
+    grad_bias: object = None, names: tuple[str, str] = ("grad_output", "x"), algorithm: str | None = None,
 ) -> Array:  # fmt: skip
     """The sums, into `out` where it is given."""
-    weight = pointwise.target(out, shape, x.dtype, ((names[0], grad_output), (names[1], x)))
+    inputs = (names[0], grad_output), (names[1], x)
+    weight = pointwise.target(out, shape, x.dtype, inputs)
+    bias = None
+    if grad_bias is not None:
+        bias = _bias_target(grad_bias, grad_output, place.problem.layout, (*inputs, ("out", out)))
     if x.shape[0] == 0:
         weight[...] = 0
+        if bias is not None:
+            bias[...] = 0
         return weight
     problem = place.problem
     if padding_mode != "zeros":
@@ -260,10 +270,26 @@ def _run(
     direct = nhwc and weight.flags.c_contiguous and weight.flags.aligned
     sums = weight if direct else arrays.allocate("the gradient in NHWC", rows, x.dtype)
     if not native.run_conv2d_grad_weight(
-        x, grad_output, sums, grad_bias, x.shape, filters, place.kernel, problem.stride,
+        x, grad_output, sums, bias, x.shape, filters, place.kernel, problem.stride,
         (*problem.padding[0], *problem.padding[1]), problem.dilation, problem.groups, algorithm,
     ):  # fmt: skip
         raise RuntimeError(f"the backend refused arrays that were checked: x {x.shape} {x.dtype}")
     if not direct:
         np.copyto(weight, sums.reshape(shape) if nhwc else np.transpose(sums, (3, 2, 0, 1)))
     return weight
+
+
+def _bias_target(grad_bias: object, grad_output: Array, layout: str, inputs: pointwise.Named) -> Array:
+    if not isinstance(grad_bias, np.ndarray):
+        raise TypeError(f"grad_bias must be a numpy.ndarray, got {type(grad_bias).__name__}")
+    K = shapes.split(grad_output.shape, layout)[3]
+    if grad_bias.dtype != grad_output.dtype or grad_bias.shape != (K,):
+        raise ValueError(
+            f"grad_bias must have shape ({K},) and dtype {grad_output.dtype}, got {grad_bias.shape} {grad_bias.dtype}"
+        )
+    if not (grad_bias.flags.c_contiguous and grad_bias.flags.aligned and grad_bias.flags.writeable):
+        raise ValueError("grad_bias must be contiguous, aligned and writable")
+    for name, value in inputs:
+        if value is not None and np.may_share_memory(grad_bias, arrays.as_array(name, value)):
+            raise ValueError(f"grad_bias must not overlap {name}")
+    return grad_bias

@@ -7,10 +7,12 @@ from numpy.typing import ArrayLike
 
 from cnnfast.ops import arrays, checks, pointwise
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.conv import conv2d
 from cnnfast.ops.grad.conv_weight import conv2d_weight
-from cnnfast.ops.linear import linear
 from cnnfast.ops.signatures import FLOATS
 
+_WIDE, _CHUNK = 4096, 4096
+"""Elements of a wide row, and as many as are summed in one chain."""
 _LAYOUTS = ("NHWC", "NCHW", "NLC", "NCL", "NDHWC", "NCDHW")
 
 
@@ -43,10 +45,19 @@ def linear_input(grad_output: ArrayLike, weight: ArrayLike, *, out: Array | None
         raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {matrix.shape}")
     if gradient.shape[-1] != matrix.shape[0]:
         raise ValueError(f"grad_output must be (..., K) with weight's K {matrix.shape[0]}, got shape {gradient.shape}")
+    K, C = matrix.shape
     y = pointwise.target(
-        out, (*gradient.shape[:-1], matrix.shape[1]), gradient.dtype, (("grad_output", gradient), ("weight", matrix))
+        out, (*gradient.shape[:-1], C), gradient.dtype, (("grad_output", gradient), ("weight", matrix))
     )
-    return linear(gradient, matrix.T, out=y)
+    if y.size:  # the 1x1 convolution whose weight is `weight` as it lies
+        rows = math.prod(gradient.shape[:-1])
+        kernels = arrays.as_weight("weight", matrix, gradient.dtype, FLOATS).reshape(1, 1, K, C)
+        x = arrays.contiguous("grad_output", gradient).reshape(rows, 1, 1, K)
+        direct = y.flags.c_contiguous and y.flags.aligned
+        found = conv2d(x, kernels, out=y.reshape(rows, 1, 1, C) if direct else None)
+        if not direct:
+            np.copyto(y, found.reshape(y.shape))
+    return y
 
 
 def linear_weight(grad_output: ArrayLike, x: ArrayLike, *, out: Array | None = None) -> Array:
@@ -78,11 +89,14 @@ def linear_weight(grad_output: ArrayLike, x: ArrayLike, *, out: Array | None = N
     C, K = values.shape[-1], gradient.shape[-1]
     weight = pointwise.target(out, (K, C), values.dtype, (("grad_output", gradient), ("x", values)))
     rows = math.prod(values.shape[:-1])
-    # the 1x1 convolution whose vectors run along C
-    weight[...] = conv2d_weight(
-        values.reshape(rows, 1, 1, C), arrays.contiguous("grad_output", gradient, values.dtype).reshape(rows, 1, 1, K),
-        1,
-    ).reshape(K, C)  # fmt: skip
+    pixels = arrays.contiguous("grad_output", gradient, values.dtype).reshape(rows, 1, 1, K)
+    # a 1x1 convolution's, whose filters, along which vectors run, are x's C
+    direct = weight.flags.c_contiguous and weight.flags.aligned
+    found = conv2d_weight(
+        values.reshape(rows, 1, 1, C), pixels, 1, out=weight.reshape(1, 1, K, C) if direct else None
+    )  # fmt: skip
+    if not direct:
+        np.copyto(weight, found.reshape(K, C))
     return weight
 
 
@@ -115,8 +129,20 @@ def bias(grad_output: ArrayLike, *, layout: str = "NHWC") -> Array:
     least = 1 if axis == -1 else 2
     if gradient.ndim < least or 0 in gradient.shape[1:] or (gradient.ndim == 1 and not gradient.size):
         raise ValueError(f"grad_output must have no empty dimension but the first, got shape {gradient.shape}")
-    rest = tuple(i for i in range(gradient.ndim) if i != axis % gradient.ndim)
-    return np.asarray(gradient.sum(axis=rest))
+    if axis == 1:
+        return np.asarray(gradient.reshape(*gradient.shape[:2], -1).sum(axis=2).sum(axis=0))
+    return _sum_rows(arrays.contiguous("grad_output", gradient).reshape(-1, gradient.shape[-1]))
+
+
+def _sum_rows(rows: Array) -> Array:
+    """The sum over the first axis, many rows side by side as one wide one: NumPy adds wide rows at memory's speed, and
+    the chains are short."""
+    n, K = rows.shape
+    beside = max(1, _WIDE // K)
+    whole = n // beside * beside
+    wide = rows[:whole].reshape(-1, beside * K)
+    parts = [wide[i : i + _CHUNK].sum(axis=0).reshape(beside, K).sum(axis=0) for i in range(0, len(wide), _CHUNK)]
+    return np.asarray(sum(parts, rows[whole:].sum(axis=0)))
 
 
 def _rows(name: str, value: object) -> Array:

@@ -52,15 +52,11 @@ def max_pool2d(
     >>> cnnfast.grad.max_pool2d(y, indices, x.shape).reshape(2, 4).tolist()
     [[0.0, 0.0, 0.0, 9.0], [0.0, 7.0, 0.0, 0.0]]
     """
-    order = options.layout(layout)
-    shape = given.images_shape(input_shape, order)
-    N, H, W, C = shapes.split(shape, order)
     grad = given.as_grad(grad_output)
-    if grad.ndim != 4 or shapes.split(grad.shape, order)[::3] != (N, C) or 0 in grad.shape[1:]:
-        raise ValueError(f"grad_output must have N {N} and C {C} of input_shape {shape}, got shape {grad.shape}")
-    _, P, Q, _ = shapes.split(grad.shape, order)
+    back = pool.prepared(plans.adaptive, (grad.dtype, grad.shape, "max"), (input_shape, layout))
+    _, H, W, _ = shapes.split(back.input_shape, layout)
     inputs = ("grad_output", grad_output), ("indices", indices)
-    return plans.scatter(grad, indices, shape, ((H, W), (P, Q)), order, out, inputs)
+    return plans.scatter(back, grad, indices, H * W, out, inputs)
 
 
 def min_pool2d(
@@ -129,10 +125,9 @@ def avg_pool2d(
     >>> cnnfast.grad.avg_pool2d(np.full((1, 1, 2, 1), 3.0), (1, 1, 4, 1), (1, 3), 1).ravel().tolist()
     [1.0, 2.0, 2.0, 1.0]
     """
-    of = window(input_shape, kernel_size, stride, padding, 1, ceil_mode, layout)
-    grad = given.grad_of(grad_output, of.output_shape)
-    count = checks.boolean("count_include_pad", count_include_pad)
-    return plans.windows(grad, of, "avg", out, (("grad_output", grad_output),), count)
+    grad = given.as_grad(grad_output)
+    how = input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, layout
+    return plans.run(pool.prepared(plans.average, (grad.dtype,), how), grad, out, (("grad_output", grad_output),))
 
 
 def lp_pool2d(
@@ -177,7 +172,7 @@ def lp_pool2d(
         shares = np.where(norms == 0, 0, grad * norms ** (1 - p)).astype(grad.dtype, copy=False)
         slope = np.where(values == 0, 0, np.sign(values) * np.abs(values) ** (p - 1))
         inputs = ("grad_output", grad_output), ("x", x), ("y", y)
-        grad_input = plans.windows(shares, of, "lp", out, inputs)
+        grad_input = plans.run(plans.of_windows(grad.dtype, of, "lp", True), shares, out, inputs)
         grad_input *= slope
     return grad_input
 
@@ -207,10 +202,10 @@ def global_avg_pool2d(
     >>> cnnfast.grad.global_avg_pool2d(np.full((1, 1, 1, 1), 6.0), (1, 3, 2, 1)).ravel().tolist()
     [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    order = options.layout(layout)
-    N, _, _, C = shapes.split(given.images_shape(input_shape, order), order)
-    given.grad_of(grad_output, shapes.join(N, 1, 1, C, order))
-    return adaptive_avg_pool2d(grad_output, input_shape, layout=order, out=out)
+    grad = given.as_grad(grad_output)
+    if grad.ndim == 4 and shapes.split(grad.shape, options.layout(layout))[1:3] != (1, 1):
+        raise ValueError(f"grad_output must be one pixel high and wide, got shape {grad.shape}")
+    return adaptive_avg_pool2d(grad, input_shape, layout=layout, out=out)
 
 
 def global_max_pool2d(
@@ -279,14 +274,9 @@ def adaptive_avg_pool2d(
     >>> cnnfast.grad.adaptive_avg_pool2d(grad, (1, 1, 3, 1)).ravel().tolist()
     [1.0, 3.0, 2.0]
     """
-    order = options.layout(layout)
-    shape = given.images_shape(input_shape, order)
-    N, _, _, C = shapes.split(shape, order)
     grad = given.as_grad(grad_output)
-    if grad.ndim != 4 or shapes.split(grad.shape, order)[::3] != (N, C) or 0 in grad.shape[1:]:
-        raise ValueError(f"grad_output must have N {N} and C {C} of input_shape {shape}, got shape {grad.shape}")
-    _, P, Q, _ = shapes.split(grad.shape, order)
-    return plans.adaptive(grad, shape, (P, Q), order, out, (("grad_output", grad_output),))
+    back = pool.prepared(plans.adaptive, (grad.dtype, grad.shape, "avg"), (input_shape, layout))
+    return plans.run(back, grad, out, (("grad_output", grad_output),))
 
 
 def max_unpool2d(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.ops import arrays, checks, options, pointwise, shapes
+from cnnfast.ops import arrays, checks, options, pointwise, pool, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.elementwise import check_axis
@@ -50,16 +50,9 @@ def upsample2d(
     >>> cnnfast.grad.upsample2d(grad, (1, 1, 2, 1), (1, 2), "bilinear").ravel().tolist()
     [3.25, 6.75]
     """
-    order = options.layout(layout)
-    scale = checks.pair("scale_factor", scale_factor, minimum=1)
-    kind = checks.choice("mode", mode, ("nearest", "bilinear"))
-    corners = checks.boolean("align_corners", align_corners)
-    if corners and kind == "nearest":
-        raise ValueError('align_corners must be False with mode "nearest", got True')
-    shape = given.images_shape(input_shape, order)
-    N, H, W, C = shapes.split(shape, order)
-    grad = given.grad_of(grad_output, shapes.join(N, H * scale[0], W * scale[1], C, order))
-    return plans.upsampling(grad, shape, scale, kind == "bilinear", corners, order, out)
+    grad = given.as_grad(grad_output)
+    back = pool.prepared(plans.upsampling, (grad.dtype,), (input_shape, scale_factor, mode, align_corners, layout))
+    return plans.run(back, grad, out, (("grad_output", grad_output),))
 
 
 def pad2d(

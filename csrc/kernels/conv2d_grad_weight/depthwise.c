@@ -1,13 +1,17 @@
-/* A channel a lane: the sums of a vector of channels, all nine of a 3x3 kernel or those of one of its rows, wait in registers
- * while a row of grad_output goes by. A row whose window leaves the image at its top or bottom goes by once for each row of the
- * kernel that is inside; its ends at the left and right tap by tap. */
+/* A channel a lane: the sums of a vector of channels, all nine of a 3x3 kernel or those of a row of a larger one, wait in registers
+ * while a row of grad_output goes by. Columns whose window leaves the row, and rows whose window leaves the image, are summed over
+ * the taps that are inside. */
 #include "common/cost.h"
 #include "conv2d_grad_weight/problem.h"
 #include "simd.h"
 
 #if CNNFAST_REAL
 
-enum { ROWS = 8 }; /* of grad_output at a time, that the rows of x they share stay in L2 */
+enum {
+    PIXELS = 32,                 /* at least, whose vectors of channels follow each other */
+    MOST_TAPS = 7,               /* of a row of the kernel, in registers */
+    LINE = CACHE_LINE / (int)sizeof(real)
+};
 
 static bool accepts(const void *problem) {
     const conv2d_problem *p = &((const grad_weight_problem *)problem)->conv;
@@ -26,33 +30,34 @@ static grain grain_of(const void *problem) {
     return (grain){.columns = ceil_div(((const grad_weight_problem *)problem)->conv.g.C, LANES), .block_rows = INT64_MAX};
 }
 
-/* A row of grad_output, columns [q0, q1), of one vector of channels, and the rows of x that it meets. */
+/* One vector of channels of a row of grad_output, from its column 0, and of x: tap (0, 0) of that column, which may lie before x.
+ * Elements from a column of grad_output to the next, and of x; from a tap to the next along the row and down. */
 typedef struct {
-    const real *gradient, *x[3]; /* x: tap (r, 0) of column 0, which may lie before the row */
-    ptrdiff_t C, step, gap;      /* elements from a column of grad_output to the next, and of x; from a tap to the next */
-    int lanes;
+    const real *gradient, *x;
+    ptrdiff_t C, step, along, down, row; /* row: from a row of the weight to the next */
 } line;
 
 INLINE vec load(const real *from, int lanes) { return lanes == LANES ? v_load(from) : v_load_n(from, lanes); }
 
-/* acc[r][s] += x * gradient, R and S constant. */
-INLINE void columns(int R, int S, const line *l, int64_t q0, int64_t q1, int lanes, real *sums, ptrdiff_t row) {
-    vec acc[3][7];
-    const ptrdiff_t C = l->C, step = l->step, gap = l->gap;
+/* sums[r][s] += x * gradient over columns [q0, q1). With R and S constant the sums are registers. */
+INLINE void taps_of(int R, int S, int lanes, const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
+    vec acc[3][MOST_TAPS];
+    const ptrdiff_t C = l->C, step = l->step, along = l->along, down = l->down, row = l->row;
 #pragma GCC unroll 3
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 7
         for (int s = 0; s < S; s++) acc[r][s] = load(sums + r * row + s * C, lanes);
-    const real *gradient = l->gradient + q0 * C, *x[3];
+    const real *gradient = l->gradient + q0 * C, *at[3];
+    x += q0 * step;
 #pragma GCC unroll 3
-    for (int r = 0; r < R; r++) x[r] = l->x[r] + q0 * step;
+    for (int r = 0; r < R; r++) at[r] = x + r * down;
     for (int64_t q = q0; q < q1; q++, gradient += C) {
         const vec by = load(gradient, lanes);
 #pragma GCC unroll 3
         for (int r = 0; r < R; r++) {
 #pragma GCC unroll 7
-            for (int s = 0; s < S; s++) acc[r][s] = v_fma(load(x[r] + s * gap, lanes), by, acc[r][s]);
-            x[r] += step;
+            for (int s = 0; s < S; s++) acc[r][s] = v_fma(load(at[r] + s * along, lanes), by, acc[r][s]);
+            at[r] += step;
         }
     }
 #pragma GCC unroll 3
@@ -64,84 +69,124 @@ INLINE void columns(int R, int S, const line *l, int64_t q0, int64_t q1, int lan
         }
 }
 
-#define COLUMNS(name, R, S) \
-    static __attribute__((noinline)) void name(const line *l, int64_t q0, int64_t q1, real *sums, ptrdiff_t row) { \
-        if (l->lanes == LANES) columns(R, S, l, q0, q1, LANES, sums, row); \
-        else columns(R, S, l, q0, q1, l->lanes, sums, row); \
-    }
-COLUMNS(columns_3x3, 3, 3)
-COLUMNS(columns_1x3, 1, 3)
-COLUMNS(columns_1x5, 1, 5)
-COLUMNS(columns_1x7, 1, 7)
-COLUMNS(columns_1x1, 1, 1)
+/* 3x3 without dilation, at stride 1 or 2: so many columns of grad_output at a time, that share columns of x. */
+enum { SHARING = 4 };
 
-/* The columns of grad_output whose tap s is inside the row. */
-static void inside(const window *g, int64_t s, int64_t *q0, int64_t *q1) {
-    const int64_t from = s * g->dilation[1] - g->pad[2];
-    *q0 = min64(g->Q, from < 0 ? ceil_div(-from, g->stride[1]) : 0);
-    *q1 = from >= g->W ? 0 : min64(g->Q, (g->W - 1 - from) / g->stride[1] + 1);
-    if (*q1 < *q0) *q1 = *q0;
+INLINE int64_t share3x3(int stride, const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
+    enum { MOST = 2 * (SHARING - 1) + 3 };
+    vec acc[3][3];
+    const ptrdiff_t C = l->C, down = l->down, row = l->row;
+#pragma GCC unroll 9
+    for (int i = 0; i < 9; i++) acc[i / 3][i % 3] = v_load(sums + i / 3 * row + i % 3 * C);
+    const real *gradient = l->gradient + q0 * C;
+    x += q0 * l->step;
+    int64_t q = q0;
+    for (; q + SHARING <= q1; q += SHARING, gradient += SHARING * C, x += SHARING * stride * C) {
+        vec by[SHARING];
+#pragma GCC unroll 4
+        for (int i = 0; i < SHARING; i++) by[i] = v_load(gradient + i * C);
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; r++)
+#pragma GCC unroll 9
+            for (int j = 0; j < MOST; j++) {
+                if (j >= stride * (SHARING - 1) + 3) break;
+                const vec column = v_load(x + r * down + j * C);
+#pragma GCC unroll 3
+                for (int s = 0; s < 3; s++)
+                    if (j >= s && (j - s) % stride == 0 && (j - s) / stride < SHARING)
+                        acc[r][s] = v_fma(column, by[(j - s) / stride], acc[r][s]);
+            }
+    }
+#pragma GCC unroll 9
+    for (int i = 0; i < 9; i++) v_store(sums + i / 3 * row + i % 3 * C, acc[i / 3][i % 3]);
+    return q;
 }
 
-/* Row r of the kernel, or all three where `all`: where every tap is inside at once, then the ends. */
-static void run_row(const window *g, const line *l, bool all, int64_t q0, int64_t q1, real *sums, ptrdiff_t row) {
-    const int rows = all ? 3 : 1;
-    int64_t a0 = q0, a1 = q1, from, past;
-    for (int64_t s = 0; s < g->S; s++) {
-        inside(g, s, &from, &past);
-        a0 = max64(a0, from), a1 = min64(a1, past);
+static __attribute__((noinline)) int64_t share_1(const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
+    return share3x3(1, l, q0, q1, x, sums);
+}
+static __attribute__((noinline)) int64_t share_2(const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
+    return share3x3(2, l, q0, q1, x, sums);
+}
+
+typedef void taps_run(int lanes, const line *, int64_t q0, int64_t q1, const real *x, real *sums);
+#define TAPS(R, S) \
+    static void taps_##R##x##S(int lanes, const line *l, int64_t q0, int64_t q1, const real *x, real *sums) { \
+        if (lanes == LANES) taps_of(R, S, LANES, l, q0, q1, x, sums); \
+        else taps_of(R, S, lanes, l, q0, q1, x, sums); \
     }
-    const bool wide = a0 < a1 && (all || g->S == 3 || g->S == 5 || g->S == 7);
-    if (!wide) a0 = a1 = q1;
-    line tap = *l;
-    for (int64_t s = 0; s < g->S; s++) { /* before, */
-        inside(g, s, &from, &past);
-        from = max64(from, q0), past = min64(past, a0);
-        for (int r = 0; r < rows && from < past; r++) {
-            tap.x[0] = l->x[r] + s * l->gap;
-            columns_1x1(&tap, from, past, sums + r * row + s * g->C, row);
-        }
-    }
-    if (wide && all) columns_3x3(l, a0, a1, sums, row);
-    else if (wide && g->S == 3) columns_1x3(l, a0, a1, sums, row);
-    else if (wide && g->S == 5) columns_1x5(l, a0, a1, sums, row);
-    else if (wide) columns_1x7(l, a0, a1, sums, row);
-    for (int64_t s = 0; s < g->S && a1 < q1; s++) { /* and after */
-        inside(g, s, &from, &past);
-        from = max64(from, a1), past = min64(past, q1);
-        for (int r = 0; r < rows && from < past; r++) {
-            tap.x[0] = l->x[r] + s * l->gap;
-            columns_1x1(&tap, from, past, sums + r * row + s * g->C, row);
+TAPS(1, 1) TAPS(1, 2) TAPS(1, 3) TAPS(1, 4) TAPS(1, 5) TAPS(1, 6) TAPS(1, 7)
+TAPS(2, 1) TAPS(2, 2) TAPS(2, 3)
+TAPS(3, 1) TAPS(3, 2) TAPS(3, 3)
+static taps_run *const RUNS[3][MOST_TAPS] = {{taps_1x1, taps_1x2, taps_1x3, taps_1x4, taps_1x5, taps_1x6, taps_1x7},
+                                             {taps_2x1, taps_2x2, taps_2x3},
+                                             {taps_3x1, taps_3x2, taps_3x3}};
+
+/* Columns whose taps [s0, s1) are inside, of rows [r0, r1) of the kernel. */
+static void run_taps(const window *g, const line *l, int lanes, const int64_t rows[2], const int64_t taps[2], int64_t q0, int64_t q1, real *sums) {
+    const int64_t most = g->S <= 3 ? 3 : 1;
+    const bool whole = rows[1] - rows[0] == 3 && taps[1] - taps[0] == 3 && g->R == 3 && g->S == 3;
+    if (whole && lanes == LANES && g->dilation[1] == 1 && g->stride[1] <= 2 && q1 - q0 >= SHARING)
+        q0 = (g->stride[1] == 1 ? share_1 : share_2)(l, q0, q1, l->x, sums);
+    if (q0 == q1) return;
+    for (int64_t r = rows[0], R; r < rows[1]; r += R) {
+        R = min64(most, rows[1] - r);
+        for (int64_t s = taps[0], S; s < taps[1]; s += S) {
+            S = min64(MOST_TAPS, taps[1] - s);
+            RUNS[R - 1][S - 1](lanes, l, q0, q1, l->x + r * l->down + s * l->along, sums + r * l->row + s * g->C);
         }
     }
 }
 
-static void add_row(const real *gradient, int64_t n, ptrdiff_t C, int lanes, real *sum) {
-    vec total = load(sum, lanes);
-    for (int64_t q = 0; q < n; q++, gradient += C) total += load(gradient, lanes);
-    v_store_n(sum, total, lanes);
+/* Of `taps` taps of an axis, `dilation` apart from pixel `from` on, those inside an axis of n pixels. */
+static void inside(int64_t from, int64_t taps, int64_t dilation, int64_t n, int64_t to[2]) {
+    to[0] = from >= 0 ? 0 : min64(taps, ceil_div(-from, dilation));
+    to[1] = from >= n ? 0 : min64(taps, ceil_div(n - from, dilation));
+    if (to[1] < to[0]) to[1] = to[0];
 }
 
 /* Pixels [begin, end) of one row, one vector of channels from c on. */
 static void run_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c) {
     const window *g = &p->conv.g;
     const place_of i = place_at(g, begin);
-    const int64_t h = i.p * g->stride[0] - g->pad[0], row = g->S * g->C, q0 = i.q, q1 = i.q + end - begin;
-    line l = {.C = g->C, .step = g->stride[1] * g->C, .gap = g->dilation[1] * g->C, .lanes = (int)min64(LANES, g->C - c)};
-    l.gradient = (const real *)t->of.residual + (begin - i.q) * g->C + c;
-    const real *const x = (const real *)t->of.x + ((i.n * g->H + h) * g->W - g->pad[2]) * g->C + c;
-    const ptrdiff_t down = g->dilation[0] * g->W * g->C;
-    real *const sums = (real *)t->of.y + c;
-    if (g->R == 3 && g->S == 3 && h >= 0 && h + 2 * g->dilation[0] < g->H) {
-        for (int r = 0; r < 3; r++) l.x[r] = x + r * down;
-        run_row(g, &l, true, q0, q1, sums, row);
-    } else
-        for (int64_t r = 0; r < g->R; r++) {
-            if (h + r * g->dilation[0] < 0 || h + r * g->dilation[0] >= g->H) continue;
-            l.x[0] = x + r * down;
-            run_row(g, &l, false, q0, q1, sums + r * row, row);
-        }
-    if (t->bias) add_row(l.gradient + q0 * g->C, q1 - q0, g->C, l.lanes, (real *)t->bias + c);
+    const int64_t h = i.p * g->stride[0] - g->pad[0], q1 = i.q + end - begin, reach = (g->S - 1) * g->dilation[1];
+    const int lanes = (int)min64(LANES, g->C - c);
+    const line l = {.gradient = (const real *)t->of.residual + (begin - i.q) * g->C + c,
+                    .x = (const real *)t->of.x + ((i.n * g->H + h) * g->W - g->pad[2]) * g->C + c,
+                    .C = g->C, .step = g->stride[1] * g->C, .along = g->dilation[1] * g->C, .down = g->dilation[0] * g->W * g->C,
+                    .row = g->S * g->C};
+    int64_t rows[2], taps[2];
+    inside(h, g->R, g->dilation[0], g->H, rows);
+    for (int64_t q = i.q, past; q < q1; q = past) {
+        const int64_t w = q * g->stride[1] - g->pad[2];
+        inside(w, g->S, g->dilation[1], g->W, taps);
+        past = q + 1;
+        if (w >= 0 && w + reach < g->W) past = min64(q1, q + (g->W - 1 - reach - w) / g->stride[1] + 1);
+        run_taps(g, &l, lanes, rows, taps, q, past, (real *)t->of.y + c);
+    }
+    if (!t->bias) return;
+    real *const sum = (real *)t->bias + c;
+    vec total = load(sum, lanes);
+    for (int64_t q = i.q; q < q1; q++) total += load(l.gradient + q * g->C, lanes);
+    v_store_n(sum, total, lanes);
+}
+
+/* Asks for channels [c0, c1) of `count` pixels that lie `step` apart. */
+static void ask(const real *at, int64_t count, int64_t step, int64_t c0, int64_t c1) {
+    for (int64_t i = 0; i < count; i++, at += step)
+        for (int64_t c = c0; c < c1; c += LINE) __builtin_prefetch(at + c);
+}
+
+/* What unit u will read that the units before have not. */
+static void ask_for(const grad_weight_problem *p, const tensors *t, int64_t u, int64_t c0, int64_t c1) {
+    const window *g = &p->conv.g;
+    const int64_t begin = unit_pixel(p, u), end = unit_pixel(p, u + 1);
+    const place_of i = place_at(g, begin);
+    ask((const real *)t->residual + begin * g->C, end - begin, g->C, c0, c1);
+    const int64_t last = i.p * g->stride[0] - g->pad[0] + (g->R - 1) * g->dilation[0], rows = min64(g->stride[0], g->R);
+    const int64_t w0 = max64(0, i.q * g->stride[1] - g->pad[2]), w1 = min64(g->W, (i.q + end - begin) * g->stride[1]);
+    for (int64_t h = max64(0, last - rows + 1); h <= min64(last, g->H - 1); h++)
+        ask((const real *)t->x + ((i.n * g->H + h) * g->W + w0) * g->C, w1 - w0, g->C, c0, c1);
 }
 
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
@@ -151,9 +196,13 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const int64_t C = p->conv.g.C, c0 = at.col0 * LANES, c1 = min64(C, at.col1 * LANES), taps = p->conv.g.R * p->conv.g.S;
     for (int64_t i = 0; i < taps; i++) memset((real *)t->y + i * C + c0, 0, (size_t)(c1 - c0) * sizeof(real));
     if (all->bias) memset((real *)all->bias + c0, 0, (size_t)(c1 - c0) * sizeof(real));
-    for (int64_t unit = at.row0; unit < at.row1; unit += ROWS)
+    const int64_t rows = ceil_div(PIXELS, p->conv.g.Q);
+    for (int64_t unit = at.row0; unit < at.row1; unit += rows) {
+        const int64_t past = min64(at.row1, unit + rows);
+        for (int64_t u = past; u < min64(at.row1, past + rows); u++) ask_for(p, t, u, c0, c1);
         for (int64_t c = c0; c < c1; c += LANES)
-            for (int64_t u = unit; u < min64(at.row1, unit + ROWS); u++) run_line(p, all, unit_pixel(p, u), unit_pixel(p, u + 1), c);
+            for (int64_t u = unit; u < past; u++) run_line(p, all, unit_pixel(p, u), unit_pixel(p, u + 1), c);
+    }
 }
 
 const kernel SYMBOL(conv2d_grad_weight_depthwise) = {accepts, cost, grain_of, nothing_packed, pack_nothing, run};

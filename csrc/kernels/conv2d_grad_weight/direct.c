@@ -89,6 +89,7 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
     }
     for (int64_t a = 0; a < n; a++) {
         const real *pixel = x + at[a].x, *gradient = panel + at[a].gradient;
+        __builtin_prefetch(pixel + m); /* for the next tile: pixels lie too far apart for the machine to guess */
         vec by[TILE_V];
 #pragma GCC unroll 4
         for (int j = 0; j < v; j++) by[j] = v_load(gradient + j * LANES);
@@ -119,7 +120,7 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
 #endif
 #define VECTORS(v) case v: switch (m) { EVERY(ROWS, v) } break;
 
-static void tile_run(int m, bool first, const place *at, int64_t n, int filters, const real *x, const real *panel, real *y,
+static __attribute__((noinline)) void tile_run(int m, bool first, const place *at, int64_t n, int filters, const real *x, const real *panel, real *y,
                      ptrdiff_t y_step) {
     switch ((filters + LANES - 1) / LANES) {
         VECTORS(1)
@@ -183,26 +184,34 @@ static int panel_filters(const block *b, int64_t panel, int64_t *k0) {
     return (int)min64(TILE_N, Kg - from);
 }
 
-static void fill_panel(const block *b, int64_t panel, real *to, bool bias) {
+/* Copies of panels [panel0, panel1), of one group or of whole ones: pixel after pixel, as memory has them. */
+static void fill_panels(const block *b, int64_t panel0, int64_t panel1) {
+    const int64_t K = b->p->conv.g.K, n = b->end - b->begin;
+    const real *from = (const real *)b->t->of.residual + b->begin * K;
+    real *to = b->panels;
+    for (int64_t a = 0; a < n; a++, from += K, to += TILE_N)
+        for (int64_t panel = panel0; panel < panel1; panel++) {
+            int64_t k0;
+            const int filters = panel_filters(b, panel, &k0);
+            real *const copy = to + (panel - panel0) * n * TILE_N;
+#pragma GCC unroll 4
+            for (int j = 0; j < TILE_V; j++) {
+                const int rest = filters - j * LANES;
+                if (rest > 0) v_store(copy + j * LANES, rest >= LANES ? v_load(from + k0 + j * LANES) : v_load_n(from + k0 + j * LANES, rest));
+            }
+        }
+}
+
+static void add_bias(const block *b, int64_t panel, const real *copy) {
     int64_t k0;
     const int filters = panel_filters(b, panel, &k0);
-    const int64_t K = b->p->conv.g.K;
-    const real *from = (const real *)b->t->of.residual + b->begin * K + k0;
-    vec sum[TILE_V] = {0};
-    real *const sums = bias ? (real *)b->t->bias + k0 : NULL;
-    if (sums && !b->first)
-        for (int j = 0; j * LANES < filters; j++) sum[j] = v_load_n(sums + j * LANES, (int)min64(LANES, filters - j * LANES));
-    for (int64_t a = b->begin; a < b->end; a++, from += K, to += TILE_N)
-#pragma GCC unroll 4
-        for (int j = 0; j < TILE_V; j++) {
-            const int n = filters - j * LANES;
-            if (n <= 0) break;
-            const vec v = n >= LANES ? v_load(from + j * LANES) : v_load_n(from + j * LANES, n);
-            v_store(to + j * LANES, v);
-            sum[j] += v;
-        }
-    if (sums)
-        for (int j = 0; j * LANES < filters; j++) v_store_n(sums + j * LANES, sum[j], (int)min64(LANES, filters - j * LANES));
+    for (int j = 0; j < filters; j += LANES) {
+        real *const sum = (real *)b->t->bias + k0 + j;
+        const int n = (int)min64(LANES, filters - j);
+        vec total = b->first ? (vec){0} : v_load_n(sum, n);
+        for (int64_t a = 0; a < b->end - b->begin; a++) total += v_load(copy + a * TILE_N + j);
+        v_store_n(sum, total, n);
+    }
 }
 
 /* Tiles [t0, t1) of panels [panel0, panel1): as many panels at a time as there is room for, and taps. */
@@ -211,8 +220,8 @@ static void run_rectangle(block *b, int64_t panel0, int64_t panel1, int64_t t0, 
     const int64_t n = b->end - b->begin, at_once = max64(1, PANELS / n), tiles = b->s.tiles, K = p->g.K, Cg = p->g.C / p->groups;
     for (int64_t q = panel0; q < panel1; q += at_once) {
         const int64_t past = min64(panel1, q + at_once);
-        for (int64_t panel = q; panel < past; panel++)
-            fill_panel(b, panel, b->panels + (panel - q) * n * TILE_N, b->t->bias && t0 == 0);
+        fill_panels(b, q, past);
+        for (int64_t panel = q; panel < past && b->t->bias && t0 == 0; panel++) add_bias(b, panel, b->panels + (panel - q) * n * TILE_N);
         for (int64_t t = t0, tap0 = -TAPS; t < t1; t++) {
             const int64_t tap = t / tiles, i = t % tiles, c = b->s.length * i / tiles, c1 = b->s.length * (i + 1) / tiles;
             if (tap >= tap0 + TAPS || t == t0) {

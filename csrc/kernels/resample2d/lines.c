@@ -1,7 +1,8 @@
-/* A row of y: the rows of x that it sums, mixed into a line that stays in L1, and then the line's pixels.
+/* A row of y: where few rows of x meet few columns, each pixel of it at once; else the rows that it sums, mixed into a line that
+ * stays in L1, and then the line's pixels.
  *
- * Parts are added in ascending order, rows first, wherever a row is: |y - exact| <= gamma(R + S + 2) * sum |weight||x| where R
- * rows and S columns meet. */
+ * Parts are added in ascending order, and how depends on the pixel alone: |y - exact| <= gamma(R + S + 3) * sum |weight||x| where
+ * R rows and S columns meet. */
 #include "resample2d/problem.h"
 
 #include "common/cost.h"
@@ -19,6 +20,7 @@ typedef struct {
 typedef struct {
     int64_t *begin;
     part *parts;
+    int64_t most; /* of one line */
 } sources;
 
 static bool accepts(const void *problem) {
@@ -48,12 +50,12 @@ static size_t packed_size(const void *problem) {
 
 INLINE sources rows_of(const resample2d_problem *p, const void *packed) {
     char *at = (char *)packed;
-    return (sources){(int64_t *)at, (part *)(at + begins(p->g.P))};
+    return (sources){.begin = (int64_t *)at, .parts = (part *)(at + begins(p->g.P))};
 }
 
 INLINE sources cols_of(const resample2d_problem *p, const void *packed) {
     char *at = (char *)packed + begins(p->g.P) + parts_size(p->row_parts);
-    return (sources){(int64_t *)at, (part *)(at + begins(p->g.Q))};
+    return (sources){.begin = (int64_t *)at, .parts = (part *)(at + begins(p->g.Q))};
 }
 
 /* From which lines each of the op's outputs is made to which outputs each line is in. */
@@ -123,6 +125,38 @@ static bool same_parts(const sources *of, int64_t a, int64_t b) {
     return true;
 }
 
+enum { AT_ONCE = 4 }; /* rows times columns */
+
+/* Pixels of one part each, narrower than a vector: stored as whole ones, of which the next pixels write over what is too much.
+ * How many of the row's pixels there were, from the first. */
+static int64_t run_narrow(const window *g, const sources *cols, const real *image, part of_row, real *y) {
+    const int64_t C = g->C, whole = g->Q - ceil_div(LANES, C), end = g->H * g->W * C - LANES;
+    int64_t q = 0;
+    for (; q < whole && cols->begin[q + 1] == q + 1; q++) {
+        const part of = cols->parts[q];
+        const int64_t at = (of_row.from * g->W + of.from) * C;
+        if (at > end) break;
+        v_store(y + q * C, v_load(image + at) * v_splat(of_row.weight * of.weight));
+    }
+    return q;
+}
+
+/* A row of y straight from an image of x. False: too much meets there. */
+static bool run_at_once(const window *g, const sources *cols, const real *image, const part *rows, int64_t count, real *y, int64_t y_step) {
+    if (count == 0 || count * cols->most > AT_ONCE) return false;
+    int64_t q = 0;
+    if (count == 1 && g->C < LANES && y_step == g->C) q = run_narrow(g, cols, image, rows[0], y);
+    for (; q < g->Q; q++) {
+        part meet[AT_ONCE];
+        int64_t n = 0;
+        for (int64_t r = 0; r < count; r++)
+            for (int64_t s = cols->begin[q]; s < cols->begin[q + 1]; s++)
+                meet[n++] = (part){rows[r].from * g->W + cols->parts[s].from, rows[r].weight * cols->parts[s].weight};
+        mix_all(image, g->C, meet, n, y + q * y_step, g->C);
+    }
+    return true;
+}
+
 /* One row of y from its line. */
 static void run_line(const window *g, const sources *cols, const real *line, real *y, int64_t y_step) {
     for (int64_t q = 0; q < g->Q; q++, y += y_step)
@@ -132,14 +166,18 @@ static void run_line(const window *g, const sources *cols, const real *line, rea
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
     const resample2d_problem *p = problem;
     const window *g = &p->g;
-    const sources rows = rows_of(p, packed), cols = cols_of(p, packed);
+    const sources rows = rows_of(p, packed);
+    sources cols = cols_of(p, packed);
+    for (int64_t q = 0; q < g->Q; q++) cols.most = max64(cols.most, cols.begin[q + 1] - cols.begin[q]);
     const int64_t in = g->W * g->C;
     for (int64_t row = at.row0; row < at.row1; row++) {
-        const int64_t h = row % g->P;
-        if (row == at.row0 || h == 0 || !same_parts(&rows, h - 1, h))
-            mix_all((const real *)t->x + row / g->P * g->H * in, in, rows.parts + rows.begin[h], rows.begin[h + 1] - rows.begin[h],
-                    workspace, in);
-        run_line(g, &cols, workspace, (real *)t->y + row * g->Q * t->y_step, t->y_step);
+        const int64_t h = row % g->P, count = rows.begin[h + 1] - rows.begin[h];
+        const real *image = (const real *)t->x + row / g->P * g->H * in;
+        const part *of = rows.parts + rows.begin[h];
+        real *y = (real *)t->y + row * g->Q * t->y_step;
+        if (run_at_once(g, &cols, image, of, count, y, t->y_step)) continue;
+        if (row == at.row0 || h == 0 || !same_parts(&rows, h - 1, h)) mix_all(image, in, of, count, workspace, in);
+        run_line(g, &cols, workspace, y, t->y_step);
     }
 }
 
