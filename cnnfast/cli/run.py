@@ -1,4 +1,5 @@
-"""`cnnfast run`: an ONNX model on an image or an array: its top classes or its outputs, and where the time goes."""
+"""`cnnfast run`: an ONNX model, or LeNet-5 as it was trained on digits, on an image or an array: its top classes or its
+outputs, and where the time goes."""
 
 import argparse
 import json
@@ -9,8 +10,9 @@ import numpy as np
 
 from cnnfast.bench import profile
 from cnnfast.bench.tables import LEFT, Column, milliseconds, number, percent
-from cnnfast.cli import values
+from cnnfast.cli import digits, values
 from cnnfast.cli.console import Console
+from cnnfast.cli.pictures import opened
 from cnnfast.onnx import Model, load
 from cnnfast.ops import runtime
 from cnnfast.ops.arrays import Array
@@ -19,11 +21,13 @@ EXAMPLES = """examples:
   cnnfast run resnet50.onnx --input cat.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
   cnnfast run unet.onnx --input x.npy --profile --trace unet.json
   cnnfast run model.onnx --profile             random numbers of the input's shape
+  cnnfast run lenet5 --input digit.png         one digit, dark on light or light on dark
 
 A picture becomes RGB (or grey, for one channel) of the input's size, divided by 255; --mean and --std come after that.
 An .npy file is taken as it is; a model of several inputs wants one --input each. A trace is for chrome://tracing or
 ui.perfetto.dev.
 """
+DIGITS = "lenet5"
 TOP, LEAST_CLASSES, OPEN, RUNS = 5, 10, 1, 20
 COLUMNS = (
     Column("node", LEFT), Column("op", LEFT), Column("algorithm", LEFT), Column("ms"), Column("time"),
@@ -36,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "run", help="an ONNX model on an image or an array, and a profile of it", description=__doc__, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
+    parser.add_argument("model", metavar="MODEL.onnx|lenet5", help=f"a file, or {DIGITS}: trained on handwritten digits")
     parser.add_argument(
         "--input", type=Path, nargs="+", default=[], metavar="IMAGE|NPY", help="default: random numbers"
     )
@@ -59,7 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"trace must be in a folder that exists, got {arguments.trace}")
     if arguments.threads is not None:
         runtime.set_num_threads(arguments.threads)
-    model, console = load(arguments.model), Console()
+    console = Console()
+    if arguments.model == DIGITS:
+        if arguments.profile or arguments.trace or arguments.mean or arguments.std:
+            raise ValueError(f"{DIGITS} takes --input and --threads alone")
+        show(console, "digit", digits.classify(arguments.input))
+        return 0
+    model = load(Path(arguments.model))
     inputs = inputs_of(model, arguments.input, arguments.mean, arguments.std)
     if not arguments.input:
         console.remark("no --input: random numbers")
@@ -102,15 +112,11 @@ def inputs_of(
 
 def picture(path: Path, shape: Any, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> Array:
     """A picture as the input of a network that takes (N, C, H, W), or (N, H, W, C)."""
-    try:
-        from PIL import Image
-    except ImportError:
-        raise ImportError("pictures need the extra cli: pip install 'cnnfast[cli]'") from None
     if shape is None or len(shape) != 4 or not {1, 3} & {shape[1], shape[3]}:
         raise ValueError(f"a picture needs an input of (N, C, H, W) or (N, H, W, C) with 1 or 3 channels, got {shape}")
     first = shape[1] in (1, 3)
     channels, (height, width) = (shape[1], shape[2:]) if first else (shape[3], shape[1:3])
-    with Image.open(path) as image:
+    with opened(path) as image:
         turned = image.convert("RGB" if channels == 3 else "L")
         size = [
             there if isinstance(there, int) else own for there, own in zip((width, height), turned.size, strict=True)
