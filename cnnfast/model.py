@@ -15,6 +15,7 @@ from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
 from cnnfast.summary import summary
+from cnnfast.training.batches import is_iterable, unpacked
 from cnnfast.training.learner import Learner
 from cnnfast.weights import FilePath, load, save
 
@@ -245,7 +246,8 @@ class Model(Learner):
 
         Parameters
         ----------
-        x : (N, ...) of numbers, cast to float32; a list where the model has several inputs
+        x : (N, ...) of numbers, cast to float32; a list where the model has several inputs; or an iterable of batches,
+            x or (x, y) as `fit` takes them
         batch_size : how many images run at once: more take more memory
         verbose : for programs that give it; nothing is printed
 
@@ -265,6 +267,8 @@ class Model(Learner):
         (100, 10)
         """
         size = checks.integer("batch_size", batch_size, minimum=1)
+        if is_iterable(x):
+            return self._joined([self.predict_on_batch(unpacked(each)[0]) for each in x])
         inputs = [_numbers(each) for each in (x if isinstance(x, list | tuple) and len(self._begin(x)) > 1 else [x])]
         if not self.built:
             self.prepare(*(each.shape for each in inputs))
@@ -274,7 +278,11 @@ class Model(Learner):
         n = len(inputs[0])
         if n <= size:
             return plan(*inputs)
-        parts = [plan(*(each[i : i + size] for each in inputs)) for i in range(0, n, size)]
+        return self._joined([plan(*(each[i : i + size] for each in inputs)) for i in range(0, n, size)])
+
+    def _joined(self, parts: Sequence[Any]) -> Any:
+        if not parts:
+            raise ValueError("x must give a batch, got an iterable of none")
         if len(self.outputs) == 1:
             return np.concatenate(parts)
         return [np.concatenate(part) for part in zip(*parts, strict=True)]

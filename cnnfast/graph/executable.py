@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnnfast.graph.ir import Shape
+from cnnfast.graph.ir import Shape, Spec
 from cnnfast.graph.lower import FLOAT32, Program, lay_out
 from cnnfast.graph.steps import Step
 from cnnfast.ops import arrays, chain
@@ -135,20 +135,22 @@ class Executable:
         program = self.program
         arena = arrays.allocate("a network's buffers", (self.arena_size // 4,), FLOAT32)
 
-        def place(value: str) -> Any:
+        def whole(root: str, spec: Spec) -> Any:
+            if root not in self._places:
+                return End(self._ends.index(root), spec.shape)
+            start = self._places[root] // 4
+            return arena[start : start + spec.size].reshape(spec.shape)
+
+        def place(value: str) -> Any:  # not recursive: it would hold itself, and the arena until the collector comes
             if value in program.constants:
                 return program.constants[value]
             root = program.roots.get(value)
             if root is None:
                 return value
-            spec = program.specs[value]
             if value in program.slices:
                 start, stop = program.slices[value]
-                return place(root)[..., start:stop]
-            if root not in self._places:
-                return End(self._ends.index(root), spec.shape)
-            start = self._places[root] // 4
-            return arena[start : start + spec.size].reshape(spec.shape)
+                return whole(root, program.specs[root])[..., start:stop]
+            return whole(root, program.specs[value])
 
         return place
 

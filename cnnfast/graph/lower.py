@@ -69,8 +69,11 @@ class Program(NamedTuple):
     constants: dict[str, Array]
 
 
-def lower(graph: Graph, plans: Plans) -> Program:
-    """The program of a specialised graph; `plans` holds what was planned before, and takes what is planned now."""
+def lower(graph: Graph, plans: Plans, consume: bool = False) -> Program:
+    """The program of a specialised graph; `plans` holds what was planned before, and takes what is planned now.
+
+    consume : drop each of the graph's constants as soon as what reads it is ready without it
+    """
     roots = {name: name for name in graph.inputs if graph.specs[name].dtype == FLOAT32}
     nodes: list[Node] = []
     for node in graph.nodes:
@@ -81,7 +84,14 @@ def lower(graph: Graph, plans: Plans) -> Program:
         if _writes(graph, node):
             roots[target] = target
         nodes.append(node)
-    steps = [_step(graph, node, plans) for node in nodes]
+    steps: list[Step] = []
+    left = graph.readers()
+    for node in nodes:
+        steps.append(_step(graph, node, plans))
+        left.subtract(node.inputs)
+        for value in node.inputs if consume else ():
+            if not left[value] and value not in steps[-1].sources:
+                graph.constants.pop(value, None)
     joined, slices = write_slices(_joined(steps, roots, graph.outputs), graph, roots, graph.outputs)
     _reuse_residuals(joined, graph, roots, slices)
     read = {value for step in joined for value in step.sources} | set(graph.outputs)

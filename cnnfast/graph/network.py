@@ -31,8 +31,11 @@ class Network:
         self._packed: dict[Hashable, Plan | LinearPlan] = {}
         self._lock = Lock()
 
-    def executable(self, specs: Mapping[str, Spec]) -> Executable:
+    def executable(self, specs: Mapping[str, Spec], consume: bool = False) -> Executable:
         """Make it ready for inputs of these specs.
+
+        consume : for these and no others: each weight goes as soon as it is packed. Whatever comes of it, nothing can
+            be made of this network afterwards.
 
         Raises
         ------
@@ -40,8 +43,10 @@ class Network:
         MemoryError : a value or the plans are larger than the machine's memory
         """
         graph = improved(self.graph, specs)
+        if consume:
+            self.graph.constants.clear()
         with self._lock:
-            return Executable(lower(graph, self._plans_of(specs, graph.sized)))
+            return Executable(lower(graph, self._plans_of(specs, graph.sized), consume))
 
     def _plans_of(self, specs: Mapping[str, Spec], sized: bool) -> Plans:
         """Those of one size of image; where weights may depend on the whole shape, of that."""

@@ -6,9 +6,10 @@ class is one of `cnnfast.layers`, an initializer or an activation one of ours.
 
 import inspect
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, Unpack, get_args, get_origin
 
-from cnnfast.layers import activations, initializers
+from cnnfast.layers import activations, initializers, regularizers
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "dtype": ("float32",), "data_format": ("channels_last",), "sparse": (False,), "ragged": (False,),
@@ -22,11 +23,18 @@ UNUSED = ("renorm_momentum",)
 WRITTEN_OUT = ("strides", "shared_axes")
 """Arguments whose None stands for something that the layer works out, and Keras writes."""
 
-INITIALIZERS: dict[str, Any] = {
-    each.__name__: each
-    for each in vars(initializers).values()
-    if isinstance(each, type) and each.__module__ == initializers.__name__
-}
+PARTS = {"initializer": initializers, "regularizer": regularizers}
+"""What an argument that ends so is one of."""
+
+
+def _part_of(name: str) -> ModuleType | None:
+    return PARTS.get(name.rpartition("_")[2])
+
+
+def _kinds(part: ModuleType) -> dict[str, Any]:
+    """Keras' classes of initializers or regularizers, by name."""
+    mine = (each for each in vars(part).values() if isinstance(each, type) and each.__module__ == part.__name__)
+    return {each.__name__: each for each in mine if each is not regularizers.Regularizer}
 
 
 def parameters(cls: type) -> dict[str, Any]:
@@ -71,8 +79,9 @@ def of(layer: Any) -> dict[str, Any]:
 
 def _encoded(layer: Any, name: str, value: Any) -> Any:
     """An argument as plain data: as the layer has checked it and written it out, but words as they were given."""
-    if name.endswith("_initializer"):
-        return _described(initializers.get(name, value), "keras.initializers")
+    part = _part_of(name)
+    if part is not None:
+        return None if value is None else _described(name, part.get(name, value), _kinds(part))
     if name == "activation":
         return _activation(value)
     kept = getattr(layer, name, value)
@@ -90,12 +99,13 @@ def _activation(value: Any) -> str:
     return function.name
 
 
-def _described(value: Any, module: str) -> dict[str, Any]:
-    """An initializer by its class and its arguments."""
+def _described(name: str, value: Any, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """An initializer or a regularizer by its class and its arguments."""
     kind = type(value)
-    if INITIALIZERS.get(kind.__name__) is not kind:
-        raise ValueError(f"an initializer must be one of {', '.join(INITIALIZERS)} to be saved, got {value!r}")
-    config = {name: getattr(value, name) for name in inspect.signature(kind).parameters}
+    if kinds.get(kind.__name__) is not kind:
+        raise ValueError(f"{name} must be one of {', '.join(kinds)} to be saved, got {value!r}")
+    config = {each: getattr(value, each) for each in inspect.signature(kind).parameters}
+    module = f"keras.{name.rpartition('_')[2]}s"
     return {"module": module, "class_name": kind.__name__, "config": config, "registered_name": None}
 
 
@@ -108,7 +118,7 @@ def arguments(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
             result[name] = _decoded(name, value)
             continue
         if name == "dtype" and isinstance(value, Mapping):
-            value = _part(value, "config").get("name")
+            value = _section(value, "config").get("name")
         if value is not None and name not in UNUSED and value not in NEUTRAL.get(name, ()):
             neutral = " or ".join(repr(each) for each in (*NEUTRAL.get(name, ()), None))
             raise ValueError(f"{name} must be {neutral}, the only one that cnnfast has, got {_brief(value)}")
@@ -116,8 +126,9 @@ def arguments(cls: type, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _decoded(name: str, value: Any) -> Any:
-    if name.endswith("_initializer") and isinstance(value, Mapping):
-        return _initializer(name, value)
+    part = _part_of(name)
+    if part is not None and isinstance(value, Mapping):
+        return _made(name, value, _kinds(part))
     if name == "activation":
         return _named_activation(value)
     if isinstance(value, Mapping):
@@ -125,16 +136,16 @@ def _decoded(name: str, value: Any) -> Any:
     return _tuples(value)
 
 
-def _initializer(name: str, entry: Mapping[str, Any]) -> Any:
-    kind = INITIALIZERS.get(str(entry.get("class_name")))
-    if entry.get("module") != "keras.initializers" or kind is None:
-        raise ValueError(f"{name} must be one of {', '.join(INITIALIZERS)}, got {_brief(entry)}")
-    given = _part(entry, "config")
-    wanted = {key: given[key] for key in inspect.signature(kind).parameters if key in given}
-    for key, value in wanted.items():
-        seed = value is None and key == "seed"
+def _made(name: str, entry: Mapping[str, Any], kinds: Mapping[str, Any]) -> Any:
+    kind = kinds.get(str(entry.get("class_name")))
+    if entry.get("module") != f"keras.{name.rpartition('_')[2]}s" or kind is None:
+        raise ValueError(f"{name} must be one of {', '.join(kinds)}, got {_brief(entry)}")
+    given = _section(entry, "config")
+    wanted = {each: given[each] for each in inspect.signature(kind).parameters if each in given}
+    for each, value in wanted.items():
+        seed = value is None and each == "seed"
         if not seed and type(value) not in (int, float, str):
-            raise ValueError(f"{name}: {key} must be plain, got {_brief(value)}")
+            raise ValueError(f"{name}: {each} must be plain, got {_brief(value)}")
     return kind(**wanted)
 
 
@@ -151,7 +162,7 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(each) for each in value) if isinstance(value, list | tuple) else value
 
 
-def _part(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _section(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = entry.get(name)
     if not isinstance(part, Mapping):
         raise ValueError(f"{name} must be names and values, got {_brief(part)}")

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -43,7 +43,7 @@ class Model:
 
     def __init__(self, network: Network, inputs: list[Value], outputs: list[Value], facts: dict[str, Any]) -> None:
         self.inputs, self.outputs, self.facts = inputs, outputs, facts
-        self._network = network
+        self._network: Network | None = network
         self._ready: OrderedDict[Any, Executable] = OrderedDict()
         self._lock = Lock()
         self._names = tuple(value.name for value in inputs)
@@ -87,15 +87,33 @@ class Model:
         with self._lock:
             found = self._ready.get(key)
             if found is None:
-                specs = {
-                    value.name: Spec(shape, dtype)
-                    for value, shape, dtype in zip(self.inputs, shapes, kinds, strict=True)
-                }
-                found = self._ready[key] = self._network.executable(specs)
+                if self._network is None:
+                    raise ValueError(f"the model is ready for inputs of {next(iter(self._ready))} alone, got {key}")
+                found = self._ready[key] = self._network.executable(self._specs(shapes, kinds))
                 if len(self._ready) > KEPT:
                     self._ready.popitem(last=False)
             self._ready.move_to_end(key)
         return found
+
+    def settle(self) -> None:
+        """Make it ready for what its file says its inputs are, and for nothing else, and let each weight go as soon as
+        it is packed. Where the file leaves a size or type open, it stays as it is.
+
+        Raises
+        ------
+        As `run`. It is of no use any more then.
+        """
+        shapes, kinds = tuple(value.shape for value in self.inputs), [value.dtype for value in self.inputs]
+        if None in kinds or not all(shape is not None and all(isinstance(n, int) for n in shape) for shape in shapes):
+            return
+        network, self._network = self._network, None
+        assert network is not None
+        made = network.executable(self._specs(shapes, kinds), consume=True)
+        self._ready[shapes, tuple(kinds)] = made
+
+    def _specs(self, shapes: Sequence[Any], kinds: Sequence[Any]) -> dict[str, Spec]:
+        given = zip(self.inputs, shapes, kinds, strict=True)
+        return {value.name: Spec(shape, dtype) for value, shape, dtype in given}
 
     def _array(self, value: Value, feed: Mapping[str, Any]) -> Array:
         if value.name not in feed:
@@ -133,6 +151,18 @@ def load(model: str | os.PathLike[str] | bytes) -> Model:
     inputs = [_value(each) for each in file.input if each.name not in arrays]
     network = Network(graph_of(proto, arrays))
     return Model(network, inputs, [_value(each) for each in file.output], _facts(proto))
+
+
+def load_settled(model: str | os.PathLike[str] | bytes) -> Model:
+    """`load`, settled (`Model.settle`): its weights are in memory once. What cannot be made ready comes as `load` gives
+    it: its first run says why."""
+    made = load(model)
+    try:
+        made.settle()
+        return made
+    except (ValueError, TypeError, MemoryError):
+        del made
+    return load(model)
 
 
 def _facts(proto: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from cnnfast.onnx.load import Value, load
+from cnnfast.onnx.load import Value, load_settled
 from cnnfast.ops import checks, runtime
 from cnnfast.ops.arrays import Array
 
@@ -103,6 +103,9 @@ def get_device() -> str:
 class InferenceSession:
     """A model to run, by ONNX Runtime's words. Any number of threads may run it at once.
 
+    Where its file tells all sizes of its inputs it is made ready at once, and holds its weights once; else when it is
+    first run with a size, and the weights stay as the file has them for the next.
+
     Parameters
     ----------
     path_or_bytes : see `cnnfast.onnx.load`
@@ -125,7 +128,7 @@ class InferenceSession:
         threads = checks.integer("intra_op_num_threads", options.intra_op_num_threads, minimum=0)
         if threads:
             runtime.set_num_threads(threads)
-        self._model, self._options = load(path_or_bytes), options
+        self._model, self._options = load_settled(path_or_bytes), options
 
     def run(
         self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None

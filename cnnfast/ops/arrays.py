@@ -117,7 +117,7 @@ class Pool:
     >>> first = pool.take(10000)
     >>> at = first.ctypes.data
     >>> del first
-    >>> pool.take(9000).ctypes.data == at
+    >>> pool.take(9900).ctypes.data == at
     True
     """
 

@@ -110,6 +110,8 @@ class OfIterable(Batches):
             yield self._batch(each)
 
     def _batch(self, each: Any) -> Batch:
+        if isinstance(each, Batch):
+            return each
         x, y, weights = unpacked(each)
         return Batch(as_inputs(x, self.count), y, None if weights is None else np.asarray(weights, np.float32))
 
@@ -133,7 +135,13 @@ class Weighted(Batches):
 
 def is_iterable(x: Any) -> bool:
     """Whether x gives batches, and is not itself an array or a list."""
-    return not isinstance(x, np.ndarray | list | tuple) and not hasattr(x, "__array__") and isinstance(x, Iterable)
+    if isinstance(x, np.ndarray | list | tuple) or any(hasattr(x, name) for name in ("__array__", "__dlpack__")):
+        return False
+    try:
+        memoryview(x)
+    except TypeError:
+        return isinstance(x, Iterable)
+    return False
 
 
 def unpacked(batch: Any) -> tuple[Any, Any, Any]:

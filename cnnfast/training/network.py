@@ -96,19 +96,26 @@ class Run:
         wanted = course.wanted(wants_inputs)
         values: list[Any] = [*inputs, *[None] * (course.count - len(inputs))]
         for step in course.steps:
-            layer, given = step.layer, [values[i] for i in step.inputs]
             learns = training and step.training
-            with layer.named():
-                if wanted[step.output] or (learns and type(layer).forward is not Layer.forward) or step.settings:
-                    y, back = layer.forward(*given, training=learns, **step.settings)
-                else:
-                    y, back = layer.call(*given), None
+            y, back = self._forward(step, [values[i] for i in step.inputs], learns, wanted[step.output])
             values[step.output] = y
-            self._backs.append(back if wanted[step.output] else None)
-            del given, y, back
+            self._backs.append(back)
+            del y, back
             for i in step.over:
                 values[i] = None
         self.results: list[Array] = [values[i] for i in course.outputs]
+
+    @staticmethod
+    def _forward(step: Step, inputs: list[Array], training: bool, wanted: bool) -> tuple[Array, Backprop | None]:
+        layer = step.layer
+        try:
+            if wanted or step.settings or (training and type(layer).forward is not Layer.forward):
+                y, back = layer.forward(*inputs, training=training, **step.settings)
+                return y, back if wanted else None
+            return layer.call(*inputs), None
+        except (ValueError, TypeError):
+            with layer.named():  # a context manager around every call would be felt in small networks
+                raise
 
     def back(
         self, grad_outputs: Sequence[Array], inputs: bool = True, of_logits: bool = False, release: bool = False
@@ -130,8 +137,11 @@ class Run:
             if back is None or grad is None or not wanted[step.output]:
                 continue
             special = {"of_logits": True} if of_logits and step.output == course.outputs[0] else {}
-            with step.layer.named():
+            try:
                 found = back(grad, any(wanted[i] for i in step.inputs), **special)
+            except (ValueError, TypeError):
+                with step.layer.named():
+                    raise
             del back, grad
             if found is None:
                 continue

@@ -1,6 +1,8 @@
 """What a graph is lowered to: where values lie, what runs at once, what comes back."""
 
+import gc
 import threading
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -153,3 +155,46 @@ def test_outputs_share_no_memory() -> None:
     g.outputs = [y, g.add("reshape", [y], shape=(0, -1)), y]
     results = ready(g, x=(2, 5, 5, 4)).run([normal(2, 5, 5, 4)])
     assert not any(np.shares_memory(a, b) for i, a in enumerate(results) for b in results[:i])
+
+
+@pytest.mark.parametrize("kind", ["max_pool2d", "min_pool2d"])
+@pytest.mark.parametrize(
+    ("first", "pool"),
+    [(True, {}), (False, {}), (True, {"stride": 1}), (True, {"padding": 1}), (True, {"ceil_mode": True})],
+)
+def test_a_skip_that_a_pool_reads_lies_in_its_concatenation(kind: str, first: bool, pool: dict[str, object]) -> None:
+    g = Graph(["x"], [])
+    skip = convs(g, "x", 1)
+    low = g.add(kind, [skip], kernel_size=2, **pool)
+    up = g.add("conv2d", [convs(g, "x", 2), g.constant(normal(1, 1, 4, 8))])
+    wide = g.add("concatenate", [skip, up] if first else [up, skip], axis=-1)
+    g.outputs = [convs(g, low, 1), g.add("conv2d", [wide, g.constant(normal(3, 3, 12, 4))])]
+    x = normal(2, 7, 9, 4)
+    executable = ready(g, x=x.shape)
+    copies = [step for step in executable.program.steps if step.nodes[-1].op == "concatenate"]
+    assert len(copies) == (0 if first and pool.keys() <= {"stride"} else 1)
+    values = {"x": x, **g.constants}
+    for node in g.nodes:
+        inputs = [values[each] for each in node.inputs]
+        if node.op == "concatenate":
+            values[node.outputs[0]] = np.concatenate(inputs, axis=-1)
+        else:
+            values[node.outputs[0]] = getattr(cnnfast, node.op)(*inputs, **node.attributes)
+    for y, name in zip(executable.run([x]), g.outputs, strict=True):
+        assert np.allclose(y, values[name], rtol=1e-4, atol=1e-5)
+
+
+def test_buffers_go_with_the_executable() -> None:
+    executable = ready(residual_blocks(), x=(2, 64, 64, 4))
+    tracemalloc.start()
+    try:
+        executable.run([normal(2, 64, 64, 4)])
+        held = tracemalloc.get_traced_memory()[0]
+        arena = executable.arena_size
+        gc.collect()
+        gc.disable()
+        del executable
+        assert tracemalloc.get_traced_memory()[0] < held - 0.9 * arena
+    finally:
+        gc.enable()
+        tracemalloc.stop()

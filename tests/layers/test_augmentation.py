@@ -68,6 +68,13 @@ def test_a_seed_repeats_and_each_call_and_each_image_has_its_own_draw(make: Make
     assert not np.array_equal(first, trained(make(seed=6), same))
 
 
+@pytest.mark.parametrize("make", EVERY)
+def test_a_configuration_says_all(make: Make, x: np.ndarray) -> None:
+    layer = make(seed=5)
+    again = type(layer).from_config(layer.get_config())
+    assert np.array_equal(trained(layer, x), trained(again, x))
+
+
 def test_without_a_seed_the_global_one_counts(x: np.ndarray) -> None:
     found = []
     for _ in range(2):

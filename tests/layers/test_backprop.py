@@ -250,7 +250,7 @@ def skips() -> Model:
     x = Input((4, 4, 3))
     shared = Conv2D(3, 3, padding="same", activation="tanh")
     y = shared(shared(x))
-    within = Sequential([Conv2D(3, 1, input_shape=(4, 4, 3)), BatchNormalization(), Activation("tanh")])
+    within = Sequential([Conv2D(3, 1, use_bias=False, input_shape=(4, 4, 3)), BatchNormalization(), Activation("tanh")])
     z = Add()([y, x, within(y)])
     return Model(x, GlobalAveragePooling2D()(Concatenate()([z, y])))
 

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -142,3 +144,64 @@ def test_reading_needs_no_other_package(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(small([1, 3, 8, 8]))
     code = "import sys, cnnfast.onnx; cnnfast.onnx.load(sys.argv[1]); assert not {'onnx', 'google'} & set(sys.modules)"
     subprocess.run([sys.executable, "-P", "-c", code, str(tmp_path / "m.onnx")], check=True)
+
+
+def deep(layers: int) -> bytes:
+    """Layers of 590 KB of weights each, for images of one size."""
+    rng = np.random.default_rng(7)
+    names = ["x", *(f"c{i}" for i in range(layers))]
+    nodes = [helper.make_node("Conv", [x, f"w{y}", "b"], [y], pads=[1] * 4) for x, y in pairwise(names)]
+    weights = [rng.standard_normal((128, 128, 3, 3)).astype(np.float32) / 34 for _ in range(layers)]
+    images = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 128, 6, 6]) for name in ("x", names[-1])]
+    constants = [numpy_helper.from_array(w, f"w{y}") for w, y in zip(weights, names[1:], strict=True)]
+    constants.append(numpy_helper.from_array(np.ones(128, np.float32), "b"))
+    graph = helper.make_graph(nodes, "deep", images[:1], images[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def deep_file(tmp_path: Path) -> Path:
+    path = tmp_path / "deep.onnx"
+    path.write_bytes(deep(6))
+    return path
+
+
+def test_weights_go_as_they_are_packed(deep_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cnnfast.graph import lower
+
+    held: list[int] = []
+    put = lower.Plans.put
+
+    def watched(self: Any, *arguments: Any) -> None:
+        held.append(tracemalloc.get_traced_memory()[0])
+        put(self, *arguments)
+
+    monkeypatch.setattr(lower.Plans, "put", watched)
+    tracemalloc.start()
+    try:
+        session = cnnfast.onnx.InferenceSession(deep_file)
+        after = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    weight = 128 * 128 * 9 * 4
+    assert held[0] > 6 * weight
+    assert all(b < a - 0.9 * weight for a, b in pairwise(held))
+    assert after < weight
+    x = np.random.default_rng(3).standard_normal((1, 128, 6, 6)).astype(np.float32)
+    deep_file.unlink()  # it needs the file no more
+    expected = cnnfast.onnx.load(deep(6))(x)[0]
+    assert np.array_equal(session.run(None, {"x": x})[0], expected)
+
+
+def test_a_session_whose_plan_fails(deep_file: Path) -> None:
+    x = np.random.default_rng(3).standard_normal((1, 128, 6, 6)).astype(np.float32)
+    before = cnnfast.get_max_workspace()
+    cnnfast.set_max_workspace(1000)
+    try:
+        session = cnnfast.onnx.InferenceSession(deep_file)
+        with pytest.raises((MemoryError, ValueError), match="max_workspace"):
+            session.run(None, {"x": x})
+    finally:
+        cnnfast.set_max_workspace(before)
+    assert np.array_equal(session.run(None, {"x": x})[0], cnnfast.onnx.load(deep_file)(x)[0])

@@ -84,7 +84,8 @@ def test_an_architecture_comes_back(name: str) -> None:
 
 def test_keras_words() -> None:
     """What Keras 3.15.1 says of the same layer, but for what means nothing here."""
-    given: dict[str, Any] = dict(filters=4, kernel_size=3, strides=2, padding="same", activation="relu", name="c")
+    given: dict[str, Any] = dict(filters=4, kernel_size=3, strides=2, padding="same", activation="relu", name="c",
+                                  kernel_regularizer="l2")  # fmt: skip
     theirs = {
         "name": "c", "trainable": True, "filters": 4, "kernel_size": (3, 3), "strides": (2, 2), "padding": "same",
         "data_format": "channels_last", "dilation_rate": (1, 1), "groups": 1, "activation": "relu", "use_bias": True,
@@ -92,9 +93,11 @@ def test_keras_words() -> None:
                                "registered_name": None},
         "bias_initializer": {"module": "keras.initializers", "class_name": "Zeros", "config": {},
                              "registered_name": None},
+        "kernel_regularizer": {"module": "keras.regularizers", "class_name": "L2", "config": {"l2": 0.01},
+                               "registered_name": None}, "bias_regularizer": None,
     }  # fmt: skip
     assert Conv2D(**given).get_config() == theirs | {"data_format": None}
-    assert Conv2D.from_config(theirs | {"kernel_regularizer": None, "dtype": "float32"}).filters == 4
+    assert Conv2D.from_config(theirs | {"bias_constraint": None, "dtype": "float32"}).filters == 4
     assert entry(Conv2D(**given))["module"] == "keras.layers"
 
 
@@ -168,7 +171,7 @@ def test_what_cannot_be_saved_is_named() -> None:
     for layer, words in (
         (Mine(2, name="m"), r"m \(Mine\): a class of your own"), (Net(name="n"), r"n \(Net\): a class of your own"),
         (Dense(2, activation=np.abs, name="d"), r"d \(Dense\): activation must be a name"),
-        (Dense(2, kernel_initializer=lambda *_: 0, name="d"), r"d \(Dense\): an initializer must be one of"),
+        (Dense(2, kernel_initializer=lambda *_: 0, name="d"), r"d \(Dense\): kernel_initializer must be one of"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             Sequential([Input((3,)), layer]).get_config()
@@ -204,6 +207,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "a lambda within": (set_to("activation", {"class_name": "__lambda__", "config": {}}), r"d \(Dense\): activation"),
     "an initializer": (set_to("kernel_initializer", {"module": "os", "class_name": "Zeros", "config": {}}),
                        r"d \(Dense\): kernel_initializer must be one of"),
+    "a regularizer": (set_to("kernel_regularizer", {"module": "keras.regularizers", "class_name": "L3", "config": {}}),
+                      r"d \(Dense\): kernel_regularizer must be one of"),
     "an initializer's words": (set_to("kernel_initializer", {"module": "keras.initializers", "class_name": "Constant",
                                "config": {"value": []}}), r"d \(Dense\): kernel_initializer: value must be plain"),
 }  # fmt: skip

@@ -11,7 +11,7 @@
 #include "activation_grad/derivatives.h"
 
 #include "activation.h"
-#include "common/flat.h"
+#include "simd.h"
 
 #if CNNFAST_REAL
 
@@ -90,11 +90,16 @@ INLINE vec back(int activation, vec grad, vec v, real alpha) {
     return v_select(v == v, to, v);
 }
 
-#define F(load) back(activation, load(grad), load(values), alpha)
 INLINE void map(int activation, real alpha, const real *grad, const real *values, real *to, int64_t n, bool stream) {
-    FLAT_EACH(n, to, stream, F);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const vec v = back(activation, v_load(grad + i), v_load(values + i), alpha);
+        if (stream) v_stream(to + i, v);
+        else v_store(to + i, v);
+    }
+    if (i < n) v_store_n(to + i, back(activation, v_load_n(grad + i, (int)(n - i)), v_load_n(values + i, (int)(n - i)), alpha), (int)(n - i));
+    if (stream) v_stream_end();
 }
-#undef F
 
 #define MAP(name) case name: map(name, (real)alpha, grad, values, to, n, stream); break;
 void SYMBOL(activation_grad)(cnnfast_activation activation, double alpha, const void *grads, const void *given, void *result, int64_t begin,
@@ -102,6 +107,7 @@ void SYMBOL(activation_grad)(cnnfast_activation activation, double alpha, const 
     const real *grad = (const real *)grads + begin, *values = (const real *)given + begin;
     real *to = (real *)result + begin;
     const int64_t n = end - begin;
+    stream &= (uintptr_t)to % VEC_BYTES == 0;
     switch (activation) {
         MAP(CNNFAST_NONE) MAP(CNNFAST_RELU) MAP(CNNFAST_RELU6) MAP(CNNFAST_LEAKY_RELU) MAP(CNNFAST_SIGMOID) MAP(CNNFAST_TANH)
         MAP(CNNFAST_GELU) MAP(CNNFAST_SILU) MAP(CNNFAST_HARDSWISH) MAP(CNNFAST_ELU) MAP(CNNFAST_SELU) MAP(CNNFAST_HARDSIGMOID)

@@ -41,27 +41,31 @@ INLINE vec rising(int activation, vec grad, vec d, vec scale, vec shift) {
     return v_select((z > zero) & (z < v_splat(6)), grad, zero);
 }
 
-#define WHOLE(p) v_load(p)
-#define PART(p) v_load_n(p, (int)(width - c))
+/* Whole vectors of some rows. */
+INLINE void add_rows(int activation, const rings *r, const real *grad, const real *x, int64_t width, real *s1, real *s2) {
+    for (int64_t c = 0; c + LANES <= width; c += LANES) {
+        const vec mean = v_load(r->mean + c), scale = v_load(r->scale + c), shift = v_load(r->shift + c);
+        vec a = v_load(s1 + c), b = v_load(s2 + c);
+#pragma GCC unroll 4
+        for (int i = 0; i < GROUP_ROWS; i++) {
+            const vec d = v_load(x + i * width + c) - mean, g = rising(activation, v_load(grad + i * width + c), d, scale, shift);
+            a += g, b = v_fma(g, d, b);
+        }
+        v_store(s1 + c, a), v_store(s2 + c, b);
+    }
+}
 
-INLINE void add_rows(int activation, const rings *r, const real *grad, const real *x, int rows, int64_t width, real *s1, real *s2) {
-    int64_t c = 0;
-#define ADD(load)                                                                               \
-    const vec mean = v_load(r->mean + c), scale = v_load(r->scale + c), shift = v_load(r->shift + c); \
-    vec a = v_load(s1 + c), b = v_load(s2 + c);                                                 \
-    _Pragma("GCC unroll 4") for (int i = 0; i < rows; i++) {                                    \
-        const vec d = load(x + i * width + c) - mean;                                           \
-        const vec g = rising(activation, load(grad + i * width + c), d, scale, shift);          \
-        a += g, b = v_fma(g, d, b);                                                             \
-    }                                                                                           \
-    v_store(s1 + c, a), v_store(s2 + c, b);
-    for (; c + LANES <= width; c += LANES) {
-        ADD(WHOLE)
-    }
-    if (c < width) {
-        ADD(PART)
-    }
-#undef ADD
+/* What they leave: columns [begin, end) of some rows. */
+static __attribute__((noinline)) void add_rest(int activation, const rings *r, const real *grad, const real *x, int64_t rows, int64_t width, int64_t begin, int64_t end,
+                     real *s1, real *s2) {
+    for (int64_t i = 0; i < rows; i++, grad += width, x += width)
+        for (int64_t c = begin; c < end; c += LANES) {
+            const int n = (int)min64(LANES, end - c);
+            const vec d = v_load_n(x + c, n) - v_load_n(r->mean + c, n);
+            const vec g = rising(activation, v_load_n(grad + c, n), d, v_load(r->scale + c), v_load(r->shift + c));
+            v_store(s1 + c, v_load(s1 + c) + g);
+            v_store(s2 + c, v_fma(g, d, v_load(s2 + c)));
+        }
 }
 
 static void fold(const real *s1, const real *s2, int64_t C, int64_t width, double *sum, double *sum_x) {
@@ -72,20 +76,23 @@ static void fold(const real *s1, const real *s2, int64_t C, int64_t width, doubl
 INLINE void sums(int activation, const batch_norm_piece *p, const rings *r, const real *grad, const real *x, int64_t pixels, double *sum,
                  double *sum_x, real *s1) {
     const int64_t width = p->C * p->repeat, rows = pixels / p->repeat, rest = pixels % p->repeat * p->C;
+    const int64_t whole = width / LANES * LANES;
     real *s2 = s1 + width + 16;
     for (int64_t row = 0; row < rows; row += CHUNK_ROWS) {
         const int64_t n = min64(CHUNK_ROWS, rows - row);
         memset(s1, 0, (size_t)(2 * width + 32) * sizeof *s1);
-        for (int64_t i = 0; i < n;) {
+        int64_t i = 0;
+        for (; i + GROUP_ROWS <= n; i += GROUP_ROWS) {
             const int64_t at = (row + i) * width;
-            if (i + GROUP_ROWS <= n) add_rows(activation, r, grad + at, x + at, GROUP_ROWS, width, s1, s2), i += GROUP_ROWS;
-            else add_rows(activation, r, grad + at, x + at, 1, width, s1, s2), i++;
+            add_rows(activation, r, grad + at, x + at, width, s1, s2);
+            if (whole < width) add_rest(activation, r, grad + at, x + at, GROUP_ROWS, width, whole, width, s1, s2);
         }
+        add_rest(activation, r, grad + (row + i) * width, x + (row + i) * width, n - i, width, 0, width, s1, s2);
         fold(s1, s2, p->C, width, sum, sum_x);
     }
     if (rest) {
         memset(s1, 0, (size_t)(2 * width + 32) * sizeof *s1);
-        add_rows(activation, r, grad + rows * width, x + rows * width, 1, rest, s1, s2);
+        add_rest(activation, r, grad + rows * width, x + rows * width, 1, rest, 0, rest, s1, s2);
         fold(s1, s2, p->C, rest, sum, sum_x);
     }
 }
@@ -101,49 +108,47 @@ void SYMBOL(batch_norm_sums)(const batch_norm_piece *p, const batch_norm_channel
     else sums(CNNFAST_RELU6, p, &r, grad, x, pixels, sum, sum_x, s1);
 }
 
-INLINE void apply_rows(int activation, bool own, bool stream, const rings *r, const real *grad, const real *x, real *to, int rows,
-                       int64_t width) {
-    int64_t c = 0;
-#define AT(load, store)                                                                               \
-    const vec mean = v_load(r->mean + c), scale = v_load(r->scale + c), shift = v_load(r->shift + c); \
-    const vec slope = own ? v_load(r->slope + c) : scale, offset = own ? v_load(r->offset + c) : scale; \
-    _Pragma("GCC unroll 4") for (int i = 0; i < rows; i++) {                                          \
-        const int64_t at = i * width + c;                                                             \
-        const vec d = load(x + at) - mean;                                                            \
-        const vec g = rising(activation, load(grad + at), d, scale, shift);                           \
-        const vec v = own ? v_fma(scale, g, v_fma(slope, d, offset)) : scale * g;                     \
-        store;                                                                                        \
-    }
-    if (stream) {
-        for (; c + LANES <= width; c += LANES) {
-            AT(WHOLE, v_stream(to + at, v))
-        }
-    } else {
-        for (; c + LANES <= width; c += LANES) {
-            AT(WHOLE, v_store(to + at, v))
+INLINE vec input(int activation, bool own, vec grad, vec d, const rings *r, int64_t c) {
+    const vec scale = v_load(r->scale + c), g = rising(activation, grad, d, scale, v_load(r->shift + c));
+    return own ? v_fma(scale, g, v_fma(v_load(r->slope + c), d, v_load(r->offset + c))) : scale * g;
+}
+
+INLINE void apply_rows(int activation, bool own, bool stream, const rings *r, const real *grad, const real *x, real *to, int64_t width) {
+    for (int64_t c = 0; c + LANES <= width; c += LANES) {
+        const vec mean = v_load(r->mean + c);
+#pragma GCC unroll 4
+        for (int i = 0; i < GROUP_ROWS; i++) {
+            const int64_t at = i * width + c;
+            const vec v = input(activation, own, v_load(grad + at), v_load(x + at) - mean, r, c);
+            if (stream) v_stream(to + at, v);
+            else v_store(to + at, v);
         }
     }
-    if (c < width) {
-        AT(PART, v_store_n(to + at, v, (int)(width - c)))
-    }
-#undef AT
+}
+
+static __attribute__((noinline)) void apply_rest(int activation, bool own, const rings *r, const real *grad, const real *x, real *to, int64_t rows, int64_t width,
+                       int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < rows; i++, grad += width, x += width, to += width)
+        for (int64_t c = begin; c < end; c += LANES) {
+            const int n = (int)min64(LANES, end - c);
+            v_store_n(to + c, input(activation, own, v_load_n(grad + c, n), v_load_n(x + c, n) - v_load(r->mean + c), r, c), n);
+        }
 }
 
 INLINE void apply(int activation, bool own, const batch_norm_piece *p, const rings *r, const real *grad, const real *x, real *to,
                   int64_t pixels) {
-    const int64_t width = p->C * p->repeat, rows = pixels / p->repeat, rest = pixels % p->repeat * p->C;
+    const int64_t width = p->C * p->repeat, rows = pixels / p->repeat, rest = pixels % p->repeat * p->C, whole = width / LANES * LANES;
     const bool stream = p->stream && width % LANES == 0 && (uintptr_t)to % VEC_BYTES == 0;
-    int64_t at = 0;
-    if (stream) {
-        for (; at + GROUP_ROWS * width <= rows * width; at += GROUP_ROWS * width)
-            apply_rows(activation, own, true, r, grad + at, x + at, to + at, GROUP_ROWS, width);
-        v_stream_end();
-    } else {
-        for (; at + GROUP_ROWS * width <= rows * width; at += GROUP_ROWS * width)
-            apply_rows(activation, own, false, r, grad + at, x + at, to + at, GROUP_ROWS, width);
+    int64_t row = 0;
+    for (; row + GROUP_ROWS <= rows; row += GROUP_ROWS) {
+        const int64_t at = row * width;
+        apply_rows(activation, own, stream, r, grad + at, x + at, to + at, width);
+        if (whole < width) apply_rest(activation, own, r, grad + at, x + at, to + at, GROUP_ROWS, width, whole, width);
     }
-    for (; at < rows * width; at += width) apply_rows(activation, own, false, r, grad + at, x + at, to + at, 1, width);
-    if (rest) apply_rows(activation, own, false, r, grad + at, x + at, to + at, 1, rest);
+    if (stream) v_stream_end();
+    const int64_t at = row * width, last = rows * width;
+    apply_rest(activation, own, r, grad + at, x + at, to + at, rows - row, width, 0, width);
+    if (rest) apply_rest(activation, own, r, grad + last, x + last, to + last, 1, rest, 0, rest);
 }
 
 #define APPLY(activation) \

@@ -62,7 +62,6 @@ static void pack(const void *problem, const void *weight, const void *bias, void
     const conv2d_problem *p = problem;
     const lanes l = lanes_of(p);
     const filter_matrices G = matrices_of(F43);
-    const filter_steps step = {p->step_r, p->step_s, p->step_k};
     memset(packed, 0, packed_size(p));
     for (int64_t i = 0; i < lanes_columns(p, &l); i++) {
         const column c = lanes_channels(p, &l, i);
@@ -71,7 +70,7 @@ static void pack(const void *problem, const void *weight, const void *bias, void
         if (l.source == PICKED) lanes_pack_picks(&l, c.outputs, to + LANES);
         for (int64_t j = 0; j < l.Cg; j++)
             for (int k = 0; k < c.outputs; k += FILTERS)
-                transform_filters(F43, &G, step, (const real *)weight + j * p->step_c + (c.k0 + k) * p->step_k,
+                transform_filters(F43, &G, p, (const real *)weight + j * p->step_c + (c.k0 + k) * p->step_k,
                                   (int)min64(FILTERS, c.outputs - k), l.Cg * LANES, weights + j * LANES + k);
     }
 }
