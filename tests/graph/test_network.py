@@ -187,12 +187,11 @@ def test_a_skip_that_a_pool_reads_lies_in_its_concatenation(kind: str, first: bo
 def test_buffers_go_with_the_executable() -> None:
     executable = ready(residual_blocks(), x=(2, 64, 64, 4))
     tracemalloc.start()
+    gc.disable()
     try:
         executable.run([normal(2, 64, 64, 4)])
         held = tracemalloc.get_traced_memory()[0]
         arena = executable.arena_size
-        gc.collect()
-        gc.disable()
         del executable
         assert tracemalloc.get_traced_memory()[0] < held - 0.9 * arena
     finally:
