@@ -16,7 +16,7 @@ from cnnfast import Input, Model, datasets
 from cnnfast.layers import AveragePooling2D, Conv2D
 
 SIZE = 128, 96
-STEPS, RATE, CONTENT = 200, 0.02, 0.02
+STEPS, RATE, CONTENT = 120, 0.03, 0.02
 
 
 def picture(pixels: np.ndarray) -> np.ndarray:

@@ -62,8 +62,12 @@ for seed in range(arguments.splits):
     if seed == 0 and arguments.save:
         model.save_weights(arguments.save)
     if seed == 0 and arguments.pictures:
-        plot.history(history).savefig(arguments.pictures / "history.png")
-        plot.confusion(y, found).savefig(arguments.pictures / "confusion.png")
-        plot.filters(model.layers[0]).savefig(arguments.pictures / "learned_filters.png")
-        plot.feature_maps(model, x[:1], model.layers[0]).savefig(arguments.pictures / "digit_maps.png")
+        figures = {
+            "history": plot.history(history),
+            "confusion": plot.confusion(y, found),
+            "learned_filters": plot.filters(model.layers[0]),
+            "digit_maps": plot.feature_maps(model, x[0], model.layers[0]),
+        }
+        for name, figure in figures.items():
+            figure.savefig(arguments.pictures / f"{name}.png", dpi=80)
 print(f"mean accuracy {np.mean(scores):.2%}")
