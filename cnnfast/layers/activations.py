@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.graph.table import same
@@ -204,3 +206,18 @@ def add_bias_grad(layer: Layer, bias: Weight | None, grad_output: Array) -> None
     """Add a bias' gradient, the sum over all axes but the channels', where training may change it."""
     if bias is not None and layer.learns(bias):
         bias.add_grad(grad.bias(grad_output))
+
+
+def add_weight_grads(
+    layer: Layer, kernel: Weight, bias: Weight | None, grad_output: Array, of_weight: Callable[..., Array]
+) -> None:
+    """Add the gradients of a kernel, which `of_weight(grad_bias=...)` gives, and of a bias: in one pass if both learn."""
+    beside = None
+    if bias is not None and layer.learns(kernel) and layer.learns(bias):
+        beside = np.empty(bias.shape, grad_output.dtype)
+    if layer.learns(kernel):
+        kernel.add_grad(of_weight(grad_bias=beside))
+    if bias is not None and beside is not None:
+        bias.add_grad(beside)
+    else:
+        add_bias_grad(layer, bias, grad_output)

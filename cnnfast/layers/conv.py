@@ -1,12 +1,13 @@
 """Convolutions along one, two or three axes, channels last: Conv1D, Conv2D, Conv3D."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Unpack
 
 from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
-from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, weighted
+from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, add_weight_grads, weighted
 from cnnfast.layers.base import Backprop, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
@@ -89,9 +90,13 @@ class Conv(ActivatedLayer):
         of_input, of_weight = type(self).gradients
 
         def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
-            if self.learns(self.kernel):
-                self.kernel.add_grad(of_weight(grad_output, x, size, **window))
-            add_bias_grad(self, self.bias, grad_output)
+            found = partial(of_weight, grad_output, x, size, **window)
+            if self.axes == 2:
+                add_weight_grads(self, self.kernel, self.bias, grad_output, found)
+            else:
+                if self.learns(self.kernel):
+                    self.kernel.add_grad(found())
+                add_bias_grad(self, self.bias, grad_output)
             return of_input(grad_output, weight, x.shape, **window) if inputs else None
 
         return backprop

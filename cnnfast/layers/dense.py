@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from cnnfast import grad
 from cnnfast.graph.ir import Graph
-from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, weighted
+from cnnfast.layers.activations import ActivatedLayer, add_weight_grads, weighted
 from cnnfast.layers.base import Backprop, Options
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
@@ -74,11 +74,14 @@ class Dense(ActivatedLayer):
 
     def backward(self, x: Array) -> Backprop:
         kernel = self.kernel.values
+        rows, (C, K) = math.prod(x.shape[:-1]), self.kernel.shape
 
         def backprop(grad_output: Array, inputs: bool = True) -> Array | None:
-            if self.learns(self.kernel):  # linear's weight is the kernel turned over, and so is their gradient
-                self.kernel.add_grad(grad.linear_weight(x, grad_output))
-            add_bias_grad(self, self.bias, grad_output)
+            def of_weight(grad_bias: Array | None) -> Array:
+                pixels = grad_output.reshape(rows, 1, 1, K), x.reshape(rows, 1, 1, C)
+                return grad.conv2d_weight(*pixels, 1, grad_bias=grad_bias).reshape(C, K)
+
+            add_weight_grads(self, self.kernel, self.bias, grad_output, of_weight)
             return linear(grad_output, kernel) if inputs else None
 
         return backprop
