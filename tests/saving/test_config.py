@@ -47,6 +47,10 @@ SET: list[tuple[Layer, Any]] = [
     (layers.PReLU("ones"), MAPS), (ReLU(6), MAPS), (layers.Reshape((2, -1)), MAPS), (layers.Softmax(1), MAPS),
     (SeparableConv2D(3, 2, padding="same", strides=2, use_bias=False, dilation_rate=1, activation="tanh"), MAPS),
     (layers.UpSampling2D((1, 2), interpolation="bilinear"), MAPS), (layers.ZeroPadding2D((1, 2)), MAPS),
+    (layers.RandomFlip("vertical", seed=3), MAPS), (layers.RandomCrop(3, 2, seed=1), MAPS),
+    (layers.RandomRotation((-0.1, 0.2), "constant", fill_value=0.5), MAPS), (layers.RandomZoom(0.2, seed=2), MAPS),
+    (layers.RandomTranslation(0.1, (0.0, 0.3), interpolation="nearest"), MAPS),
+    (layers.RandomContrast(0.4, value_range=(0, 1)), MAPS),
 ]  # fmt: skip
 
 
