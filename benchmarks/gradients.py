@@ -2,8 +2,8 @@
 
 For each layer: conv2d_weight with the bias's gradient, and conv2d_input, NHWC, float32, into arrays that are there
 already; beside them, where torch is installed, `aten.convolution_backward` of the same arrays in both of its memory
-formats. They take turns; the figures are medians in milliseconds, then ours in GFLOP/s, and how many times our time
-torch's better one takes. The last lines are geometric means.
+formats. They take turns, each with a run-up; the figures are medians in milliseconds, then ours in
+GFLOP/s, and how many times our time torch's better one takes. The last lines are geometric means.
 """
 
 import math
@@ -37,7 +37,7 @@ LAYERS = {
     "unet_d4_128_64_392": (1, 392, 128, 64, 3, 1, 0, 1),
     "rnx50_3x3g32_128_56": (8, 56, 128, 128, 3, 1, 1, 32),
 }
-SECONDS = 0.8  # of a layer, all ways together
+ROUNDS, WARM, SAMPLED = 4, 0.04, 0.04  # seconds of each way in each round
 
 try:
     import torch
@@ -80,15 +80,17 @@ def torchs(layer: tuple[int, ...], x: Any, weight: Any, grad_output: Any, format
 
 def medians(calls: Calls) -> dict[str, float]:
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
-        call(), call()
-    end = time.perf_counter() + SECONDS
-    while time.perf_counter() < end or min(map(len, samples.values())) < 5:
+    for _ in range(ROUNDS):
         for name, call in calls.items():
-            call()  # so that what another engine left in the caches is not in the figure
-            start = time.perf_counter()
-            call()
-            samples[name].append(time.perf_counter() - start)
+            begun = time.perf_counter()
+            while time.perf_counter() < begun + WARM:  # another engine's threads spin for a while after its last call
+                call()
+            begun = ended = time.perf_counter()
+            while ended < begun + SAMPLED:
+                start = time.perf_counter()
+                call()
+                ended = time.perf_counter()
+                samples[name].append(ended - start)
     return {name: statistics.median(each) for name, each in samples.items()}
 
 

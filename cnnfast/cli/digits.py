@@ -16,7 +16,8 @@ def classify(paths: list[Path]) -> Array:
     """Each picture's probabilities of the ten digits, (n, 10)."""
     if not paths:
         raise ValueError("lenet5 needs pictures of digits: --input digit.png")
-    return LeNet5(weights="digits").predict(as_pictures(np.stack([digit(path) for path in paths])))
+    found: Array = LeNet5(weights="digits").predict(as_pictures(np.stack([digit(path) for path in paths])))
+    return found
 
 
 def digit(path: Path) -> Array:
@@ -48,4 +49,5 @@ def _means(x: Array, axis: int) -> Array:
     whole = np.minimum(ends.astype(int), x.shape[axis] - 1)
     shape = [-1 if i == axis else 1 for i in range(x.ndim)]
     at = sums.take(whole, axis) + x.take(whole, axis) * (ends - whole).reshape(shape)
-    return np.diff(at, axis=axis) * (SIZE / x.shape[axis])
+    means: Array = np.diff(at, axis=axis) * (SIZE / x.shape[axis])
+    return means

@@ -40,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "run", help="an ONNX model on an image or an array, and a profile of it", description=__doc__, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("model", metavar="MODEL.onnx|lenet5", help=f"a file, or {DIGITS}: trained on handwritten digits")
+    parser.add_argument("model", metavar="MODEL.onnx", help=f"a file, or {DIGITS}: trained on handwritten digits")
     parser.add_argument(
         "--input", type=Path, nargs="+", default=[], metavar="IMAGE|NPY", help="default: random numbers"
     )

@@ -143,13 +143,17 @@ class ActivatedLayer(Layer):
         this."""
         raise NotImplementedError
 
+    def learn(self, x: Array, activation: options.Activation) -> Array:
+        """`run` with this activation, for weights that change with every call: nothing is made ready for many."""
+        return self.run(x, activation=activation)
+
     def backward(self, x: Array) -> Backprop:
         """The way back from before the activation: each of its layers defines this."""
         raise NotImplementedError(f"{self.label} cannot be trained: {type(self).__name__} does not define backward")
 
     def forward(self, x: Array, training: bool = False) -> tuple[Array, Backprop]:
         back = self.backward(x)
-        y, before = self.activation.forward(lambda fused: self.run(x, activation=fused))
+        y, before = self.activation.forward(lambda fused: self.learn(x, fused))
 
         def backprop(grad_output: Array, inputs: bool = True, of_logits: bool = False) -> Array | None:
             result: Array | None = back(grad_output if of_logits else before(grad_output), inputs)

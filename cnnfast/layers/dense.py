@@ -1,5 +1,6 @@
 """Dense: every output from every input."""
 
+import math
 from typing import Any, Unpack
 
 from cnnfast import grad
@@ -10,7 +11,9 @@ from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.conv import conv2d
 from cnnfast.ops.linear import linear
+from cnnfast.ops.options import Activation
 
 
 class Dense(ActivatedLayer):
@@ -61,6 +64,13 @@ class Dense(ActivatedLayer):
 
     def run(self, x: Array, out: Array | None = None, **changed: Any) -> Array:
         return linear(x, out=out, **self.settings() | changed)
+
+    def learn(self, x: Array, activation: Activation) -> Array:
+        """As a 1x1 convolution, whose weight the kernel is as it lies, with the same bits: linear's is turned over."""
+        rows, (C, K) = math.prod(x.shape[:-1]), self.kernel.shape
+        bias = self.bias.values if self.bias else None
+        pixels, weight = x.reshape(rows, 1, 1, C), self.kernel.values.reshape(1, 1, C, K)
+        return conv2d(pixels, weight, bias, activation=activation).reshape(*x.shape[:-1], K)
 
     def backward(self, x: Array) -> Backprop:
         kernel = self.kernel.values
