@@ -15,6 +15,7 @@ static const size_t GROUP_BYTES = 16 << 20;
 static const double WORTH_A_THREAD = 4; /* nominal microseconds */
 static const double CALL = 1e5;         /* nominal microseconds that a kernel's call may take, between two looks for Ctrl-C */
 enum { LEVELS = 48, SERIAL = 1 << 14, PIECE = 2048 };
+enum { EVEN = 4 }; /* chunks are a multiple of, so that threads that share none are busy for equally long */
 
 typedef struct {
     const cnnfast_plan *plan;
@@ -118,6 +119,7 @@ static void divide(job *j) {
     const int64_t longest = ceil_div(g->Q, j->problem->parts);
     j->units = j->problem->N * g->P * j->problem->parts;
     j->chunks = ceil_div(j->units, max64(1, CHUNK_PIXELS / longest));
+    if (j->chunks > 2) j->chunks = min64(j->units, ceil_div(j->chunks, EVEN) * EVEN);
     j->weights = weight_rows(j->problem) * g->K;
     j->sums = j->weights + (j->t.bias ? g->K : 0);
     const double worth = j->plan->kernel->cost(&j->plan->problem, j->problem->N) / WORTH_A_THREAD;

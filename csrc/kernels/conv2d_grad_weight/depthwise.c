@@ -13,6 +13,14 @@ enum {
     LINE = CACHE_LINE / (int)sizeof(real)
 };
 
+enum { SUMS = 3 * 3 + 1 }; /* of a channel, with the bias's */
+
+/* Where share3x3 does: of each window at least two rows are inside. */
+static bool can_share(const window *g) {
+    const bool near = g->pad[0] <= 1 && g->pad[1] <= 1 && g->pad[2] <= 1 && g->pad[3] <= 1 && g->H > 1;
+    return g->R == 3 && g->S == 3 && g->dilation[0] == 1 && g->dilation[1] == 1 && g->stride[1] <= 2 && near;
+}
+
 static bool accepts(const void *problem) {
     const conv2d_problem *p = &((const grad_weight_problem *)problem)->conv;
     return p->groups == p->g.C && p->g.K == p->g.C && p->g.C > 1;
@@ -27,7 +35,9 @@ static double cost(const void *problem, int64_t N) {
 }
 
 static grain grain_of(const void *problem) {
-    return (grain){.columns = ceil_div(((const grad_weight_problem *)problem)->conv.g.C, LANES), .block_rows = INT64_MAX};
+    const window *g = &((const grad_weight_problem *)problem)->conv.g;
+    return (grain){.columns = ceil_div(g->C, LANES), .block_rows = INT64_MAX,
+                   .workspace = can_share(g) ? size_mul((size_t)(g->C / LANES), SUMS * VEC_BYTES) : 0};
 }
 
 /* One vector of channels of a row of grad_output, from its column 0, and of x: tap (0, 0) of that column, which may lie before x.
@@ -69,46 +79,6 @@ INLINE void taps_of(int R, int S, int lanes, const line *l, int64_t q0, int64_t 
         }
 }
 
-/* 3x3 without dilation, at stride 1 or 2: so many columns of grad_output at a time, that share columns of x. */
-enum { SHARING = 4 };
-
-INLINE int64_t share3x3(int stride, const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
-    enum { MOST = 2 * (SHARING - 1) + 3 };
-    vec acc[3][3];
-    const ptrdiff_t C = l->C, down = l->down, row = l->row;
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; i++) acc[i / 3][i % 3] = v_load(sums + i / 3 * row + i % 3 * C);
-    const real *gradient = l->gradient + q0 * C;
-    x += q0 * l->step;
-    int64_t q = q0;
-    for (; q + SHARING <= q1; q += SHARING, gradient += SHARING * C, x += SHARING * stride * C) {
-        vec by[SHARING];
-#pragma GCC unroll 4
-        for (int i = 0; i < SHARING; i++) by[i] = v_load(gradient + i * C);
-#pragma GCC unroll 3
-        for (int r = 0; r < 3; r++)
-#pragma GCC unroll 9
-            for (int j = 0; j < MOST; j++) {
-                if (j >= stride * (SHARING - 1) + 3) break;
-                const vec column = v_load(x + r * down + j * C);
-#pragma GCC unroll 3
-                for (int s = 0; s < 3; s++)
-                    if (j >= s && (j - s) % stride == 0 && (j - s) / stride < SHARING)
-                        acc[r][s] = v_fma(column, by[(j - s) / stride], acc[r][s]);
-            }
-    }
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; i++) v_store(sums + i / 3 * row + i % 3 * C, acc[i / 3][i % 3]);
-    return q;
-}
-
-static __attribute__((noinline)) int64_t share_1(const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
-    return share3x3(1, l, q0, q1, x, sums);
-}
-static __attribute__((noinline)) int64_t share_2(const line *l, int64_t q0, int64_t q1, const real *x, real *sums) {
-    return share3x3(2, l, q0, q1, x, sums);
-}
-
 typedef void taps_run(int lanes, const line *, int64_t q0, int64_t q1, const real *x, real *sums);
 #define TAPS(R, S) \
     static void taps_##R##x##S(int lanes, const line *l, int64_t q0, int64_t q1, const real *x, real *sums) { \
@@ -125,10 +95,6 @@ static taps_run *const RUNS[3][MOST_TAPS] = {{taps_1x1, taps_1x2, taps_1x3, taps
 /* Columns whose taps [s0, s1) are inside, of rows [r0, r1) of the kernel. */
 static void run_taps(const window *g, const line *l, int lanes, const int64_t rows[2], const int64_t taps[2], int64_t q0, int64_t q1, real *sums) {
     const int64_t most = g->S <= 3 ? 3 : 1;
-    const bool whole = rows[1] - rows[0] == 3 && taps[1] - taps[0] == 3 && g->R == 3 && g->S == 3;
-    if (whole && lanes == LANES && g->dilation[1] == 1 && g->stride[1] <= 2 && q1 - q0 >= SHARING)
-        q0 = (g->stride[1] == 1 ? share_1 : share_2)(l, q0, q1, l->x, sums);
-    if (q0 == q1) return;
     for (int64_t r = rows[0], R; r < rows[1]; r += R) {
         R = min64(most, rows[1] - r);
         for (int64_t s = taps[0], S; s < taps[1]; s += S) {
@@ -171,6 +137,97 @@ static void run_line(const grad_weight_problem *p, const grad_weight_tensors *t,
     v_store_n(sum, total, lanes);
 }
 
+/* 3x3 without dilation along a row, at stride 1 or 2: up to SHARING columns of grad_output share columns of x, for one vector of
+ * channels after another. So memory is read as it lies: pixels of many channels lie so far apart that a row of one vector's
+ * would drive each other out of the first cache. The sums lie apart from y, a vector's beside each other: in y they would be a
+ * power of two away from each other, and from what is read. */
+enum { SHARING = 4 };
+
+/* What a row of grad_output meets; taps that are `left` or `right` of the image are left out. */
+typedef struct {
+    const real *gradient, *x;
+    real *sums; /* SUMS vectors for each of channels */
+    ptrdiff_t down, total; /* total: from sums to the bias's */
+    int64_t C, first, past; /* whole vectors of channels [first, past) */
+    bool left, right, bias;
+} shared_row;
+
+INLINE void share3x3(int R, int stride, int columns, const shared_row *at) {
+    enum { MOST = 2 * (SHARING - 1) + 3 };
+    const ptrdiff_t C = at->C, down = at->down;
+    const int last = stride * (columns - 1) + 2;
+    const bool left = at->left, right = at->right, bias = at->bias;
+    real *sums = at->sums;
+    for (ptrdiff_t c = at->first; c < at->past; c += LANES, sums += SUMS * LANES) {
+        const real *const gradient = at->gradient + c, *const x = at->x + c;
+        vec acc[3][3], by[SHARING];
+#pragma GCC unroll 9
+        for (int i = 0; i < 3 * R; i++) acc[i / 3][i % 3] = v_load(sums + i * LANES);
+#pragma GCC unroll 4
+        for (int i = 0; i < columns; i++) by[i] = v_load(gradient + i * C);
+        if (bias) {
+            real *const total_at = sums + at->total;
+            vec total = v_load(total_at);
+#pragma GCC unroll 4
+            for (int i = 0; i < columns; i++) total += by[i];
+            v_store(total_at, total);
+        }
+#pragma GCC unroll 3
+        for (int r = 0; r < R; r++)
+#pragma GCC unroll 9
+            for (int j = 0; j < MOST; j++) {
+                if (j > last) break;
+                if ((j == 0 && left) || (j == last && right)) continue;
+                const vec column = v_load(x + r * down + j * C);
+#pragma GCC unroll 3
+                for (int s = 0; s < 3; s++)
+                    if (j >= s && (j - s) % stride == 0 && (j - s) / stride < columns)
+                        acc[r][s] = v_fma(column, by[(j - s) / stride], acc[r][s]);
+            }
+#pragma GCC unroll 9
+        for (int i = 0; i < 3 * R; i++) v_store(sums + i * LANES, acc[i / 3][i % 3]);
+    }
+}
+
+typedef void share_run(const shared_row *);
+#define SHARE(R, stride, columns) \
+    static void share_##R##_##stride##_##columns(const shared_row *at) { share3x3(R, stride, columns, at); }
+SHARE(2, 1, 4) SHARE(2, 1, 2) SHARE(2, 1, 1) SHARE(3, 1, 4) SHARE(3, 1, 2) SHARE(3, 1, 1)
+SHARE(2, 2, 4) SHARE(2, 2, 2) SHARE(2, 2, 1) SHARE(3, 2, 4) SHARE(3, 2, 2) SHARE(3, 2, 1)
+static share_run *const SHARES[2][2][SHARING + 1] = { /* of stride, rows, columns */
+    {{NULL, share_2_1_1, share_2_1_2, NULL, share_2_1_4}, {NULL, share_3_1_1, share_3_1_2, NULL, share_3_1_4}},
+    {{NULL, share_2_2_1, share_2_2_2, NULL, share_2_2_4}, {NULL, share_3_2_1, share_3_2_2, NULL, share_3_2_4}}};
+
+/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1). */
+static void share_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c0, int64_t c1, real *sums) {
+    const window *g = &p->conv.g;
+    const place_of i = place_at(g, begin);
+    const int64_t h = i.p * g->stride[0] - g->pad[0];
+    int64_t rows[2];
+    inside(h, 3, 1, g->H, rows);
+    shared_row at = {.C = g->C, .first = c0, .past = c1, .bias = t->bias, .down = g->W * g->C, .sums = sums + rows[0] * 3 * LANES,
+                     .total = (9 - rows[0] * 3) * LANES};
+    const real *const x = (const real *)t->of.x + (i.n * g->H + h + rows[0]) * g->W * g->C;
+    for (int64_t q = i.q, q1 = i.q + end - begin, columns; q < q1; q += columns) {
+        const int64_t w = q * g->stride[1] - g->pad[2];
+        columns = q1 - q >= SHARING ? SHARING : min64(2, q1 - q);
+        at.gradient = (const real *)t->of.residual + (begin + q - i.q) * g->C;
+        at.x = x + w * g->C;
+        at.left = w < 0, at.right = w + g->stride[1] * (columns - 1) + 2 >= g->W;
+        SHARES[g->stride[1] - 1][rows[1] - rows[0] - 2][columns](&at);
+    }
+}
+
+/* Whole vectors of channels [c0, c1) of units [row0, row1). */
+static void share(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t row0, int64_t row1, int64_t c0, int64_t c1, real *sums) {
+    memset(sums, 0, (size_t)((c1 - c0) * SUMS) * sizeof(real));
+    for (int64_t u = row0; u < row1; u++) share_line(p, t, unit_pixel(p, u), unit_pixel(p, u + 1), c0, c1, sums);
+    for (int64_t c = c0; c < c1; c += LANES, sums += SUMS * LANES) {
+        for (int i = 0; i < 9; i++) v_store((real *)t->of.y + i * p->conv.g.C + c, v_load(sums + i * LANES));
+        if (t->bias) v_store((real *)t->bias + c, v_load(sums + 9 * LANES));
+    }
+}
+
 /* Asks for channels [c0, c1) of `count` pixels that lie `step` apart. */
 static void ask(const real *at, int64_t count, int64_t step, int64_t c0, int64_t c1) {
     for (int64_t i = 0; i < count; i++, at += step)
@@ -190,17 +247,18 @@ static void ask_for(const grad_weight_problem *p, const tensors *t, int64_t u, i
 }
 
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
-    (void)packed, (void)workspace;
+    (void)packed;
     const grad_weight_problem *p = problem;
     const grad_weight_tensors *all = (const grad_weight_tensors *)t;
     const int64_t C = p->conv.g.C, c0 = at.col0 * LANES, c1 = min64(C, at.col1 * LANES), taps = p->conv.g.R * p->conv.g.S;
     for (int64_t i = 0; i < taps; i++) memset((real *)t->y + i * C + c0, 0, (size_t)(c1 - c0) * sizeof(real));
     if (all->bias) memset((real *)all->bias + c0, 0, (size_t)(c1 - c0) * sizeof(real));
-    const int64_t rows = ceil_div(PIXELS, p->conv.g.Q);
-    for (int64_t unit = at.row0; unit < at.row1; unit += rows) {
+    const int64_t rows = ceil_div(PIXELS, p->conv.g.Q), whole = can_share(&p->conv.g) ? c0 + (c1 - c0) / LANES * LANES : c0;
+    if (c0 < whole) share(p, all, at.row0, at.row1, c0, whole, workspace);
+    for (int64_t unit = at.row0; unit < at.row1 && whole < c1; unit += rows) {
         const int64_t past = min64(at.row1, unit + rows);
-        for (int64_t u = past; u < min64(at.row1, past + rows); u++) ask_for(p, t, u, c0, c1);
-        for (int64_t c = c0; c < c1; c += LANES)
+        for (int64_t u = past; u < min64(at.row1, past + rows); u++) ask_for(p, t, u, whole, c1);
+        for (int64_t c = whole; c < c1; c += LANES)
             for (int64_t u = unit; u < past; u++) run_line(p, all, unit_pixel(p, u), unit_pixel(p, u + 1), c);
     }
 }

@@ -16,7 +16,8 @@ enum {
     BLOCK = 256,    /* pixels at a time */
     PANELS = 2048,  /* pixels of all panels at a time: in f32 256 KB of L2 */
     TAPS = 16,      /* tables at a time */
-    FEW_CHANNELS = 8
+    FEW_CHANNELS = 8,
+    LINE = CACHE_LINE / (int)sizeof(real)
 };
 
 typedef struct {
@@ -74,9 +75,9 @@ static grain grain_of(const void *problem) {
                    .tile_channels = TILE_N, .workspace = workspace};
 }
 
-/* m rows x v vectors of weights, over n pixels. With m and v constant every accumulator is a register. */
-INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int filters, const real *x, const real *panel, real *y,
-                    ptrdiff_t y_step) {
+/* m rows x v vectors of weights, over n pixels; meanwhile asks for n cache lines from `ahead` on. With m and v constant every accumulator is a register. */
+INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int filters, const real *x, const real *ahead, const real *panel,
+                    real *y, ptrdiff_t y_step) {
     vec acc[TILE_M][TILE_V];
     const int last = filters - (v - 1) * LANES;
     real *to = y;
@@ -90,6 +91,7 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
     for (int64_t a = 0; a < n; a++) {
         const real *pixel = x + at[a].x, *gradient = panel + at[a].gradient;
         __builtin_prefetch(pixel + m); /* for the next tile: pixels lie too far apart for the machine to guess */
+        __builtin_prefetch(ahead + a * LINE);
         vec by[TILE_V];
 #pragma GCC unroll 4
         for (int j = 0; j < v; j++) by[j] = v_load(gradient + j * LANES);
@@ -110,7 +112,7 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
     }
 }
 
-#define ROWS(m, v) case m: tile_of(m, v, first, at, n, filters, x, panel, y, y_step); break;
+#define ROWS(m, v) case m: tile_of(m, v, first, at, n, filters, x, ahead, panel, y, y_step); break;
 #if TILE_M == 14
 #define EVERY(X, v) X(1, v) X(2, v) X(3, v) X(4, v) X(5, v) X(6, v) X(7, v) X(8, v) X(9, v) X(10, v) X(11, v) X(12, v) X(13, v) X(14, v)
 #elif TILE_M == 6
@@ -120,8 +122,8 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
 #endif
 #define VECTORS(v) case v: switch (m) { EVERY(ROWS, v) } break;
 
-static __attribute__((noinline)) void tile_run(int m, bool first, const place *at, int64_t n, int filters, const real *x, const real *panel, real *y,
-                     ptrdiff_t y_step) {
+static __attribute__((noinline)) void tile_run(int m, bool first, const place *at, int64_t n, int filters, const real *x, const real *ahead,
+                                               const real *panel, real *y, ptrdiff_t y_step) {
     switch ((filters + LANES - 1) / LANES) {
         VECTORS(1)
         VECTORS(2)
@@ -143,6 +145,7 @@ typedef struct {
     real *panels;
     place *table;
     int64_t count[TAPS]; /* of each tap's table */
+    const real *ahead, *ahead_end; /* grad_output of the next block, that has not been asked for */
 } block;
 
 /* Where tap `tap` of each of the block's pixels lies. */
@@ -214,6 +217,13 @@ static void add_bias(const block *b, int64_t panel, const real *copy) {
     }
 }
 
+/* What a tile of so many pixels asks for: its share, or, when all has been asked for, what is there already. */
+static const real *next_ahead(block *b, int64_t pixels, const real *there) {
+    if (b->ahead_end - b->ahead < pixels * LINE) return there;
+    b->ahead += pixels * LINE;
+    return b->ahead - pixels * LINE;
+}
+
 /* Tiles [t0, t1) of panels [panel0, panel1): as many panels at a time as there is room for, and taps. */
 static void run_rectangle(block *b, int64_t panel0, int64_t panel1, int64_t t0, int64_t t1) {
     const conv2d_problem *p = &b->p->conv;
@@ -231,8 +241,9 @@ static void run_rectangle(block *b, int64_t panel0, int64_t panel1, int64_t t0, 
             for (int64_t panel = q; panel < past; panel++) {
                 int64_t k0;
                 const int filters = panel_filters(b, panel, &k0);
+                const real *const copy = b->panels + (panel - q) * n * TILE_N;
                 tile_run((int)(c1 - c), b->first, b->table + (tap - tap0) * BLOCK, b->count[tap - tap0], filters,
-                         b->x + panel / b->s.panels * Cg + c, b->panels + (panel - q) * n * TILE_N,
+                         b->x + panel / b->s.panels * Cg + c, next_ahead(b, b->count[tap - tap0], copy), copy,
                          (real *)b->t->of.y + (tap * b->s.length + c) * K + k0, K);
             }
         }
@@ -285,10 +296,13 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     block b = {.p = p, .s = shape_of(&p->conv), .t = (const grad_weight_tensors *)t, .panels = workspace,
                .table = (place *)(room + panels_bytes()), .end = begin};
     b.x = b.s.band ? band : t->x;
+    const bool whole = at.col1 - at.col0 == p->conv.groups * b.s.panels * b.s.taps * b.s.tiles; /* all of grad_output is read */
     for (int64_t i = 0; b.end < end; i++) {
         b.begin = b.end, b.first = b.begin == begin;
         b.end = b.s.band ? band_end(&p->conv.g, b.begin, end) : begin + (end - begin) * (i + 1) / blocks;
         if (b.s.band) fill_band(&b, band);
+        b.ahead = b.ahead_end = (const real *)t->residual + b.end * p->conv.g.K;
+        if (whole && b.end < end) b.ahead_end += (b.end - b.begin) * p->conv.g.K;
         run_columns(&b, at.col0, at.col1);
     }
 }
