@@ -211,7 +211,7 @@ def add_bias_grad(layer: Layer, bias: Weight | None, grad_output: Array) -> None
 def add_weight_grads(
     layer: Layer, kernel: Weight, bias: Weight | None, grad_output: Array, of_weight: Callable[..., Array]
 ) -> None:
-    """Add the gradients of a kernel, which `of_weight(grad_bias=...)` gives, and of a bias, in one pass if both learn."""
+    """Add gradients: a kernel's, which `of_weight(grad_bias=...)` gives, and a bias', in one pass if both learn."""
     beside = None
     if bias is not None and layer.learns(kernel) and layer.learns(bias):
         beside = np.empty(bias.shape, grad_output.dtype)
