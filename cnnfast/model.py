@@ -1,7 +1,7 @@
 """Model: layers joined into a network, from inputs to outputs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +14,15 @@ from cnnfast.layers.weight import Weight, assign_all
 from cnnfast.network_plan import NetworkPlan
 from cnnfast.ops import arrays, checks
 from cnnfast.ops.arrays import Array
+from cnnfast.stored import Stored
 from cnnfast.summary import summary
 from cnnfast.training.batches import is_iterable, unpacked
-from cnnfast.training.learner import Learner
-from cnnfast.weights import FilePath, load, save
 
 PLANS = 2
 """How many sizes of input a model keeps a plan for: each holds a packed copy of the weights."""
 
 
-class Model(Learner):
+class Model(Stored):
     """A network of layers: what lies between some inputs and some outputs. A model is itself a layer of others.
 
     Parameters
@@ -309,106 +308,6 @@ class Model(Learner):
         """Replace all weights, given in the order of `get_weights`; on an error none is changed."""
         with self.named():
             assign_all(self._known().weights, weights)
-
-    def load_weights(self, filepath: FilePath) -> None:
-        """Replace all weights by those of a file: of `save_weights` or `save`, or Keras' .h5 and .keras.
-
-        An .h5 file is one of Keras Applications, of Keras' `save_weights` or of a whole saved model; its layers are
-        found by their names, or by their order where Keras counted names (conv2d_7). `cnnfast.models.load_torch` reads
-        torch's state dicts.
-
-        No file makes code run. HDF5's own library has been seen to hang on a damaged .h5 file: take those from people
-        you trust, and safetensors from others.
-
-        Raises
-        ------
-        OSError : the file cannot be read
-        ValueError : a name is missing or unexpected, a shape is another, or the file is damaged; no weight was changed
-        ImportError : safetensors or h5py is not installed
-        """
-        load(self._known(), filepath)
-
-    def save_weights(self, filepath: FilePath) -> None:
-        """Write all weights, as float32, to a .npz or .safetensors file, under names such as "conv2d/kernel", or to a
-        .weights.h5 as Keras 3 writes it.
-
-        The file takes the name when it is whole and on the disk: one that was there before is there until then.
-
-        Raises
-        ------
-        OSError : the file cannot be written
-        ValueError : the name ends in none of them, or the model does not know its input's shape
-        ImportError : safetensors or h5py is not installed
-
-        Examples
-        --------
-        >>> import cnnfast, tempfile
-        >>> model, copy = cnnfast.models.LeNet5(), cnnfast.models.LeNet5()
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.save_weights(f"{folder}/lenet.npz")
-        ...     copy.load_weights(f"{folder}/lenet.npz")
-        >>> all((a == b).all() for a, b in zip(model.get_weights(), copy.get_weights()))
-        True
-        """
-        save(self._known(), filepath)
-
-    def save(self, filepath: FilePath) -> None:
-        """Write the whole network, layers and weights: `cnnfast.load_model` makes it again.
-
-        A .keras file is Keras 3's, and needs h5py; a .npz or .safetensors file holds the same configuration in JSON
-        beside the arrays of `save_weights`. What training keeps (optimizer, loss) is not written. The file takes the
-        name when it is whole and on the disk.
-
-        Raises
-        ------
-        OSError : the file cannot be written
-        ValueError : the name ends in none of them, the model does not know its input's shape, or a layer cannot be
-            told in a file: one of a class of your own, or with a function of your own; the message names it
-        ImportError : safetensors or h5py is not installed
-
-        Examples
-        --------
-        >>> import cnnfast, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     cnnfast.models.LeNet5().save(f"{folder}/lenet.npz")
-        ...     model = cnnfast.load_model(f"{folder}/lenet.npz")
-        >>> model.name, model.count_params()
-        ('lenet5', 61706)
-        """
-        from cnnfast.saving import save_model  # knows Sequential, so it comes after this module
-
-        save_model(self._known(), filepath)
-
-    def get_config(self) -> dict[str, Any]:
-        """The network without its weights as plain data, in the form of Keras 3: `from_config` makes it again.
-
-        Raises
-        ------
-        ValueError : a layer cannot be told so; see `save`
-        """
-        from cnnfast.saving.config import config_of
-
-        return config_of(self)
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """A network of what `get_config` gave, here or in Keras 3, with weights of its own.
-
-        Raises
-        ------
-        ValueError : a layer is none of ours, or the configuration makes no network; the message names the layer
-
-        Examples
-        --------
-        >>> import cnnfast
-        >>> model = cnnfast.models.ResNet18()
-        >>> cnnfast.Model.from_config(model.get_config()).count_params() == model.count_params()
-        True
-        """
-        from cnnfast.saving.config import model_of
-
-        made: Any = model_of(config, cls)
-        return made  # type: ignore[no-any-return]
 
     def count_params(self) -> int:
         """How many numbers the weights hold."""

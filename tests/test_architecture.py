@@ -39,7 +39,7 @@ C = ROOT / "csrc"
 # A module imports only from its own floor or a lower one. "" is cnnfast/__init__.py, the public names.
 FLOORS = {
     "backends": 0, "ops": 1, "grad": 2, "graph": 2, "layers": 3, "network_plan": 4, "summary": 4,
-    "training": 4, "model": 4, "saving": 4, "sequential": 4, "weights": 4,
+    "training": 4, "stored": 4, "model": 4, "saving": 4, "sequential": 4, "weights": 4,
     "models": 5, "onnx": 5, "callbacks": 5, "losses": 5, "metrics": 5, "optimizers": 5, "regularizers": 5,
     "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6,
     "bench": 7, "cli": 8, "__main__": 9,
