@@ -29,6 +29,9 @@ class Batches:
 
     steps: int | None = None
 
+    def rewind(self) -> None:
+        """Let the next time begin with the first batch, where it would go on from the last."""
+
     def __iter__(self) -> Iterator[Batch]:
         raise NotImplementedError
 
@@ -53,6 +56,8 @@ class OfArrays(Batches):
         if len(set(lengths)) > 1:
             raise ValueError(f"x, y and sample_weight must be as many, got {', '.join(map(str, lengths))}")
         self.length = lengths[0]
+        if not self.length:
+            raise ValueError("x must hold at least one image, got none")
         self.steps = math.ceil(self.length / size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -91,6 +96,9 @@ class OfIterable(Batches):
             with suppress(TypeError):
                 self.steps = len(source)  # type: ignore[arg-type]
 
+    def rewind(self) -> None:
+        self._open = None
+
     def __iter__(self) -> Iterator[Batch]:
         if self.limit is None:
             for each in self.source:
@@ -112,6 +120,8 @@ class OfIterable(Batches):
     def _batch(self, each: Any) -> Batch:
         if isinstance(each, Batch):
             return each
+        if isinstance(each, list) and self.count == 1:
+            each = tuple(each)  # torch's DataLoader gives lists; for several inputs a list is x
         x, y, weights = unpacked(each)
         return Batch(as_inputs(x, self.count), y, None if weights is None else np.asarray(weights, np.float32))
 
@@ -127,10 +137,19 @@ class Weighted(Batches):
         for batch in self.batches:
             if batch.weights is not None:
                 raise ValueError("class_weight and sample_weight must not both be given")
-            y = np.asarray(batch.targets)
-            numbers = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y))
-            weights = np.array([self.table.get(int(number), 1.0) for number in numbers], np.float32)
-            yield batch._replace(weights=weights)
+            classes = _classes(batch.targets)
+            yield batch._replace(weights=np.array([self.table.get(int(each), 1.0) for each in classes], np.float32))
+
+
+def _classes(targets: Any) -> Array:
+    """The class of each image, for class_weight."""
+    if targets is None:
+        raise ValueError("class_weight must not be given where batches have no targets, got x alone")
+    y = np.asarray(targets)
+    numbers = y.argmax(-1) if y.ndim > 1 and y.shape[-1] > 1 else y
+    if y.shape[:1] != (numbers.size,):
+        raise ValueError(f"class_weight needs one class for each image, y of (N,) or (N, classes), got y {y.shape}")
+    return numbers.reshape(-1)
 
 
 def is_iterable(x: Any) -> bool:

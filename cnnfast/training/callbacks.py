@@ -2,15 +2,19 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cnnfast import weights
 from cnnfast.ops import checks
 from cnnfast.ops.arrays import Array
 
 if TYPE_CHECKING:
     from cnnfast.model import Model
+    from cnnfast.training.optimizers import Optimizer
 
 Logs = dict[str, float]
 
@@ -21,11 +25,11 @@ class Callback:
     Attributes
     ----------
     model : what is trained; `model.stop_training = True` ends the training after the epoch
-    params : epochs, steps and verbose
+    params : epochs, steps and verbose; validates: whether there is a validation after (some) epochs
     """
 
     model: "Model"
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = MappingProxyType({})
 
     def set_model(self, model: "Model") -> None:
         """Told before the training begins."""
@@ -134,12 +138,14 @@ class Watcher(Callback):
         """Whether value beats best."""
         return value - self.min_delta > best if self.maximize else value + self.min_delta < best
 
-    def watched(self, logs: Logs | None) -> float:
-        """The value after this epoch."""
-        if self.monitor not in (logs or {}):
-            raise ValueError(f"monitor must be one of {', '.join(logs or {})}, got {self.monitor!r}")
-        assert logs is not None
-        return logs[self.monitor]
+    def watched(self, logs: Logs | None) -> float | None:
+        """The value after this epoch; None after one without validation, where another will have it."""
+        found = logs or {}
+        if self.monitor in found:
+            return found[self.monitor]
+        if self.monitor.startswith("val_") and self.params.get("validates") and "val_loss" not in found:
+            return None
+        raise ValueError(f"monitor must be one of {', '.join(found)}, got {self.monitor!r}")
 
 
 class EarlyStopping(Watcher):
@@ -171,7 +177,7 @@ class EarlyStopping(Watcher):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.watched(logs)
-        if epoch < self.start_from_epoch:
+        if value is None or epoch < self.start_from_epoch:
             return
         self.wait += 1
         if self.better(value, self.best):
@@ -213,19 +219,36 @@ class ModelCheckpoint(Watcher):
         self.filepath, self.verbose = str(filepath), verbose
         self.save_best_only = checks.boolean("save_best_only", save_best_only)
         self.save_weights_only = checks.boolean("save_weights_only", save_weights_only)
+        suffixes = tuple(weights.WRITTEN if self.save_weights_only else weights.WHOLE)
+        if not self.filepath.lower().endswith(suffixes):  # told now, not after the first epoch
+            raise ValueError(f"filepath must end in {', '.join(suffixes)}, got {self.filepath!r}")
         self.best = self.worst if initial_value_threshold is None else initial_value_threshold
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.save_best_only:
             value = self.watched(logs)
-            if not self.better(value, self.best):
+            if value is None or not self.better(value, self.best):
                 return
             self.best = value
-        path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        path = self._path(epoch, logs or {})
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving model to {path}")
         model: Any = self.model
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         (model.save_weights if self.save_weights_only else model.save)(path)
+
+    def _path(self, epoch: int, logs: Logs) -> str:
+        try:
+            return self.filepath.format(epoch=epoch + 1, **logs)
+        except (KeyError, IndexError):
+            named = ", ".join(("epoch", *logs))
+            raise ValueError(f"filepath must name what the epoch has, {named}, got {self.filepath!r}") from None
+
+
+def _settable(optimizer: "Optimizer", callback: str) -> None:
+    """A schedule would be lost by the first rate that is set."""
+    if optimizer.follows_a_schedule:
+        raise TypeError(f"learning_rate must be a number where {callback} sets it, got an optimizer with a schedule")
 
 
 class LearningRateScheduler(Callback):
@@ -233,6 +256,9 @@ class LearningRateScheduler(Callback):
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
         self.schedule, self.verbose = schedule, verbose
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        _settable(self.model.optimizer, type(self).__name__)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer = self.model.optimizer
@@ -273,12 +299,15 @@ class ReduceLROnPlateau(Watcher):
         self.cooldown, self.min_lr = checks.integer("cooldown", cooldown, minimum=0), checks.number("min_lr", min_lr)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        _settable(self.model.optimizer, type(self).__name__)
         self.best, self.wait, self.cooling = self.worst, 0, 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         optimizer, value = self.model.optimizer, self.watched(logs)
         assert logs is not None
         logs["learning_rate"] = optimizer.learning_rate
+        if value is None:
+            return
         if self.cooling:
             self.cooling, self.wait = self.cooling - 1, 0
         if self.better(value, self.best):
@@ -320,9 +349,14 @@ class CSVLogger(Callback):
         found = logs or {}
         with open(self.filename, "a") as file:
             if not self.names:
-                self.names = list(found)
+                self.names = self._columns(found)
                 print("epoch", *self.names, sep=self.separator, file=file)
             print(epoch, *(found.get(name, "NA") for name in self.names), sep=self.separator, file=file)
+
+    def _columns(self, logs: Logs) -> list[str]:
+        """The logs of this epoch, and those of the validation where a later one has it."""
+        wanted = [f"val_{name}" for name in sorted(self.model.metrics_names)] if self.params.get("validates") else []
+        return [*logs, *(name for name in wanted if name not in logs)]
 
 
 class LambdaCallback(Callback):

@@ -61,8 +61,7 @@ class Learner(Layer):
     @property
     def metrics_names(self) -> list[str]:
         """What `evaluate` gives, in its order."""
-        aim = self._aimed("metrics_names")
-        return [aim.mean_loss.name, *(each.name for each in aim.metrics)]
+        return list(self._aimed("metrics_names").names)
 
     def fit(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: Any = "auto",
@@ -74,7 +73,8 @@ class Learner(Layer):
         """Train the model.
 
         The same `set_random_seed` before the model is built gives the same weights, to the bit, for any number of
-        threads. Ctrl-C leaves the model with the weights of the last whole step.
+        threads. Ctrl-C leaves what is trained as the last whole step made it; moving means and variances may have seen
+        the batch after it.
 
         Parameters
         ----------

@@ -10,7 +10,7 @@ from cnnfast.ops import arrays, checks
 from cnnfast.training.batches import Batches, OfArrays, OfIterable, Weighted, as_arrays, is_iterable, unpacked
 from cnnfast.training.callbacks import Callback, CallbackList, History
 from cnnfast.training.progress import Progress
-from cnnfast.training.step import Aim, penalty, take_step
+from cnnfast.training.step import Aim, one_output, penalty, take_step
 
 if TYPE_CHECKING:
     from cnnfast.model import Model
@@ -47,7 +47,8 @@ def fit(
 ) -> History:  # fmt: skip
     """Train a model on batches; see `Model.fit`."""
     history = History()
-    watch = CallbackList([*callbacks, history], model, epochs=epochs, steps=data.steps, verbose=verbose)
+    params = {"epochs": epochs, "steps": data.steps, "verbose": verbose, "validates": validation is not None}
+    watch = CallbackList([*callbacks, history], model, **params)
     each_batch = watch.watches_batches("on_train_batch_begin", "on_train_batch_end")
     pool = arrays.Pool()
     model.stop_training = False
@@ -74,6 +75,7 @@ def fit(
                 del batch, y_pred
                 if model.stop_training and each_batch:
                     break
+        _some(step, "x")
         data.steps = progress.steps = data.steps or step
         logs = aim.logs()
         if validation is not None and (epoch + 1) % validation_freq == 0:
@@ -95,6 +97,7 @@ def evaluate(
     each_batch = watch.watches_batches("on_test_batch_begin", "on_test_batch_end")
     watch("on_test_begin", {})
     added, step = 0.0, 0
+    data.rewind()
     for step, batch in enumerate(data, 1):
         if each_batch:
             watch("on_test_batch_begin", step - 1, {})
@@ -102,15 +105,26 @@ def evaluate(
         if step == 1:
             added = penalty(model.trainable_weights)
         y_pred = model.predict_on_batch(batch.inputs if len(batch.inputs) > 1 else batch.inputs[0])
+        one_output(len(y_pred) if isinstance(y_pred, list) else 1)
         aim.take(aim.loss(batch.targets, y_pred, batch.weights) + added, batch.targets, y_pred)
         if each_batch:
             watch("on_test_batch_end", step - 1, aim.logs())
         if progress.due:
             progress.update(step, aim.logs())
+    _some(step, "validation_data" if prefix else "x")
     logs = aim.logs()
     progress.end(step, logs)
     watch("on_test_end", logs)
     return {prefix + name: value for name, value in logs.items()}
+
+
+def _some(steps: int, name: str) -> None:
+    """There must have been batches: means of none would be told as a loss of 0."""
+    if not steps:
+        raise ValueError(
+            f"{name} gave no batches: it must be an iterable that begins anew each time, or a number of steps be given "
+            "(a generator ends once and for all)"
+        )
 
 
 def validation_of(model: "Model", data: Any, batch_size: int | None, steps: int | None) -> Batches:

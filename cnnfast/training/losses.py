@@ -60,13 +60,10 @@ class Loss:
         if predicted.dtype.kind != "f":
             predicted = predicted.astype(np.float32)
         losses, gradient = (self.of_logits if logits else self.each)(self.targets(y_true, predicted), predicted)
+        gradient = gradient.astype(predicted.dtype, copy=False)  # a loss of somebody's own may give float64
         weights = np.full(losses.shape, 1 / max(1, losses.size), gradient.dtype)
         if sample_weight is not None:
-            given = np.asarray(sample_weight, gradient.dtype)
-            if given.shape[:1] != losses.shape[:1]:
-                count = len(losses)
-                raise ValueError(f"sample_weight must have one weight for each of {count} images, got {given.shape}")
-            weights *= given.reshape(given.shape + (1,) * (losses.ndim - given.ndim))
+            weights *= _weights(np.asarray(sample_weight, gradient.dtype), losses.shape)
         value = float((losses * weights).sum(dtype=np.float64))
         return value, gradient * weights[..., None] if gradient.ndim > weights.ndim else gradient * weights
 
@@ -218,6 +215,16 @@ class BinaryCrossentropy(Crossentropy):
     def _smooth(self, y: Array) -> Array:
         share = self.label_smoothing
         return y * y.dtype.type(1 - share) + y.dtype.type(share / 2) if share else y
+
+
+def _weights(given: Array, shape: tuple[int, ...]) -> Array:
+    """sample_weight against losses of this shape: one for each image, (N,) or (N, 1), or for each of the losses."""
+    if given.shape == (*shape, 1):
+        given = given[..., 0]
+    count = shape[0]
+    if given.shape not in (shape, (count,), (count, 1)):
+        raise ValueError(f"sample_weight must have one weight for each of {count} images, got shape {given.shape}")
+    return given.reshape(given.shape + (1,) * (len(shape) - given.ndim))
 
 
 def _less_one(p: Array, at: Array) -> Array:

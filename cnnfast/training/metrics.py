@@ -23,7 +23,8 @@ def binary_accuracy(y_true: Any, y_pred: Array, threshold: float = 0.5) -> Array
     >>> binary_accuracy([[1], [1]], np.array([[0.9], [0.2]])).tolist()
     [1.0, 0.0]
     """
-    shares: Array = ((y_pred > threshold) == as_targets(y_true, y_pred)).mean(-1)
+    right = (y_pred > threshold) == as_targets(y_true, y_pred)
+    shares: Array = (right & ~np.isnan(y_pred)).mean(-1)
     return shares
 
 
@@ -34,7 +35,7 @@ def categorical_accuracy(y_true: Any, y_pred: Array) -> Array:
     >>> categorical_accuracy([[0, 1], [1, 0]], np.array([[0.1, 0.9], [0.1, 0.9]])).tolist()
     [1.0, 0.0]
     """
-    return _one_or_zero(as_targets(y_true, y_pred).argmax(-1) == y_pred.argmax(-1))
+    return _one_or_zero(as_targets(y_true, y_pred).argmax(-1) == _largest(y_pred))
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Array) -> Array:
@@ -44,7 +45,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Array) -> Array:
     >>> sparse_categorical_accuracy([1, 0], np.array([[0.1, 0.9], [0.1, 0.9]])).tolist()
     [1.0, 0.0]
     """
-    return _one_or_zero(class_numbers(y_true, y_pred) == y_pred.argmax(-1))
+    return _one_or_zero(class_numbers(y_true, y_pred) == _largest(y_pred))
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Array, k: int = 5) -> Array:
@@ -55,7 +56,8 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Array, k: int = 5) ->
     [0.0, 1.0]
     """
     at = np.take_along_axis(y_pred, class_numbers(y_true, y_pred)[..., None], -1)
-    return _one_or_zero((y_pred > at).sum(-1) < k)
+    more = ~(y_pred <= at)  # NaN among them
+    return _one_or_zero((more.sum(-1) < k) & ~np.isnan(at[..., 0]))
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Array, k: int = 5) -> Array:
@@ -79,6 +81,11 @@ def accuracy(y_true: Any, y_pred: Array) -> Array:
     if len(shape) < y_pred.ndim or shape[-1] == 1:
         return sparse_categorical_accuracy(y_true, y_pred)
     return categorical_accuracy(y_true, y_pred)
+
+
+def _largest(y_pred: Array) -> Array:
+    """The class with the most of y_pred; -1, which is wrong, beside a NaN."""
+    return np.where(np.isnan(y_pred.max(-1)), -1, y_pred.argmax(-1))
 
 
 def _one_or_zero(right: Any) -> Array:

@@ -44,7 +44,8 @@ class Optimizer:
         self._rate: float | Schedule
         self.learning_rate = learning_rate
         self.name = options.get("name") or type(self).__name__.lower()
-        self.weight_decay = _positive("weight_decay", options.get("weight_decay")) or 0.0
+        decay = options.get("weight_decay")
+        self.weight_decay = 0.0 if decay is None else _at_least_0("weight_decay", decay)
         self.clipnorm = _positive("clipnorm", options.get("clipnorm"))
         self.clipvalue = _positive("clipvalue", options.get("clipvalue"))
         self.global_clipnorm = _positive("global_clipnorm", options.get("global_clipnorm"))
@@ -63,10 +64,7 @@ class Optimizer:
         if callable(value):
             self._rate = value
             return
-        rate = checks.number("learning_rate", value)
-        if rate < 0:
-            raise ValueError(f"learning_rate must be >= 0, got {value!r}")
-        self._rate = rate
+        self._rate = _at_least_0("learning_rate", value)
 
     @property
     def follows_a_schedule(self) -> bool:
@@ -157,7 +155,7 @@ class RMSprop(Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(learning_rate, **options)
         self.rho, self.momentum = _share("rho", rho), _share("momentum", momentum)
-        self.epsilon = checks.number("epsilon", epsilon)
+        self.epsilon = _at_least_0("epsilon", epsilon)
         self.centered = checks.boolean("centered", centered)
 
     @property
@@ -195,8 +193,8 @@ class Adam(Optimizer):
     ) -> None:  # fmt: skip
         super().__init__(learning_rate, **options)
         self.amsgrad = checks.boolean("amsgrad", amsgrad)
-        self.beta_1, self.beta_2 = _share("beta_1", beta_1), _share("beta_2", beta_2)
-        self.epsilon = checks.number("epsilon", epsilon)
+        self.beta_1, self.beta_2 = _below_1("beta_1", beta_1), _below_1("beta_2", beta_2)
+        self.epsilon = _at_least_0("epsilon", epsilon)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -244,7 +242,21 @@ def get(value: object) -> Optimizer:
 
 
 def _positive(name: str, value: float | None) -> float | None:
-    return None if value is None else checks.number(name, value, positive=name != "weight_decay")
+    return None if value is None else checks.number(name, value, positive=True)
+
+
+def _at_least_0(name: str, value: float) -> float:
+    number = checks.number(name, value)
+    if number < 0:
+        raise ValueError(f"{name} must be >= 0, got {value!r}")
+    return number
+
+
+def _below_1(name: str, value: float) -> float:
+    number = checks.number(name, value)
+    if not 0 <= number < 1:
+        raise ValueError(f"{name} must be from 0 to below 1, got {value!r}")
+    return number
 
 
 def _share(name: str, value: float) -> float:

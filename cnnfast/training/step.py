@@ -1,7 +1,12 @@
 """One step of a training: forwards, the loss, back, and the change of the weights."""
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
+from types import FrameType
 from typing import Any
 
 from cnnfast.layers.weight import Weight
@@ -21,6 +26,11 @@ class Aim:
     loss: Loss
     metrics: list[Metric]
     mean_loss: Metric = field(default_factory=lambda: metrics.Mean("loss"))
+    names: list[str] = field(init=False)
+    """The loss' and the metrics', each once."""
+
+    def __post_init__(self) -> None:
+        self.names = _unique([self.mean_loss.name, *(each.name for each in self.metrics)])
 
     @classmethod
     def of(cls, optimizer: Any, loss: Any, wanted: Any) -> "Aim":
@@ -42,16 +52,28 @@ class Aim:
 
     def logs(self, prefix: str = "") -> dict[str, float]:
         """The means, by name."""
-        return {prefix + each.name: each.result() for each in sorted((self.mean_loss, *self.metrics), key=_name)}
+        found = dict(zip(self.names, (self.mean_loss, *self.metrics), strict=True))
+        return {prefix + name: found[name].result() for name in sorted(found)}
 
 
-def _name(metric: Metric) -> str:
-    return metric.name
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names with those that were there before numbered, as Keras does: a, a_1, a_2."""
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}_{i}" for i in count(1))
+        found.append(name if name not in found else next(each for each in numbered if each not in found))
+    return found
 
 
 def penalty(weights: Sequence[Weight]) -> float:
     """What the regularizers add to the loss."""
     return sum(weight.regularizer(weight.values) for weight in weights if weight.regularizer is not None)
+
+
+def one_output(number: int) -> None:
+    """A loss is of one output: the model must have no more."""
+    if number != 1:
+        raise ValueError(f"only a model of one output can be trained by fit or evaluated, this one has {number}")
 
 
 def take_step(aim: Aim, course: Course, weights: Sequence[Weight], inputs: Sequence[Array], targets: Any,
@@ -60,8 +82,7 @@ def take_step(aim: Aim, course: Course, weights: Sequence[Weight], inputs: Seque
     for weight in weights:
         weight.grad = None  # an interrupted step may have left one
     run = Run(course, inputs, training=True, wants_inputs=False)
-    if len(run.results) != 1:
-        raise ValueError(f"only a model of one output can be trained by fit, this one has {len(run.results)}")
+    one_output(len(run.results))
     y_pred = run.results[0]
     joined = _joins(aim.loss, course)
     value, gradient = aim.loss.value_and_gradient(targets, y_pred, sample_weight, logits=joined)
@@ -70,10 +91,28 @@ def take_step(aim: Aim, course: Course, weights: Sequence[Weight], inputs: Seque
         if weight.regularizer is not None:
             value += weight.regularizer(weight.values)
             weight.add_grad(weight.regularizer.gradient(weight.values))
-    aim.optimizer.apply(weights)
+    with _whole():
+        aim.optimizer.apply(weights)
     for weight in weights:
         weight.grad = None
     return value, y_pred
+
+
+@contextmanager
+def _whole() -> Iterator[None]:
+    """Hold Ctrl-C back to the end of what is within. Only the main thread gets it, and only it may set a handler."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if caught:
+            before(*caught[0])
 
 
 def _joins(loss: Loss, course: Course) -> bool:

@@ -17,7 +17,7 @@ from cnnfast.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
-from cnnfast.optimizers import SGD
+from cnnfast.optimizers import SGD, schedules
 
 X = np.random.default_rng(0).normal(0, 1, (16, 3)).astype(np.float32)
 Y = X.sum(1)
@@ -118,3 +118,45 @@ def test_a_callback_may_stop_the_training() -> None:
 
     assert model_of().fit(X, Y, epochs=9, verbose=0, callbacks=[Stop()]).epoch == [0, 1]
     assert model_of().fit(X, Y, epochs=3, initial_epoch=1, verbose=0).epoch == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [EarlyStopping, ReduceLROnPlateau, ModelCheckpoint])
+def test_epochs_without_validation_are_passed_over(kind: Any, tmp_path: Path) -> None:
+    def fit(monitor: str, **data: Any) -> Any:
+        given = {"filepath": tmp_path / "best.npz", "save_best_only": True} if kind is ModelCheckpoint else {}
+        callback = kind(monitor=monitor, **given)
+        return model_of().fit(X, Y, epochs=3, verbose=0, callbacks=callback, **data).history
+
+    assert len(fit("val_loss", validation_data=(X, Y), validation_freq=2)["val_loss"]) == 1
+    with pytest.raises(ValueError, match="monitor must be one of"):
+        fit("val_loss")
+    for monitor in ("los", "val_los"):
+        with pytest.raises(ValueError, match="monitor must be one of"):
+            fit(monitor, validation_data=(X, Y), validation_freq=2)
+
+
+@pytest.mark.parametrize("callback", [LearningRateScheduler(lambda epoch: 0.1), ReduceLROnPlateau("loss")])
+def test_a_schedule_is_not_replaced(callback: Callback) -> None:
+    model = model_of()
+    model.compile(SGD(schedules.ExponentialDecay(0.1, 10, 0.5)), "mse")
+    with pytest.raises(TypeError, match="learning_rate must be a number where"):
+        model.fit(X, Y, verbose=0, callbacks=callback)
+    assert model.optimizer.follows_a_schedule
+
+
+def test_where_checkpoints_go(tmp_path: Path) -> None:
+    told(ModelCheckpoint(tmp_path / "a" / "b" / "{epoch}.npz"), [1])
+    assert (tmp_path / "a" / "b" / "1.npz").exists()
+    for name, alone in (("best.txt", False), ("best.weights.h5", False), ("best.keras", True)):
+        with pytest.raises(ValueError, match=f"filepath must end in .*, got '{name}'"):
+            ModelCheckpoint(name, save_weights_only=alone)
+    with pytest.raises(ValueError, match="filepath must name what the epoch has, epoch, loss, got"):
+        told(ModelCheckpoint(tmp_path / "{val_loss}.npz"), [1], "loss")
+
+
+def test_csv_has_columns_for_a_later_validation(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    model_of().fit(X, Y, epochs=2, verbose=0, callbacks=CSVLogger(path), validation_data=(X, Y), validation_freq=2)
+    header, first, second = (line.split(",") for line in path.read_text().splitlines())
+    assert header == ["epoch", "loss", "val_loss"]
+    assert first[2] == "NA" != second[2]

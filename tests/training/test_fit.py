@@ -1,6 +1,7 @@
 """fit and its kin: a small problem is learned, to the same bits; what is frozen stays; data in every form."""
 
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -343,3 +344,78 @@ def test_hooks_are_called_in_turn() -> None:
     batch = ["on_train_batch_begin", "on_train_batch_end"]
     test = ["on_test_begin", "on_test_batch_begin", "on_test_batch_end", "on_test_end"]
     assert called == ["on_train_begin", "on_epoch_begin", *batch, *batch, *test, "on_epoch_end", "on_train_end"]
+
+
+def test_batches_of_none_are_refused() -> None:
+    model, (x, y) = network(), pictures(16)
+    for call in (
+        lambda: model.fit(iter([(x, y)]), epochs=2, verbose=0), lambda: model.evaluate(iter([]), verbose=0),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="x gave no batches"):
+            call()
+    with pytest.raises(ValueError, match="validation_data gave no batches"):
+        model.fit(x, y, epochs=2, verbose=0, validation_data=iter([(x, y)]))
+    for method in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(ValueError, match="x must hold at least one image, got none"):
+            method(x[:0], y[:0])
+
+
+def test_metrics_of_one_name_are_numbered() -> None:
+    model, top = network(), cnnfast.metrics.SparseTopKCategoricalAccuracy
+    first, second, third = top(1, "top"), top(2, "top"), top(2, "loss")
+    model.compile("sgd", "sparse_categorical_crossentropy", [first, second, third])
+    assert model.metrics_names == ["loss", "top", "top_1", "loss_1"]
+    loss, *found = model.evaluate(*pictures(), verbose=0)
+    assert found == [first.result(), second.result(), third.result()]
+    assert found[0] < found[1] == found[2] == 1 != loss
+    assert second.name == "top"
+
+
+def test_each_validation_begins_anew() -> None:
+    model = network()
+    model.compile(SGD(0.0), "sparse_categorical_crossentropy")
+    seen: list[float] = []
+    model.layers[1].trainable = False
+    for _ in range(2):
+        data = {"validation_data": Endless(), "validation_steps": 2}
+        seen += model.fit(*pictures(16), epochs=2, verbose=0, **data).history["val_loss"]
+    assert len(set(seen)) == 1
+
+
+def test_batches_that_are_lists() -> None:
+    one, two = network(), network()
+    one.fit(Endless(), verbose=0)
+    two.fit([[x, y] for x, y in Endless()].__iter__(), verbose=0)
+    assert same(one, two)
+
+
+def test_class_weight_needs_a_class_for_each_image() -> None:
+    model, (x, _) = network(), pictures(16)
+    for data, rule in (([x], "no targets"), ([(x, np.zeros((16, 8, 8), int))], r"one class .* got y \(16, 8, 8\)")):
+        with pytest.raises(ValueError, match=f"class_weight .*{rule}"):
+            model.fit(iter(data), class_weight={0: 2.0}, verbose=0)
+
+
+def test_models_of_two_outputs_are_refused() -> None:
+    a = Input((3,))
+    model = Model(a, [layers.Dense(1)(a), layers.Dense(2)(a)])
+    model.compile("sgd", "mse")
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"only a model of one output can be .* this one has 2"):
+            method(np.zeros((4, 3)), np.zeros((4, 1)), verbose=0)
+
+
+def test_an_interrupt_waits_for_the_step() -> None:
+    class Interrupted(SGD):
+        def step(self, *args: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+            super().step(*args)
+
+    model, handler = network(), signal.getsignal(signal.SIGINT)
+    model.compile(Interrupted(0.1), "sparse_categorical_crossentropy")
+    before = [weight.values.copy() for weight in model.trainable_weights]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*pictures(16), verbose=0)
+    assert all((weight.values != old).any() for weight, old in zip(model.trainable_weights, before, strict=True))
+    assert model.optimizer.iterations == 1
+    assert signal.getsignal(signal.SIGINT) is handler

@@ -139,3 +139,22 @@ def test_names() -> None:
         losses.get(lambda y_true, y_pred: 0)
     with pytest.raises(ValueError, match="label_smoothing must be from 0 to 1"):
         BinaryCrossentropy(label_smoothing=2)
+
+
+def test_forms_of_sample_weight() -> None:
+    loss, weights = MeanSquaredError(), rng.random(N)
+    assert loss(REALS, LOGITS, weights[:, None]) == loss(REALS, LOGITS, weights)
+    y, pixels = np.ones((N, 2, 3, 1)), rng.random((N, 2, 3))
+    assert loss(y, 0 * y, pixels[..., None]) == loss(y, 0 * y, pixels) == pytest.approx(pixels.mean())
+    assert loss(y, 0 * y, weights[:, None]) == pytest.approx(weights.mean())
+    for wrong in (np.ones((N, K)), np.ones((N, 1, 1))):
+        with pytest.raises(ValueError, match="sample_weight must have one weight for each of 5 images, got shape"):
+            loss(REALS, LOGITS, wrong)
+
+
+def test_a_gradient_is_of_the_predictions_dtype() -> None:
+    class Own(Loss):
+        def each(self, y_true: Any, y_pred: Any) -> Any:
+            return np.abs(y_pred).mean(-1), np.sign(y_pred).astype(np.float64)
+
+    assert Own().value_and_gradient(REALS, LOGITS.astype(np.float32))[1].dtype == np.float32

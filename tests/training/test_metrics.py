@@ -51,3 +51,11 @@ def test_means_go_over_batches_and_weights() -> None:
     metric.reset_state()
     metric.update_state([1, 2], P[:2], [3, 1])
     assert metric.result() == 0.75
+
+
+def test_what_is_not_a_number_is_wrong() -> None:
+    nan = np.full((1, 3), np.nan)
+    for name in ("accuracy", metrics.SparseTopKCategoricalAccuracy(1), metrics.SparseTopKCategoricalAccuracy(5)):
+        assert value(name, [0], nan) == 0
+    assert value("accuracy", [[1, 0, 0]], nan) == value(metrics.TopKCategoricalAccuracy(5), [[1, 0, 0]], nan) == 0
+    assert value("accuracy", [0], nan[:, :1]) == 0

@@ -146,3 +146,12 @@ def test_values_that_somebody_holds_stay() -> None:
     SGD(0.1).apply([one])
     assert one.values.ctypes.data == at, "nobody holds them: they are changed in place"
     assert not one.values.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "wrong"),
+    [(Adam, "beta_1", 1.0), (Adam, "beta_2", 1), (AdamW, "weight_decay", -1), (RMSprop, "epsilon", -1e-3)],
+)
+def test_what_no_step_could_take_is_refused_at_once(kind: Any, name: str, wrong: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {wrong}"):
+        kind(**{name: wrong})
