@@ -6,6 +6,7 @@ import numpy as np
 
 from cnnfast.cli.pictures import opened
 from cnnfast.datasets.digits import SIZE, WHITE, as_pictures
+from cnnfast.datasets.folders import eight_bits
 from cnnfast.models import LeNet5
 from cnnfast.ops.arrays import Array
 
@@ -26,7 +27,12 @@ def digit(path: Path) -> Array:
     Their strokes were cut out and scaled to the square's height, and each square counts the strokes' pixels.
     """
     with opened(path) as image:
-        grey = np.asarray(image.convert("L"), np.float32) / 255
+        shown = eight_bits(image)
+        if shown.has_transparency_data:  # ink on nothing is ink on paper
+            rgba = np.asarray(shown.convert("RGBA"), np.float32)
+            grey = 1 - rgba[..., 3] / 255 * (1 - rgba[..., :3].mean(axis=-1) / 255)
+        else:
+            grey = np.asarray(shown.convert("L"), np.float32) / 255
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if np.median(border) > INK:
         grey = 1 - grey

@@ -13,6 +13,7 @@ from cnnfast.bench.tables import LEFT, Column, milliseconds, number, percent
 from cnnfast.cli import digits, values
 from cnnfast.cli.console import Console
 from cnnfast.cli.pictures import opened
+from cnnfast.datasets.folders import eight_bits
 from cnnfast.onnx import Model, load
 from cnnfast.ops import runtime
 from cnnfast.ops.arrays import Array
@@ -117,7 +118,7 @@ def picture(path: Path, shape: Any, mean: tuple[float, ...] | None, std: tuple[f
     first = shape[1] in (1, 3)
     channels, (height, width) = (shape[1], shape[2:]) if first else (shape[3], shape[1:3])
     with opened(path) as image:
-        turned = image.convert("RGB" if channels == 3 else "L")
+        turned = eight_bits(image).convert("RGB" if channels == 3 else "L")
         size = [
             there if isinstance(there, int) else own for there, own in zip((width, height), turned.size, strict=True)
         ]

@@ -58,7 +58,7 @@ def cached_features(model: Model, x: Any, path: str | os.PathLike[str], batch_si
     count, digest = _digest_of(x, size)
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{model.name}-{_key(model, size, digest)}.npy"
+    file = folder / f"{model.name.replace(os.sep, '_')}-{_key(model, size, digest)}.npy"
     features = _read(file)
     if features is None or len(features) != count:
         _write(file, model, x, size, (count, digest))

@@ -34,10 +34,19 @@ class Pictures(NamedTuple):
         try:
             with Image.open(path) as image:
                 height, width = self.size
-                resized = image.convert(self.mode).resize((width, height), Image.Resampling(self.resample))
+                resized = eight_bits(image).convert(self.mode).resize((width, height), Image.Resampling(self.resample))
                 return np.asarray(resized, np.float32).reshape(height, width, self.channels)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path} is no picture that Pillow reads: {error}") from error
+
+
+def eight_bits(image: Any) -> Any:
+    """A Pillow image of 16-bit greys as one of their high bytes; Pillow's own conversion cuts them off at 255."""
+    from PIL import Image
+
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def image_dataset_from_directory(

@@ -37,7 +37,7 @@ class Function:
         if self.run is None:
             return graph.add("identity", [x], name)
         if self.fused is None:
-            if self.name in ("softmax", "log_softmax"):
+            if self.name in PROBABILITIES:
                 return graph.add(self.name, [x], name, axis=-1)
             return graph.add("call", [x], name, run=self.run, spec=same)
         if isinstance(self.fused, str):
@@ -52,16 +52,17 @@ class Function:
             return linear(None), _straight
         fused = self.fused
         if fused is None:
-            back = PROBABILITIES.get(self.name)
-            if back is None:
-                raise ValueError(f"activation must be one whose gradient is known to be trained, got {self.name}")
             y = self.run(linear(None))
+            back = PROBABILITIES.get(self.name, self._unknown)
             return y, lambda grad_output: back(grad_output, y)
         if (fused if isinstance(fused, str) else fused[0]) in FROM_OUTPUT:
             y = linear(fused)
             return y, lambda grad_output: grad.activation(grad_output, y, fused)
         x = linear(None)
         return self.run(x), lambda grad_output: grad.activation(grad_output, x, fused)
+
+    def _unknown(self, grad_output: Array, y: Array) -> Array:
+        raise ValueError(f"activation must be one whose gradient is known to be trained, got {self.name}")
 
     @property
     def follows(self) -> bool:
@@ -116,7 +117,8 @@ def get(value: Any) -> Function:
     if value is None:
         return LINEAR
     if callable(value):
-        return Function(getattr(value, "__name__", "activation"), run=_writing_out(value))
+        name = getattr(value, "__name__", "activation")
+        return Function(f"{name}()", run=_writing_out(value))  # no name of ours, whatever it is called
     return NAMED[checks.choice("activation", value, NAMED)]
 
 

@@ -8,7 +8,7 @@ from cnnfast import grad
 from cnnfast.graph.ir import Graph
 from cnnfast.layers import window
 from cnnfast.layers.activations import ActivatedLayer, add_bias_grad, add_weight_grads, weighted
-from cnnfast.layers.base import Backprop, Options
+from cnnfast.layers.base import Backprop, Options, Runner
 from cnnfast.layers.sizes import known
 from cnnfast.layers.tensor import Shape
 from cnnfast.ops import checks, shapes
@@ -83,6 +83,9 @@ class Conv(ActivatedLayer):
 
     def run(self, x: Array, out: Array | None = None, **changed: Any) -> Array:
         return type(self).convolve(x, out=out, **self.settings() | changed)
+
+    def plan(self, *input_shapes: Any) -> Runner:
+        return partial(type(self).convolve, **self.settings())  # of now: lines and volumes are no ops of the graph
 
     def backward(self, x: Array) -> Backprop:
         weight, window = self.kernel.values, self.window()

@@ -123,6 +123,7 @@ class Pool:
 
     def __init__(self) -> None:
         self._buffers: dict[int, list[Array]] = {}
+        self._most = 0  # bytes that were in use at once
 
     def take(self, size: int) -> Array:
         """A buffer of at least so many bytes; it is the taker's as long as anything refers to it."""
@@ -133,8 +134,19 @@ class Pool:
             if sys.getrefcount(buffers[i]) == _FREE:
                 buffers.append(buffers.pop(i))
                 return buffers[-1]
+        self._make_room(rounded)
         buffers.append(np.empty(rounded, np.uint8))
         return buffers[-1]
+
+    def _make_room(self, size: int) -> None:
+        """Let free buffers go where the pool would hold twice what was ever in use at once: pictures of many sizes."""
+        used = size
+        for each, buffers in self._buffers.items():
+            used += each * sum(sys.getrefcount(buffers[i]) != _FREE for i in range(len(buffers)))
+        self._most = max(self._most, used)
+        if self.size + size > 2 * self._most:
+            for buffers in self._buffers.values():
+                buffers[:] = [buffers[i] for i in range(len(buffers)) if sys.getrefcount(buffers[i]) != _FREE]
 
     @property
     def size(self) -> int:

@@ -53,10 +53,12 @@ def sgd(
     ahead = checks.boolean("nesterov", nesterov)
     if (velocity is None) != (keep == 0):
         raise ValueError(f"velocity must be an array with a momentum, else None, got momentum {momentum!r}")
-    if native.update_weight("sgd", weight, grad, velocity, None, None, rate, rate * decay, keep, nesterov=ahead):
+    rest = velocity, None, None, rate, rate * decay, keep
+    plain = type(grad) is np.ndarray  # a masked one is refused
+    if plain and native.update_weight("sgd", weight, grad, *rest, nesterov=ahead):
         return
     g = _checked(weight, grad, **_given(velocity=velocity))
-    _ran(native.update_weight("sgd", weight, g, velocity, None, None, rate, rate * decay, keep, nesterov=ahead), weight)
+    _ran(native.update_weight("sgd", weight, g, *rest, nesterov=ahead), weight)
 
 
 def rmsprop(
@@ -100,7 +102,8 @@ def rmsprop(
     if (momentum_buffer is None) != (keep == 0):
         raise ValueError(f"momentum_buffer must be an array with a momentum, else None, got momentum {momentum!r}")
     state, settings = (velocity, momentum_buffer, average_grad), (rate, rate * decay, keep, old, small)
-    if velocity is not None and native.update_weight("rmsprop", weight, grad, *state, *settings):
+    plain = type(grad) is np.ndarray and velocity is not None
+    if plain and native.update_weight("rmsprop", weight, grad, *state, *settings):
         return
     g = _checked(weight, grad, velocity=velocity, **_given(momentum_buffer=momentum_buffer, average_grad=average_grad))
     _ran(native.update_weight("rmsprop", weight, g, *state, *settings), weight)
@@ -148,7 +151,8 @@ def adam(
     first, second = _below_1("beta_1", beta_1), _below_1("beta_2", beta_2)
     corrected = rate * math.sqrt(1 - second**count) / (1 - first**count)
     state, settings = (momentum, velocity, velocity_hat), (corrected, rate * decay, first, second, small)
-    if momentum is not None and velocity is not None and native.update_weight("adam", weight, grad, *state, *settings):
+    plain = type(grad) is np.ndarray and momentum is not None and velocity is not None
+    if plain and native.update_weight("adam", weight, grad, *state, *settings):
         return
     g = _checked(weight, grad, momentum=momentum, velocity=velocity, **_given(velocity_hat=velocity_hat))
     _ran(native.update_weight("adam", weight, g, *state, *settings), weight)

@@ -67,7 +67,8 @@ def write(path: Path, arrays: Mapping[str, Array], config: str | None = None) ->
     """Write the file at once."""
     named: dict[str, Any] = dict(arrays)
     with replacing(path) as name:
-        np.savez(name, **named)
+        with open(name, "wb") as file:  # by a name of another case than .npz, NumPy would write beside it
+            np.savez(file, **named)
         if config is not None:
             with zipfile.ZipFile(name, "a") as archive:
                 archive.writestr(zipfile.ZipInfo(CONFIG), config)

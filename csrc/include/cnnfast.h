@@ -273,7 +273,8 @@ CNNFAST_API cnnfast_status cnnfast_fused_plan(cnnfast_plan **, const cnnfast_fus
 CNNFAST_API cnnfast_status cnnfast_linear_plan(cnnfast_plan **, const cnnfast_linear *, const void *weight, const void *bias);
 
 /* The gradient of a convolution with respect to its weight, and to its bias unless that is NULL: float32 or float64, NHWC, padding
- * of zeros. x and grad_output as the convolution's x and y; N may be 0. Sums have the same bits for any number of threads. */
+ * of zeros. x and grad_output as the convolution's x and y; N may be 0. Sums have the same bits for any number of threads.
+ * max_workspace holds for the kernels' memory; sums of chunks, each as large as the weight, come on top. */
 CNNFAST_API cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *, const void *x, const void *grad_output,
                                                           void *grad_weight, void *grad_bias);
 

@@ -138,7 +138,7 @@ static cnnfast_status find_room(job *j, void **memory) {
         const size_t parts = j->chunks > 1 ? size_align(size_mul(one, (size_t)j->group)) : 0, all = size_align(size_mul(one, (size_t)levels));
         size_t size = size_add(size_add(parts, all), size_mul(j->each, (size_t)j->threads));
         if (size > limit && j->group > 1) continue;
-        for (; size > limit && j->threads > 1; j->threads--) size -= j->each;
+        while (size > limit && j->threads > 1) size = size_add(size_add(parts, all), size_mul(j->each, (size_t)--j->threads));
         *memory = size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
         if (size && !*memory) return CNNFAST_OUT_OF_MEMORY;
         j->parts = *memory, j->levels = j->parts + parts, j->workspace = j->levels + all;

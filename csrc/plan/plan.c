@@ -169,8 +169,9 @@ static void *take_spare(size_t size, size_t *room) {
     size_t its = 0;
     if (memory) memcpy(&its, memory, sizeof its);
     *room = its;
-    if (its >= size) return memory;
-    free(memory);
+    if (its >= size && its / 2 <= size) return memory;
+    if (its >= size) keep_spare(memory, its); /* a small plan would hold it for as long as it lives */
+    else free(memory);
     return NULL;
 }
 

@@ -275,3 +275,43 @@ def test_no_images(name: str) -> None:
 def test_grad_output_takes_the_dtype_of_x() -> None:
     gradient = cnnfast.grad.conv2d_weight(np.ones((1, 2, 2, 1)), np.ones((1, 2, 2, 1), np.float32), 1)
     assert gradient.dtype == np.float32
+
+
+def test_windows_far_beyond_the_picture() -> None:
+    """Strides and dilations near 2^31 over padding: no band of padding is made, and no size wraps."""
+    x, grad_output = np.ones((1, 1, 4, 1), np.float32), np.ones((1, 1, 3, 1), np.float32)
+    found = cnnfast.grad.conv2d_weight(grad_output, x, 2, dilation=(10**9, 1), padding=((10**9, 0), (0, 0)))
+    assert found.ravel().tolist() == [0, 0, 3, 3]
+    a, before = 1001, cnnfast.get_num_threads()
+    x, grad_output = np.ones((40, 1, 1, 1), np.float32), np.ones((40, 1, 2, 64), np.float32)
+    sides = (2**31 - 1, a), (0, 2**31 - a - 1)
+    options: dict[str, Any] = {"stride": (1, 2**31 - a - 2), "dilation": (2**30 + 500, 1), "padding": sides}
+    results = []
+    try:
+        for threads in (1, 2):
+            cnnfast.set_num_threads(threads)
+            results.append(cnnfast.grad.conv2d_weight(grad_output, x, (3, 2), **options))
+    finally:
+        cnnfast.set_num_threads(before)
+    assert (results[0] == results[1]).all()
+
+
+def test_out_may_not_lie_in_a_gradient_that_is_strided() -> None:
+    buffer = np.arange(64, dtype=np.float32)
+    strided = buffer[:32].reshape(1, 4, 2, 4)[..., ::2]
+    with pytest.raises(ValueError, match="shares memory with grad_output"):
+        cnnfast.grad.conv2d_weight(strided, np.ones((1, 4, 2, 2), np.float32), 1, out=buffer[:4].reshape(1, 1, 2, 2))
+    with pytest.raises(ValueError, match="shares memory with grad_output"):
+        cnnfast.grad.softmax(strided, np.ones(strided.shape, np.float32), out=buffer[:16].reshape(strided.shape))
+    assert (buffer == np.arange(64)).all()
+
+
+def test_a_gradient_of_another_dtype_is_cast(rng: np.random.Generator) -> None:
+    x, grad_output = rng.random((2, 5, 5, 3), np.float32), rng.random((2, 3, 3, 4))
+    found = cnnfast.grad.conv2d_weight(grad_output, x, 3)
+    assert found.dtype == np.float32
+    assert (found == cnnfast.grad.conv2d_weight(grad_output.astype(np.float32), x, 3)).all()
+
+
+def test_a_bias_of_no_pictures() -> None:
+    assert cnnfast.grad.bias(np.zeros((0, 3, 2, 2), np.float32), layout="NCHW").tolist() == [0, 0, 0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cnnfast
-from cnnfast import Input, Model, Sequential
+from cnnfast import Input, Model, Sequential, layers
 from cnnfast.layers import (
     Activation,
     Add,
@@ -460,3 +460,33 @@ def test_inputs_that_lie_oddly(make: Callable[[], Model], rng: np.random.Generat
         np.testing.assert_array_equal(model.predict(odd), expected)
     np.testing.assert_array_equal(model.predict(x.astype(">f4")), expected)
     np.testing.assert_array_equal(model.predict(x.tolist()), expected)
+
+
+def test_a_plan_of_lines_keeps_its_weights(rng: np.random.Generator) -> None:
+    model = Sequential([layers.Conv1D(3, 2, input_shape=(6, 2))])
+    x = rng.standard_normal((1, 6, 2)).astype(np.float32)
+    plan = model.plan(x.shape)
+    before = plan(x).copy()
+    model.set_weights([2 * weight for weight in model.get_weights()])
+    np.testing.assert_array_equal(plan(x), before)
+    np.testing.assert_allclose(model.predict(x), 2 * before, rtol=1e-5)
+
+
+def test_a_function_is_not_taken_for_ours_by_its_name(rng: np.random.Generator) -> None:
+    def softmax(x: Any) -> Any:
+        return x * 0 + 7
+
+    model = Sequential([layers.Dense(3, activation=softmax, input_shape=(2,))])
+    x = rng.standard_normal((4, 2)).astype(np.float32)
+    assert (model.predict(x) == 7).all()
+    assert (model(x) == 7).all()
+
+
+def test_a_frozen_layer_may_have_any_activation(rng: np.random.Generator) -> None:
+    model = Sequential([layers.Dense(3, activation=np.square, trainable=False, input_shape=(2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = rng.standard_normal((4, 2)).astype(np.float32)
+    model.fit(x, x[:, :1], verbose=0)
+    model.layers[0].trainable = True
+    with pytest.raises(ValueError, match="activation must be one whose gradient is known"):
+        model.fit(x, x[:, :1], verbose=0)

@@ -123,3 +123,9 @@ def test_refused(case: Any) -> None:
         cnnfast.batch_norm_train(*given, **keywords)
     assert words in str(raised.value)
     assert (X == 1).all()
+
+
+def test_large_numbers_that_are_all_the_same() -> None:
+    y, mean, var = cnnfast.batch_norm_train(np.full((1, 4, 1, 1), 1e200))
+    assert (mean.item(), var.item()) == (1e200, 0)
+    assert (y == 0).all()

@@ -62,3 +62,10 @@ def test_ops_draw_on_it() -> None:
             assert start(y) % arrays.CACHE_LINE == 0
             del y
     assert len(places) == 1
+
+
+def test_a_pool_lets_go_of_what_it_does_not_need() -> None:
+    pool = arrays.Pool()
+    for size in range(1 << 20, 9 << 20, 1 << 19):
+        pool.take(size)
+    assert pool.size <= 2 * (9 << 20)

@@ -408,3 +408,12 @@ def test_damaged_h5(h5: Any, tmp_path: Path) -> None:
     for data in (b"", b"not h5", whole[: len(whole) // 2]):
         path.write_bytes(data)
         refused(path, "is damaged")
+
+
+def test_an_extension_in_capitals(tmp_path: Path) -> None:
+    model = LeNet5()
+    model.save_weights(tmp_path / "W.NPZ")
+    copy = LeNet5()
+    copy.load_weights(tmp_path / "W.NPZ")
+    assert all((a == b).all() for a, b in zip(model.get_weights(), copy.get_weights(), strict=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["W.NPZ"]

@@ -94,7 +94,7 @@ def prelu(
     if slopes.shape != (1,) and slopes.shape != values.shape[-1:]:
         raise ValueError(f"weight must have shape (1,) or x's last axis {values.shape[-1:]}, got {slopes.shape}")
     g = arguments.like("grad_output", grad_output, values.shape, values.dtype)
-    named = (("grad_output", g), ("x", values), ("weight", slopes))
+    named = (("grad_output", grad_output), ("x", values), ("weight", slopes))
     to = pointwise.target(out, values.shape, values.dtype, named)
     with np.errstate(all="ignore"):
         np.multiply(g, np.where(values > 0, values.dtype.type(1), slopes.astype(values.dtype)), out=to)

@@ -1,7 +1,7 @@
 """Gradients of convolutions with respect to their weights: sums over every pixel of x times grad_output."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -74,7 +74,7 @@ def conv2d_weight(
         checks.pair("dilation", dilation, minimum=1),
         checks.choice("padding_mode", padding_mode, options.PADDING_MODES),
     )  # fmt: skip
-    return _run(place, padding_mode, gradient, images, place.shape, out, grad_bias)
+    return _run(place, padding_mode, gradient, images, images.dtype, out, grad_bias)
 
 
 def depthwise_conv2d_weight(
@@ -120,8 +120,9 @@ def depthwise_conv2d_weight(
         checks.choice("padding_mode", padding_mode, options.PADDING_MODES),
     )  # fmt: skip
     R, S = place.kernel
-    shape = (R, S, channels, filters // channels) if order == "NHWC" else place.shape
-    return _run(place, padding_mode, gradient, images, shape, out, grad_bias)
+    if order == "NHWC":
+        place = place._replace(shape=(R, S, channels, filters // channels))
+    return _run(place, padding_mode, gradient, images, images.dtype, out, grad_bias)
 
 
 def conv_transpose2d_weight(
@@ -162,7 +163,7 @@ def conv_transpose2d_weight(
         checks.pair("stride", stride, minimum=1), checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1), checks.pair("output_padding", output_padding, minimum=0),
     )  # fmt: skip
-    return _run(place, "zeros", images, gradient, place.shape, out, names=("x", "grad_output"))
+    return _run(place, "zeros", images, gradient, images.dtype, out, names=("x", "grad_output"))
 
 
 class Place(NamedTuple):
@@ -174,10 +175,9 @@ class Place(NamedTuple):
 
 
 def _inputs(grad_output: object, x: object, layout: str) -> tuple[Array, Array]:
-    """(x, grad_output) of one dtype."""
+    """(x, grad_output), which may yet be of another dtype."""
     images = arrays.as_input("x", x, FLOATS, layout)
-    gradient = arrays.as_input("grad_output", grad_output, FLOATS, layout)
-    return images, arrays.contiguous("grad_output", gradient, images.dtype)
+    return images, arrays.as_input("grad_output", grad_output, FLOATS, layout)
 
 
 @lru_cache(maxsize=512)
@@ -244,15 +244,16 @@ def _check_shape(given: tuple[int, ...], expected: tuple[int, ...]) -> None:
 
 
 def _run(
-    place: Place, padding_mode: str, grad_output: Array, x: Array, shape: tuple[int, ...], out: object,
+    place: Place, padding_mode: str, grad_output: Array, x: Array, dtype: np.dtype[Any], out: object,
     grad_bias: object = None, names: tuple[str, str] = ("grad_output", "x"), algorithm: str | None = None,
 ) -> Array:  # fmt: skip
     """The sums, into `out` where it is given."""
     inputs = (names[0], grad_output), (names[1], x)
-    weight = pointwise.target(out, shape, x.dtype, inputs)
+    weight = pointwise.target(out, place.shape, dtype, inputs)
     bias = None
     if grad_bias is not None:
-        bias = _bias_target(grad_bias, grad_output, place.problem.layout, (*inputs, ("out", out)))
+        K = shapes.split(grad_output.shape, place.problem.layout)[3]
+        bias = _bias_target(grad_bias, K, dtype, (*inputs, ("out", out)))
     if x.shape[0] == 0:
         weight[...] = 0
         if bias is not None:
@@ -264,28 +265,27 @@ def _run(
         problem = problem._replace(padding=((0, 0), (0, 0)))
     if problem.layout == "NCHW":
         x, grad_output = np.moveaxis(x, 1, -1), np.moveaxis(grad_output, 1, -1)
-    x, grad_output = arrays.contiguous(names[1], x), arrays.contiguous(names[0], grad_output)
+    x, grad_output = arrays.contiguous(names[1], x, dtype), arrays.contiguous(names[0], grad_output, dtype)
     filters, nhwc = grad_output.shape[3], problem.layout == "NHWC"
     rows = (*place.kernel, x.shape[3] // problem.groups, filters)
     direct = nhwc and weight.flags.c_contiguous and weight.flags.aligned
-    sums = weight if direct else arrays.allocate("the gradient in NHWC", rows, x.dtype)
+    sums = weight if direct else arrays.allocate("the gradient in NHWC", rows, dtype)
     if not native.run_conv2d_grad_weight(
         x, grad_output, sums, bias, x.shape, filters, place.kernel, problem.stride,
         (*problem.padding[0], *problem.padding[1]), problem.dilation, problem.groups, algorithm,
     ):  # fmt: skip
         raise RuntimeError(f"the backend refused arrays that were checked: x {x.shape} {x.dtype}")
     if not direct:
-        np.copyto(weight, sums.reshape(shape) if nhwc else np.transpose(sums, (3, 2, 0, 1)))
+        np.copyto(weight, sums.reshape(place.shape) if nhwc else np.transpose(sums, (3, 2, 0, 1)))
     return weight
 
 
-def _bias_target(grad_bias: object, grad_output: Array, layout: str, inputs: pointwise.Named) -> Array:
+def _bias_target(grad_bias: object, K: int, dtype: np.dtype[Any], inputs: pointwise.Named) -> Array:
     if not isinstance(grad_bias, np.ndarray):
         raise TypeError(f"grad_bias must be a numpy.ndarray, got {type(grad_bias).__name__}")
-    K = shapes.split(grad_output.shape, layout)[3]
-    if grad_bias.dtype != grad_output.dtype or grad_bias.shape != (K,):
+    if grad_bias.dtype != dtype or grad_bias.shape != (K,):
         raise ValueError(
-            f"grad_bias must have shape ({K},) and dtype {grad_output.dtype}, got {grad_bias.shape} {grad_bias.dtype}"
+            f"grad_bias must have shape ({K},) and dtype {dtype}, got {grad_bias.shape} {grad_bias.dtype}"
         )
     if not (grad_bias.flags.c_contiguous and grad_bias.flags.aligned and grad_bias.flags.writeable):
         raise ValueError("grad_bias must be contiguous, aligned and writable")

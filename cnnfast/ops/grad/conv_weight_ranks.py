@@ -113,12 +113,14 @@ def conv3d_weight(
         out, shape if last else (K, C // count, *kernel), images.dtype, (("grad_output", grad_output), ("x", x))
     )
     padded = volumes.pad_depth(images, sides[0], mode)
+    parts = []  # nothing is written before all are there
     for t in range(kernel[0]):
         planes = padded[:, t * gap[0] : t * gap[0] + (depth - 1) * step[0] + 1 : step[0]]
-        part = conv2d_weight(
+        parts.append(conv2d_weight(
             gradient.reshape(N * depth, P, Q, K), planes.reshape(N * depth, H, W, C), kernel[1:], stride=step[1:],
             padding=sides[1:], dilation=gap[1:], groups=count, padding_mode=mode,
-        )  # fmt: skip
+        ))  # fmt: skip
+    for t, part in enumerate(parts):
         if last:
             weight[t] = part
         else:

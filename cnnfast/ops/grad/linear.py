@@ -130,7 +130,7 @@ def bias(grad_output: ArrayLike, *, layout: str = "NHWC") -> Array:
     if gradient.ndim < least or 0 in gradient.shape[1:] or (gradient.ndim == 1 and not gradient.size):
         raise ValueError(f"grad_output must have no empty dimension but the first, got shape {gradient.shape}")
     if axis == 1:
-        return np.asarray(gradient.reshape(*gradient.shape[:2], -1).sum(axis=2).sum(axis=0))
+        return np.asarray(gradient.reshape(*gradient.shape[:2], math.prod(gradient.shape[2:])).sum(axis=2).sum(axis=0))
     return _sum_rows(arrays.contiguous("grad_output", gradient).reshape(-1, gradient.shape[-1]))
 
 

@@ -103,7 +103,7 @@ def local_response_norm(
     if not 3 <= values.ndim <= 5:
         raise ValueError(f"x must have 3 to 5 dimensions, got shape {values.shape}")
     g = like("grad_output", grad_output, values.shape, values.dtype)
-    to = pointwise.target(out, values.shape, values.dtype, (("grad_output", g), ("x", values)))
+    to = pointwise.target(out, values.shape, values.dtype, (("grad_output", grad_output), ("x", values)))
     last, gl, tl = (each if order == "NHWC" else np.moveaxis(each, 1, -1) for each in (values, g, to))
     before, after = window // 2, (window - 1) // 2
     with np.errstate(all="ignore"):

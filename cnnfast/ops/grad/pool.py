@@ -313,9 +313,11 @@ def max_unpool2d(
     places = arrays.as_array("indices", indices)
     if places.ndim != 4 or shapes.split(places.shape, order)[::3] != (N, C) or 0 in places.shape[1:]:
         raise ValueError(f"indices must have grad_output's N {N} and C {C}, got shape {places.shape}")
-    unpool.check_range(places, P * Q)
     places = unpool.as_indices(indices, places.shape)
+    unpool.check_range(places, P * Q)
     y = pointwise.target(out, places.shape, grad.dtype, (("grad_output", grad_output), ("indices", indices)))
+    if not y.size:
+        return y
     numbers = np.arange(1, math.prod(places.shape) + 1).reshape(places.shape)  # 0 is where nothing was put
     last = dispatch.execute(
         unpool.unpooling((native.isa(), native.get_max_workspace()), places.shape, grad.shape, (P, Q), INT64, order),

@@ -73,4 +73,5 @@ def _arguments(grad_output: object, y: object, axis: object, out: object) -> tup
     values = pointwise.as_floats("y", y)
     at = check_axis("axis", axis, values.ndim)
     g = arguments.like("grad_output", grad_output, values.shape, values.dtype)
-    return g, values, pointwise.target(out, values.shape, values.dtype, (("grad_output", g), ("y", values))), at
+    named = (("grad_output", grad_output), ("y", values))
+    return g, values, pointwise.target(out, values.shape, values.dtype, named), at

@@ -39,7 +39,7 @@ void SYMBOL(batch_norm_merge)(int64_t C, double seen, double *mean, double *m2, 
     for (int64_t c = 0; c < C; c++) {
         const double delta = means[c] - mean[c];
         mean[c] += delta * share;
-        m2[c] += m2s[c] + delta * delta * weight;
+        m2[c] += m2s[c] + delta * (delta * weight);
     }
 }
 
@@ -50,7 +50,7 @@ static void fold(const real *shift, const real *s1, const real *s2, int64_t rows
         const double by = (double)s1[c] * each, squares = (double)s2[c] - (double)s1[c] * by;
         const double delta = (double)shift[c] + by - mean[c];
         mean[c] += delta * share;
-        m2[c] += (squares < 0 ? 0 : squares) + delta * delta * weight;
+        m2[c] += (squares < 0 ? 0 : squares) + delta * (delta * weight);
     }
 }
 

@@ -17,6 +17,7 @@ enum {
     PANELS = 2048,  /* pixels of all panels at a time: in f32 256 KB of L2 */
     TAPS = 16,      /* tables at a time */
     FEW_CHANNELS = 8,
+    LARGEST_BAND = 1 << 20, /* elements; a stride or dilation far beyond the kernel would copy padding alone */
     LINE = CACHE_LINE / (int)sizeof(real)
 };
 
@@ -31,9 +32,19 @@ typedef struct {
     int64_t panels; /* of a group */
 } shape;
 
+static int64_t band_width(const window *g, int64_t columns) { return (columns - 1) * g->stride[1] + g->S; }
+static int64_t band_height(const window *g, int64_t rows) { return (rows - 1) * g->stride[0] + (g->R - 1) * g->dilation[0] + 1; }
+
+/* Elements of a band: some whole rows of pixels, or a part of one. */
+static size_t band_size(const window *g) {
+    const int64_t rows = g->Q < BLOCK ? BLOCK / g->Q : 1;
+    const size_t lines = (size_t)band_height(g, min64(rows, g->P));
+    return size_mul(size_mul(lines, (size_t)band_width(g, min64(g->Q, BLOCK))), (size_t)g->C);
+}
+
 static shape shape_of(const conv2d_problem *p) {
     const window *g = &p->g;
-    const bool band = p->groups == 1 && g->C < FEW_CHANNELS && g->S > 1 && g->dilation[1] == 1;
+    const bool band = p->groups == 1 && g->C < FEW_CHANNELS && g->S > 1 && g->dilation[1] == 1 && band_size(g) <= LARGEST_BAND;
     shape s = {.band = band, .taps = band ? g->R : g->R * g->S, .length = band ? g->S * g->C : g->C / p->groups};
     s.tiles = ceil_div(s.length, TILE_M);
     s.panels = ceil_div(g->K / p->groups, TILE_N);
@@ -51,16 +62,6 @@ static double cost(const void *problem, int64_t N) {
     const double macs = conv2d_macs(&p->conv, N), pixels = (double)N * (double)g->P * (double)g->Q;
     const double compute = 2 * macs / lane_efficiency(g->K / p->conv.groups) / NOMINAL_FLOPS;
     return cost_max(compute, sizeof(real) * pixels * (double)(g->C + g->K) / NOMINAL_DRAM);
-}
-
-static int64_t band_width(const window *g, int64_t columns) { return (columns - 1) * g->stride[1] + g->S; }
-static int64_t band_height(const window *g, int64_t rows) { return (rows - 1) * g->stride[0] + (g->R - 1) * g->dilation[0] + 1; }
-
-/* Elements of a band: some whole rows of pixels, or a part of one. */
-static size_t band_size(const window *g) {
-    const int64_t rows = g->Q < BLOCK ? BLOCK / g->Q : 1;
-    const size_t lines = (size_t)band_height(g, min64(rows, g->P));
-    return size_mul(size_mul(lines, (size_t)band_width(g, min64(g->Q, BLOCK))), (size_t)g->C);
 }
 
 static size_t panels_bytes(void) { return size_align((size_t)PANELS * TILE_N * sizeof(real)); }
