@@ -16,7 +16,7 @@ def LeNet5(classes: int = 10, weights: str | None = None) -> Sequential:
     ----------
     classes : how many numbers it gives
     weights : None, or "digits": trained on scikit-learn's digits as `cnnfast.datasets.digits.as_pictures` gives them,
-        by `python examples/train_lenet5.py --save FILE`: 356 of the 360 digits that were held out are right (98.9%)
+        by `python examples/train_lenet5.py --save FILE`, rounded to float16: 356 of the 360 held out are right
 
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", 1998. The paper's own
     third layer reads a table of maps and its pools have weights, 60,000 parameters in all.
