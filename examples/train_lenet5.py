@@ -2,7 +2,7 @@
 
     python examples/train_lenet5.py                     five splits, as docs/training.md tells of
     python examples/train_lenet5.py --splits 1 --epochs 3
-    python examples/train_lenet5.py --save FILE.npz     weights of the first split, such as the package has
+    python examples/train_lenet5.py --save FILE.npz     weights of the first split; the package has them in float16
     python examples/train_lenet5.py --pictures FOLDER   its history, confusions, filters and feature maps
 """
 

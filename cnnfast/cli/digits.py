@@ -28,7 +28,7 @@ def digit(path: Path) -> Array:
     """
     with opened(path) as image:
         shown = eight_bits(image)
-        if shown.has_transparency_data:  # ink on nothing is ink on paper
+        if "A" in shown.getbands() or "transparency" in shown.info:  # ink on nothing is ink on paper
             rgba = np.asarray(shown.convert("RGBA"), np.float32)
             grey = 1 - rgba[..., 3] / 255 * (1 - rgba[..., :3].mean(axis=-1) / 255)
         else:
@@ -41,9 +41,7 @@ def digit(path: Path) -> Array:
     if not grey.max() or rows.size < SIZE:
         raise ValueError(f"{path} must hold a digit at least {SIZE} pixels high")
     cut = strokes[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    high = len(cut)
-    wide = max(high, cut.shape[1])
-    spare = wide - cut.shape[1]
+    spare = max(0, len(cut) - cut.shape[1])
     square = np.pad(cut, ((0, 0), (spare // 2, spare - spare // 2))).astype(np.float64)
     return _means(_means(square, 0), 1) * WHITE
 

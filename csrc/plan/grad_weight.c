@@ -14,7 +14,7 @@
 static const size_t GROUP_BYTES = 16 << 20;
 static const double WORTH_A_THREAD = 4; /* nominal microseconds */
 static const double CALL = 1e5;         /* nominal microseconds that a kernel's call may take, between two looks for Ctrl-C */
-enum { LEVELS = 48, SERIAL = 1 << 14, PIECE = 2048 };
+enum { SERIAL = 1 << 14, PIECE = 2048 };
 enum { EVEN = 4 }; /* chunks are a multiple of, so that threads that share none are busy for equally long */
 
 typedef struct {

@@ -47,6 +47,23 @@ def test_a_digit_is_cut_out_and_centred(tmp_path: Path) -> None:
     np.testing.assert_allclose(prepared.digit(tmp_path / "one.png"), wanted, atol=1e-9)
 
 
+@pytest.mark.parametrize("form", ["16 bits", "transparent", "palette"])
+def test_forms_of_pictures(tmp_path: Path, form: str) -> None:
+    ink = np.zeros((50, 40), np.uint8)
+    ink[10:42, 8:16] = 255
+    if form == "16 bits":  # faint grey beside the stroke: of 16 bits' range, not beyond white
+        image = Image.fromarray(np.where(ink, 60000, 4096).astype(np.uint16))
+    elif form == "transparent":  # black ink on nothing
+        image = Image.fromarray(np.dstack([np.zeros((50, 40, 3), np.uint8), ink]))
+    else:
+        image = Image.fromarray(255 - ink).convert("P")
+        image.info["transparency"] = 255
+    image.save(tmp_path / "one.png")
+    wanted = np.zeros((8, 8))
+    wanted[:, 3:5] = 16
+    np.testing.assert_allclose(prepared.digit(tmp_path / "one.png"), wanted, atol=1e-9)
+
+
 def test_what_is_no_digit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "black.png")
     for words, wanted in (
