@@ -42,7 +42,7 @@ FLOORS = {
     "training": 4, "stored": 4, "model": 4, "saving": 4, "sequential": 4, "weights": 4,
     "models": 5, "onnx": 5, "callbacks": 5, "losses": 5, "metrics": 5, "optimizers": 5, "regularizers": 5,
     "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6,
-    "bench": 7, "cli": 8, "__main__": 9,
+    "interop": 7, "bench": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
 C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4}
 
