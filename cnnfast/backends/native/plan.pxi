@@ -63,6 +63,21 @@ cdef class Plan:
             shares = cnnfast_plan_share(self.plan, other.plan)
         return bool(shares)
 
+    def turned(self, bint x, bint y):
+        """This plan for an x, or a y, whose channels lie last in memory where the plan says NCHW: they come as NHWC. A residual
+        comes as y, indices as what they belong to. The weights are shared. None where such an array is not NCHW."""
+        cdef Plan plan = Plan()
+        cdef cnnfast_status status = cnnfast_plan_turned(&plan.plan, self.plan, (CNNFAST_INPUT if x else 0) | (CNNFAST_OUTPUT if y else 0))
+        if status == CNNFAST_UNSUPPORTED:
+            return None
+        plan.algorithm, plan.stages, plan.reads_indices = self.algorithm, self.stages, self.reads_indices
+        plan.made(status)
+        if self.index_shape and self.reads_indices:
+            plan.index_shape = plan.x_shape
+        elif self.index_shape:
+            plan.index_shape = plan.y_shape
+        return plan
+
     def input_shape(self, int64_t n):
         cdef int64_t shape[4]
         cnnfast_plan_input_shape(self.plan, n, shape)
