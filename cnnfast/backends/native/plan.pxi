@@ -5,7 +5,7 @@ cdef class Plan:
     cdef int64_t x_shape[4]
     cdef int64_t y_shape[4]
     cdef const int64_t *index_shape
-    cdef bint reads_indices
+    cdef readonly bint reads_indices
     cdef object algorithm  # keeps the name the C API is given alive while it reads it
     cdef tuple stages      # of a fused plan, which reads them
 
