@@ -1,13 +1,12 @@
 #include "verbose.h"
 
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static const char HEADER[] = "cnnfast_verbose,op,algorithm,isa,shape,layout,dtype,threads,ms\n";
 static const char *const dtypes[] = {"float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"};
 static const char *const pools[] = {"max", "min", "avg", "lp"}, *const elementwise[] = {"map", "add", "multiply", "prelu"};
 
@@ -96,13 +95,16 @@ static void add_images(words *to, const cnnfast_plan *plan, int64_t N) {
     for (int i = 0; i < fused->count; i++) add(to, "%s%s", i ? "+" : "_", fused->stages[i]->table->op);
 }
 
+static void print_header(void) { fputs("cnnfast_verbose,op,algorithm,isa,shape,layout,dtype,threads,ms\n", stderr); }
+
 static void print(const char *op, const char *algorithm, int isa, const words *shape, const char *layout, cnnfast_dtype dtype, int threads,
                   double start) {
-    static atomic_flag headed = ATOMIC_FLAG_INIT;
+    static pthread_once_t headed = PTHREAD_ONCE_INIT;
+    const double took = now() - start;
+    pthread_once(&headed, print_header);
     char line[640]; /* in one write, so that lines of several threads stay whole */
-    const char *header = atomic_flag_test_and_set(&headed) ? "" : HEADER;
-    snprintf(line, sizeof line, "%scnnfast_verbose,%s,%s,%s,%s,%s,%s,%d,%.4f\n", header, op, algorithm, cnnfast_isa_name(isa), shape->text,
-             layout, dtypes[dtype], threads, now() - start);
+    snprintf(line, sizeof line, "cnnfast_verbose,%s,%s,%s,%s,%s,%s,%d,%.4f\n", op, algorithm, cnnfast_isa_name(isa), shape->text, layout,
+             dtypes[dtype], threads, took);
     fputs(line, stderr);
 }
 
