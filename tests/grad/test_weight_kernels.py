@@ -313,3 +313,37 @@ def test_strict_leaves_winograd_out(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(chain, run(x, grad_output, told, "direct")[0])
     default = cnnfast.grad.conv2d_weight(grad_output, x, 3, padding=1)
     np.testing.assert_array_equal(default, winograd(x, grad_output, told)[0])
+
+
+# one channel: tails of rows and filters, borders, dilation, several blocks of rows, images and chunks
+SINGLE: list[Any] = [
+    ((3, 32, 32, 1), 6, (5, 5), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    ((2, 9, 10, 1), 17, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    ((2, 12, 50, 1), 3, (2, 5), (1, 1), ((3, 0), (0, 3)), (2, 4), 1),
+    ((1, 1, 3, 1), 1, (1, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    ((2, 3, 2, 1), 7, (5, 5), (1, 1), ((4, 4), (9, 4)), (1, 1), 1),
+    ((9, 40, 39, 1), 8, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("problem", SINGLE, ids=str)
+def test_single_is_right(isa: str, problem: Any, dtype: str, threads: None, rng: np.random.Generator) -> None:
+    """Exact on integers, within a chain's bound else; the same bits for any threads, and nothing is read beyond."""
+    x, grad_output, told, asked = made(problem, rng, whole=True, dtype=dtype)
+    weight, bias = run(x, grad_output, told, "single", "default")
+    np.testing.assert_array_equal(weight, oracle.conv2d_weight(grad_output, x, **asked))
+    np.testing.assert_array_equal(bias, oracle.bias(grad_output))
+    x, grad_output, _, _ = made(problem, rng, dtype=dtype)
+    walls = [np.full(each.size + 256, np.nan, dtype) for each in (x, grad_output)]
+    inner = [wall[128:-128].reshape(each.shape) for wall, each in zip(walls, (x, grad_output), strict=True)]
+    inner[0][...], inner[1][...] = x, grad_output
+    native.set_num_threads(1)
+    weight, bias = run(*inner, told, "single", "default")
+    size = oracle.conv2d_weight(np.abs(grad_output), np.abs(x), **asked)
+    n, u = min(CHUNK, grad_output[..., 0].size) + 16, np.finfo(dtype).eps  # twice a rounding: the oracle errs too
+    assert (np.abs(weight - oracle.conv2d_weight(grad_output, x, **asked)) <= n * u * size).all()
+    for count in (2, 3, 16):
+        native.set_num_threads(count)
+        for a, b in zip(run(x, grad_output, told, "single", "default"), (weight, bias), strict=True):
+            np.testing.assert_array_equal(a, b)
