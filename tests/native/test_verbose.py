@@ -8,6 +8,7 @@ import pytest
 
 from cnnfast.backends import native
 
+SETTINGS = {"CNNFAST_VERBOSE": "1", "CNNFAST_NUM_THREADS": "2", "CNNFAST_ISA": native.isa()}
 HEADER = "cnnfast_verbose,op,algorithm,isa,shape,layout,dtype,threads,ms"
 BEGIN = """
 import numpy as np, cnnfast, cnnfast.grad
@@ -16,7 +17,7 @@ def ones(*shape, dtype=np.float32): return np.ones(shape, dtype)
 
 
 def lines(python: Callable[..., Any], program: str, **environment: str) -> list[dict[str, str]]:
-    done = python(BEGIN + program, **{"CNNFAST_VERBOSE": "1", "CNNFAST_NUM_THREADS": "2", **environment})
+    done = python(BEGIN + program, **SETTINGS | environment)
     assert done.returncode == 0, done.stderr
     first, *rest = done.stderr.splitlines() or [HEADER]
     assert first == HEADER
