@@ -24,7 +24,6 @@ DEVICES: Final = {
     15: "WebGPU", 16: "Hexagon",
 }  # fmt: skip
 
-
 OUTPUTS: Final = ("out", "grad_bias")
 """Arguments that an op writes to."""
 ARRAYS: Final = "arrays"
@@ -166,7 +165,7 @@ def like(value: object, result: Any) -> Any:
 def _kind_of_first(value: object) -> Kind | None:
     while isinstance(value, list | tuple) and value:
         value = value[0]
-    return kind_of(value)
+    return None if type(value) is np.ndarray else kind_of(value)
 
 
 def _map(change: Callable[[Array], Any], result: Any) -> Any:
