@@ -36,6 +36,15 @@ INLINE panel panel_at(const conv2d_problem *p, const real *packed, int64_t colum
 /* Input channels at a time: where they or taps are neighbours in memory, a cache line of them is read once. */
 enum { PACK_CHANNELS = 16 };
 
+/* A tap's weights for `channels` output channels, from memory where they lie step_k and step_c apart. */
+INLINE void pack_tap(const real *from, int64_t step_c, int64_t step_k, int64_t in, int64_t channels, real *rows) {
+    if (step_k == 1)
+        for (int64_t c = 0; c < in; c++) memcpy(rows + c * TILE_N, from + c * step_c, (size_t)channels * sizeof *rows);
+    else
+        for (int64_t k = 0; k < channels; k++)
+            for (int64_t c = 0; c < in; c++) rows[c * TILE_N + k] = from[k * step_k + c * step_c];
+}
+
 INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real *bias, real *packed, int64_t col0, int64_t col1) {
     const int64_t Cg = p->g.C / p->groups;
     for (int64_t column = col0; column < col1; column++) {
@@ -45,17 +54,9 @@ INLINE void panels_pack(const conv2d_problem *p, const real *weight, const real 
         if (bias) memcpy(at, bias + to.k0, (size_t)to.channels * sizeof *at);
         for (int64_t c0 = 0; c0 < Cg; c0 += PACK_CHANNELS)
             for (int64_t r = 0; r < p->g.R; r++)
-                for (int64_t s = 0; s < p->g.S; s++) {
-                    const real *from = weight + r * p->step_r + s * p->step_s + c0 * p->step_c + to.k0 * p->step_k;
-                    real *rows = at + (1 + (r * p->g.S + s) * Cg + c0) * TILE_N;
-                    const int64_t some = min64(PACK_CHANNELS, Cg - c0);
-                    if (p->step_k == 1)
-                        for (int64_t c = 0; c < some; c++)
-                            memcpy(rows + c * TILE_N, from + c * p->step_c, (size_t)to.channels * sizeof *rows);
-                    else
-                        for (int k = 0; k < to.channels; k++)
-                            for (int64_t c = 0; c < some; c++) rows[c * TILE_N + k] = from[k * p->step_k + c * p->step_c];
-                }
+                for (int64_t s = 0; s < p->g.S; s++)
+                    pack_tap(weight + r * p->step_r + s * p->step_s + c0 * p->step_c + to.k0 * p->step_k, p->step_c, p->step_k,
+                             min64(PACK_CHANNELS, Cg - c0), to.channels, at + (1 + (r * p->g.S + s) * Cg + c0) * TILE_N);
     }
 }
 

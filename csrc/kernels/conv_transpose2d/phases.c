@@ -6,6 +6,7 @@
 #include "common/cost.h"
 #include "common/epilogue.h"
 #include "common/gemm.h"
+#include "conv2d/panels.h"
 #include "conv_transpose2d/problem.h"
 
 #if CNNFAST_REAL
@@ -39,13 +40,7 @@ static int64_t taps_below(axis a, int64_t phase) {
     return n;
 }
 
-static int64_t panels(const conv2d_problem *p) { return ceil_div(p->g.K / p->groups, TILE_N); }
-
-/* Packed: for each group and panel, TILE_N biases, then for each row phase and column phase the phase's taps as
- * [r][s][C/groups][TILE_N]. */
-static int64_t panel_size(const conv2d_problem *p) {
-    return (1 + p->g.R * p->g.S * (p->g.C / p->groups)) * TILE_N;
-}
+/* Packed: conv2d's panels, whose taps are those of each row phase and column phase in turn, a phase's as [r][s][C/groups][TILE_N]. */
 
 /* Elements from a panel's weights to those of a phase. */
 static int64_t phase_offset(const conv2d_problem *p, int64_t a, int64_t b) {
@@ -65,29 +60,33 @@ static double cost(const void *problem, int64_t N) {
 }
 
 static size_t packed_size(const void *problem) {
+    return panels_bytes(&((const conv_transpose2d_problem *)problem)->conv);
+}
+
+static void pack_columns(const void *problem, const void *weight, const void *bias, void *packed, int64_t col0, int64_t col1) {
     const conv2d_problem *p = &((const conv_transpose2d_problem *)problem)->conv;
-    return size_mul(size_mul((size_t)(p->groups * panels(p)), (size_t)panel_size(p)), sizeof(real));
+    const int64_t Cg = p->g.C / p->groups, Kg = p->g.K / p->groups;
+    const axis rows = axis_of(p, 0), cols = axis_of(p, 1);
+    for (int64_t column = col0; column < col1; column++) {
+        const int64_t group = column / panels_per_group(p), k0 = column % panels_per_group(p) * TILE_N, channels = min64(TILE_N, Kg - k0);
+        real *at = (real *)packed + column * panel_size(p);
+        memset(at, 0, (size_t)(channels < TILE_N ? panel_size(p) : TILE_N) * sizeof *at);
+        if (bias) memcpy(at, (const real *)bias + group * Kg + k0, (size_t)channels * sizeof *at);
+        for (int64_t c0 = 0; c0 < Cg; c0 += PACK_CHANNELS)
+            for (int64_t r = 0; r < rows.taps; r++)
+                for (int64_t s = 0; s < cols.taps; s++) {
+                    const int64_t a = phase_of(rows, r), b = phase_of(cols, s);
+                    const int64_t tap = taps_in(rows, a, r) * taps_in(cols, b, cols.taps) + taps_in(cols, b, s);
+                    const real *from = (const real *)weight + r * p->step_r + s * p->step_s + (group * Cg + c0) * p->step_c + k0 * p->step_k;
+                    pack_tap(from, p->step_c, p->step_k, min64(PACK_CHANNELS, Cg - c0), channels,
+                             at + TILE_N + phase_offset(p, a, b) + (tap * Cg + c0) * TILE_N);
+                }
+    }
 }
 
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     const conv2d_problem *p = &((const conv_transpose2d_problem *)problem)->conv;
-    const int64_t Cg = p->g.C / p->groups, Kg = p->g.K / p->groups;
-    const axis rows = axis_of(p, 0), cols = axis_of(p, 1);
-    memset(packed, 0, packed_size(problem));
-    for (int64_t column = 0; column < p->groups * panels(p); column++) {
-        const int64_t group = column / panels(p), k0 = column % panels(p) * TILE_N, channels = min64(TILE_N, Kg - k0);
-        real *at = (real *)packed + column * panel_size(p);
-        if (bias) memcpy(at, (const real *)bias + group * Kg + k0, (size_t)channels * sizeof *at);
-        for (int64_t r = 0; r < rows.taps; r++)
-            for (int64_t s = 0; s < cols.taps; s++) {
-                const int64_t a = phase_of(rows, r), b = phase_of(cols, s);
-                const int64_t tap = taps_in(rows, a, r) * taps_in(cols, b, cols.taps) + taps_in(cols, b, s);
-                real *to = at + TILE_N + phase_offset(p, a, b) + tap * Cg * TILE_N;
-                const real *from = (const real *)weight + r * p->step_r + s * p->step_s + group * Cg * p->step_c;
-                for (int64_t c = 0; c < Cg; c++)
-                    for (int64_t k = 0; k < channels; k++) to[c * TILE_N + k] = from[c * p->step_c + (k0 + k) * p->step_k];
-            }
-    }
+    pack_columns(problem, weight, bias, packed, 0, p->groups * panels_per_group(p));
 }
 
 /* Input rows (axis 0) or columns (axis 1) that outputs [begin, end) may read; beyond the image they are zeros. */
@@ -119,7 +118,7 @@ static grain grain_of(const void *problem) {
     while (rows > 1 && band_bytes(p, rows) > (size_t)BAND_BYTES) rows = (rows + 1) / 2;
     rows = min64(rows, by_time);
     if (packed_size(problem) <= WEIGHT_BYTES) rows = min64(rows, max64(p->g.stride[0], OUTPUT_BYTES / (p->g.Q * p->g.K * (int64_t)sizeof(real))));
-    return (grain){.columns = p->groups * panels(p), .block_rows = rows, .tile_pixels = TILE_M, .tile_channels = TILE_N,
+    return (grain){.columns = p->groups * panels_per_group(p), .block_rows = rows, .tile_pixels = TILE_M, .tile_channels = TILE_N,
                    .streams = epilogue_streams(&p->epilogue, p->g.K / p->groups), .workspace = size_add(taps_bytes(p), band_bytes(p, rows))};
 }
 
@@ -161,7 +160,7 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     const band_at b = {from.h0, from.w0, (from.w1 - from.w0) * pixel_step(p), pixel_step(p), copy, t->stream};
     int64_t copied = -1;
     for (int64_t col = at.col0; col < at.col1; col++) {
-        const int64_t group = col / panels(p), k0 = col % panels(p) * TILE_N;
+        const int64_t group = col / panels_per_group(p), k0 = col % panels_per_group(p) * TILE_N;
         from.c0 = group * Cg;
         if (group != copied)
             band_copy(g, CNNFAST_ZEROS, (const real *)t->x + n * g->H * g->W * g->C, from, copy, b.step);
@@ -185,5 +184,5 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     v_stream_end();
 }
 
-const kernel SYMBOL(conv_transpose2d_phases) = {accepts, cost, grain_of, packed_size, pack, run};
+const kernel SYMBOL(conv_transpose2d_phases) = {accepts, cost, grain_of, packed_size, pack, run, pack_columns};
 #endif
