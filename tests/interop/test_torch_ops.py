@@ -1,4 +1,4 @@
-"""torch's ops that cnnfast computes, against torch's own: values, memory formats, gradients, torch's checks of an op."""
+"""torch's ops that cnnfast computes, against torch's own: values, memory formats, gradients, torch's checks of ops."""
 
 import subprocess
 import sys

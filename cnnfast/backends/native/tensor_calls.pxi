@@ -10,6 +10,7 @@ cdef class TensorCall:
     """
     cdef Plan plan
     cdef int64_t n
+    cdef bint small, contiguous
     cdef size_t weight_at, weight_size, bias_at, bias_size
     cdef uint64_t weight_sample, bias_sample
     cdef object shape, strides, dtype, version, bias, bias_version, empty_like, like
@@ -18,6 +19,8 @@ cdef class TensorCall:
     def __cinit__(self, Plan plan not None, x, weight, bias, tuple how not None, empty_like, like):
         self.plan, self.n, self.how, self.empty_like, self.like = plan, x.shape[0], how, empty_like, like
         self.shape, self.strides, self.dtype, self.version = x.shape, x.stride(), x.dtype, weight._version
+        self.contiguous = x.is_contiguous()
+        self.small = cnnfast_plan_info(plan.plan).flops < 1e5  # some microseconds: others may wait for the lock so long
         self.weight_at, self.weight_size = weight.data_ptr(), weight.nbytes
         self.weight_sample = memory_sample(<const void *>self.weight_at, self.weight_size)
         self.bias, self.bias_at, self.bias_size = None, 0, 0
@@ -28,8 +31,9 @@ cdef class TensorCall:
 
     cdef bint fits(self, x, weight, bias, tuple how) except -1:
         cdef size_t bias_at = 0
-        if (how != self.how or x.dtype is not self.dtype or x.shape != self.shape or x.stride() != self.strides or
-                weight._version != self.version):
+        if how != self.how or x.dtype is not self.dtype or x.shape != self.shape or weight._version != self.version:
+            return False
+        if not x.is_contiguous() if self.contiguous else x.stride() != self.strides:
             return False
         if bias is not None:
             if self.bias is None or self.bias() is not bias or bias._version != self.bias_version:
@@ -40,8 +44,14 @@ cdef class TensorCall:
                 memory_sample(<const void *>self.bias_at, self.bias_size) == self.bias_sample)
 
     cdef run(self, x):
+        cdef cnnfast_args args
         y = self.empty_like(self.like)
-        run_plan_at(self.plan, self.n, x.data_ptr(), 0, y.data_ptr())
+        if self.small:
+            memset(&args, 0, sizeof(args))
+            args.N, args.x, args.y = self.n, <const void *><size_t>x.data_ptr(), <void *><size_t>y.data_ptr()
+            check(plan_run_allocating(self.plan.plan, &args))
+        else:
+            run_plan_at(self.plan, self.n, x.data_ptr(), 0, y.data_ptr())
         return y
 
 
