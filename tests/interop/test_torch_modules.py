@@ -56,7 +56,8 @@ def test_a_converted_network_computes_the_same(dtype: Any, last: bool) -> None:
     for each in (ours, theirs):
         each(x).square().sum().backward()
     for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad, rtol=1e-3 if dtype == torch.float32 else 1e-8, atol=close["atol"] * 10)
+        rtol = 1e-3 if dtype == torch.float32 else 1e-8
+        torch.testing.assert_close(a.grad, b.grad, rtol=rtol, atol=10 * close["atol"])
     for each in (ours, theirs):
         each.eval()
     with torch.no_grad():

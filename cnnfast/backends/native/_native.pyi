@@ -43,7 +43,7 @@ class Chain:
 @final
 class TensorCall:
     def __new__(
-        cls, plan: Plan, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], empty_like: Any, like: Any
+        cls, plan: Plan, n: int, x: Any, weight: Any, bias: Any, how: tuple[Any, ...], empty_like: Any, like: Any
     ) -> TensorCall: ...
 
 @final

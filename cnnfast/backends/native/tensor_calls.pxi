@@ -1,10 +1,11 @@
-# Convolutions of tensors that are called again and again, where a call in Python would cost as much as a small convolution. Tensors
+# Convolutions and dense layers of tensors that are called again and again, where a call in Python would cost as much as a small convolution. Tensors
 # are of a class that is handed in, whose words are torch's: no tensor library is known here.
 
 @cython.final
 cdef class TensorCall:
     """A call made ready for the next one: where that is like it, and weight and bias have not changed, it runs at once.
 
+    n : images of x, or a dense layer's rows
     how : what else the op was given
     empty_like, like : `empty_like(like)` is a new output
     """
@@ -16,8 +17,8 @@ cdef class TensorCall:
     cdef object shape, strides, dtype, version, bias, bias_version, empty_like, like
     cdef tuple how
 
-    def __cinit__(self, Plan plan not None, x, weight, bias, tuple how not None, empty_like, like):
-        self.plan, self.n, self.how, self.empty_like, self.like = plan, x.shape[0], how, empty_like, like
+    def __cinit__(self, Plan plan not None, int64_t n, x, weight, bias, tuple how not None, empty_like, like):
+        self.plan, self.n, self.how, self.empty_like, self.like = plan, n, how, empty_like, like
         self.shape, self.strides, self.dtype, self.version = x.shape, x.stride(), x.dtype, weight._version
         self.contiguous = x.is_contiguous()
         self.small = cnnfast_plan_info(plan.plan).flops < 1e5  # some microseconds: others may wait for the lock so long

@@ -1,8 +1,7 @@
 """Convolutions of torch tensors: made ready once for a weight and a size of image, then run by addresses."""
 
-import weakref
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,8 +9,9 @@ from torch import Tensor
 
 from cnnfast.backends import native
 from cnnfast.interop.torch import tensors
-from cnnfast.interop.torch.library import LIBRARY, Kernel, define, grad_enabled, keys, modes, special
-from cnnfast.interop.torch_weights import keep, on_forget, stamp
+from cnnfast.interop.torch.library import Kernel
+from cnnfast.interop.torch.quick import Calls, register_quick, remember
+from cnnfast.interop.torch_weights import keep
 from cnnfast.ops.conv import prepare_conv2d
 from cnnfast.ops.geometry import Options, conv_options
 from cnnfast.ops.options import ALPHAS, Activation, Layouts
@@ -54,31 +54,11 @@ class Conv(NamedTuple):
 
 def register_conv(schema: str, conv: Conv, fake: Kernel, backward: Kernel, setup: Kernel) -> None:
     """Make it one of torch's ops: (x, weight, bias, ...)."""
-    op, generic = define(schema, fake, backward, setup)
-
-    def with_autograd(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
-        if special(x, weight, bias, *how):
-            return generic(keys((x, weight, bias, *how)), x, weight, bias, *how)
-        return run(conv, quick, x, weight, bias, how)
-
-    def kernel(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
-        return run(conv, None if learns(weight) else quick, x, weight, bias, how)
-
-    quick = native.TensorCalls(Tensor, with_autograd, (modes, grad_enabled), None)
-    on_forget(quick.drop)
-    LIBRARY.impl(op._opname, quick, "AutogradCPU")
-    LIBRARY.impl(op._opname, native.TensorCalls(Tensor, kernel, (), learns, quick), "CPU")
+    register_quick(schema, partial(run, conv), fake, backward, setup)
 
 
-def learns(weight: Tensor) -> bool:
-    """Below autograd, in a forward pass, gradients are off: a weight that could learn then does."""
-    return weight.requires_grad and not torch.is_inference_mode_enabled()
-
-
-def run(
-    conv: Conv, quick: native.TensorCalls | None, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple[Any, ...]
-) -> Tensor:
-    """y. Without `quick` the weight learns and is packed for this call alone, else it is kept packed (`torch_weights`).
+def run(conv: Conv, calls: Calls, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple[Any, ...]) -> Tensor:
+    """y. Without `calls` the weight learns and is packed for this call alone, else it is kept packed (`torch_weights`).
 
     A parameter that does not learn now is planned for many calls, anything else for one: which algorithm runs, and so
     which bits come, depends on that, never on what was called before.
@@ -89,7 +69,7 @@ def run(
         tensors.check_same(name, other, x)
     x_last = tensors.channels_last(x)
     y_last = x_last or tensors.channels_last(weight)
-    once = quick is None or not isinstance(weight, torch.nn.Parameter)
+    once = calls is None or not isinstance(weight, torch.nn.Parameter)
     setting = Setting(x_last, y_last, once, tuple(tuple(v) if isinstance(v, list) else v for v in settings))
 
     def prepare() -> Ready:
@@ -98,7 +78,7 @@ def run(
         size = (N, rest[2], *rest[:2]) if y_last else (N, *rest)
         return Ready(plan, size, tensors.strides(size, y_last))
 
-    ready = prepare() if quick is None else keep((weight, bias), (conv.make, x.shape, dtype, setting), prepare)
+    ready = prepare() if calls is None else keep((weight, bias), (conv.make, x.shape, dtype, setting), prepare)
     if residual is not None:
         if residual.shape != ready.size:
             raise ValueError(f"residual must have y's shape {ready.size}, got {tuple(residual.shape)}")
@@ -108,22 +88,9 @@ def run(
     if x.shape[0]:
         beside = 0 if residual is None else residual.data_ptr()
         native.run_plan_at(ready.plan.native, x.shape[0], at.data_ptr(), beside, y.data_ptr())
-        if quick is not None and residual is None and at is x:
-            _remember(quick, x, weight, bias, how, ready)
+        if calls is not None and residual is None and at is x:
+            remember(calls, ready.plan.native, x.shape[0], x, weight, bias, how, y)
     return y
-
-
-def _remember(
-    quick: native.TensorCalls, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple[Any, ...], ready: Ready
-) -> None:
-    """Let the next call with this weight be a quick one, if it is like this one."""
-    if stamp(weight) is None or (bias is not None and stamp(bias) is None):
-        return
-    like = x.new_empty_strided(ready.size, ready.strides)
-    like.untyped_storage().resize_(0)  # no memory: its sizes are what is read
-    call = native.TensorCall(ready.plan.native, x, weight, bias, how, torch.empty_like, like)
-    if quick.remember(weight, call):
-        weakref.finalize(weight, quick.drop, id(weight)).atexit = False
 
 
 @lru_cache(maxsize=512)

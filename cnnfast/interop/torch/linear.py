@@ -8,8 +8,9 @@ from torch import Tensor
 from cnnfast.backends import native
 from cnnfast.interop.torch import tensors
 from cnnfast.interop.torch.activations import before_activation
-from cnnfast.interop.torch.conv_plans import activation_of, learns
-from cnnfast.interop.torch.library import LIBRARY, define, keys, needs, register, special
+from cnnfast.interop.torch.conv_plans import activation_of
+from cnnfast.interop.torch.library import needs, register
+from cnnfast.interop.torch.quick import Calls, register_quick, remember
 from cnnfast.interop.torch_weights import keep
 from cnnfast.ops import options
 from cnnfast.ops.grad import linear as grad
@@ -18,10 +19,8 @@ from cnnfast.ops.linear import LinearPlan, prepare_linear
 OPS = torch.ops.cnnfast
 
 
-def _run(
-    learning: bool, x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None,
-    alpha: float = 0.0,
-) -> Tensor:  # fmt: skip
+def _run(calls: Calls, x: Tensor, weight: Tensor, bias: Tensor | None, how: tuple[Any, ...]) -> Tensor:
+    activation, alpha = _activation(*how)
     dtype = tensors.check_dtype("x", x)
     for name, other in (("weight", weight), ("bias", bias)):
         tensors.check_same(name, other, x)
@@ -34,12 +33,20 @@ def _run(
         after = options.activation("activation", activation_of(activation, alpha))
         return prepare_linear(shape, dtype, tensors.view(weight), added, after)
 
-    plan = prepare() if learning else keep((weight, bias), ("linear", shape, dtype, activation, alpha), prepare)
+    key = "linear", shape, dtype, activation, alpha
+    plan = prepare() if calls is None else keep((weight, bias), key, prepare)
     y = x.new_empty((*shape[:-1], weight.shape[0]))
     if y.numel():
         at = x.contiguous()
-        native.run_plan_at(plan.native, y.numel() // weight.shape[0], at.data_ptr(), 0, y.data_ptr())
+        rows = y.numel() // weight.shape[0]
+        native.run_plan_at(plan.native, rows, at.data_ptr(), 0, y.data_ptr())
+        if calls is not None and at is x:
+            remember(calls, plan.native, rows, x, weight, bias, how, y)
     return y
+
+
+def _activation(name: str | None = None, alpha: float = 0.0) -> tuple[str | None, float]:
+    return name, alpha
 
 
 def _fake(
@@ -67,18 +74,10 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     return grad_x, grad_weight, g.reshape(-1, g.shape[-1]).sum(0) if wants[2] else None, None, None
 
 
-_op, _generic = define(
+register_quick(
     "linear(Tensor x, Tensor weight, Tensor? bias=None, str? activation=None, float alpha=0.0) -> Tensor",
-    _fake, _backward, _setup,
+    _run, _fake, _backward, _setup,
 )  # fmt: skip
-
-
-def _with_autograd(*args: Any) -> Tensor:
-    return _generic(keys(args), *args) if special(*args) else _run(False, *args)
-
-
-LIBRARY.impl("linear", _with_autograd, "AutogradCPU")
-LIBRARY.impl("linear", lambda x, weight, *rest: _run(learns(weight), x, weight, *rest), "CPU")
 
 
 def _grad_input(g: Tensor, weight: Tensor) -> Tensor:
