@@ -1,7 +1,8 @@
 """Pools as ops of torch's."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from cnnfast.interop.torch import tensors
 from cnnfast.interop.torch.library import register
 from cnnfast.ops.adaptive import adaptive_pool
 from cnnfast.ops.grad import pool as grad
-from cnnfast.ops.pool import Pool, prepared, window_pool
+from cnnfast.ops.pool import Pool, window_pool
 
 OPS = torch.ops.cnnfast
 Ints = Any
@@ -21,31 +22,45 @@ ZERO, ONE = [0, 0], [1, 1]
 """Default arguments."""
 
 
-def _run(make: Callable[..., Pool], op: str, kind: str, x: Tensor, given: Callable[[str], tuple[Any, ...]]) -> Any:
-    """y, or (y, indices); `given` is what the pool is given, for a layout. The plans are cached by shapes."""
-    dtype = tensors.check_images("x", x)
-    last = tensors.channels_last(x)
-    pool = prepared(make, (op, kind, tensors.ordered(x.shape, last), dtype), given(tensors.layout(last)))
+class _Ready(NamedTuple):
+    """A pool's plan, whether channels are last, and its output."""
+
+    plan: native.Plan
+    last: bool
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@lru_cache(maxsize=512)
+def _ready(
+    make: Callable[..., Pool], op: str, shape: tuple[int, ...], last: bool, dtype: Any, given: tuple[Any, ...]
+) -> _Ready:
+    """Made of what a pool is given, whose layout is told as None."""
+    order = tensors.layout(last)
+    arguments = tuple(order if each is None else each for each in given)
+    pool = make(op, "max" if op == "max_pool2d" else "avg", tensors.ordered(shape, last), dtype, *arguments)
     N, *rest = pool.y_shape
     size = (N, rest[2], *rest[:2]) if last else (N, *rest)
-    strides = tensors.strides(size, last)
+    return _Ready(pool.plan, last, size, tensors.strides(size, last))
+
+
+def _run(make: Callable[..., Pool], op: str, x: Tensor, given: tuple[Any, ...], indexed: bool = False) -> Any:
+    """y, or (y, indices) where `indexed`."""
+    dtype = tensors.check_images("x", x)
+    plan, last, size, strides = _ready(make, op, x.shape, tensors.channels_last(x), dtype, given)
     y = x.new_empty_strided(size, strides)
-    indices = x.new_empty_strided(size, strides, dtype=torch.int64) if pool.indexed else None
-    if N:
+    indices = x.new_empty_strided(size, strides, dtype=torch.int64) if indexed else None
+    if size[0]:
         at = tensors.in_layout(x, last)
-        where = 0 if indices is None else indices.data_ptr()
-        native.run_plan_at(pool.plan, N, at.data_ptr(), 0, y.data_ptr(), where)
+        native.run_plan_at(plan, size[0], at.data_ptr(), 0, y.data_ptr(), 0 if indices is None else indices.data_ptr())
     return y if indices is None else (y, indices)
 
 
 def _max(
-    x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool, indices: bool
+    x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool, indexed: bool
 ) -> Any:
-    return _run(
-        window_pool, "max_pool2d", "max", x,
-        lambda order: (tuple(kernel_size), tuple(stride) or None, tuple(padding), tuple(dilation), order, ceil_mode,
-                       True, 0.0, indices, "auto"),
-    )  # fmt: skip
+    window = tuple(kernel_size), tuple(stride or kernel_size), tuple(padding), tuple(dilation)
+    return _run(window_pool, "max_pool2d", x, (*window, None, ceil_mode, True, 0.0, indexed, "auto"), indexed)
 
 
 def _max_pool2d(
@@ -157,11 +172,8 @@ def _avg_pool2d(
     x: Tensor, kernel_size: Ints, stride: Ints = NO, padding: Ints = ZERO, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:  # fmt: skip
-    return _run(
-        window_pool, "avg_pool2d", "avg", x,
-        lambda order: (tuple(kernel_size), tuple(stride) or None, tuple(padding), 1, order, ceil_mode, 
-                       count_include_pad, 0.0, False, "auto"),
-    )  # fmt: skip
+    window = tuple(kernel_size), tuple(stride or kernel_size), tuple(padding), 1
+    return _run(window_pool, "avg_pool2d", x, (*window, None, ceil_mode, count_include_pad, 0.0, False, "auto"))
 
 
 def _avg_fake(
@@ -220,9 +232,7 @@ register(
 
 
 def _adaptive(x: Tensor, output_size: Ints) -> Tensor:
-    return _run(
-        adaptive_pool, "adaptive_avg_pool2d", "avg", x, lambda order: (tuple(output_size), order, False, "auto")
-    )
+    return _run(adaptive_pool, "adaptive_avg_pool2d", x, (tuple(output_size), None, False, "auto"))
 
 
 def _adaptive_fake(x: Tensor, output_size: Ints) -> Tensor:
