@@ -17,6 +17,8 @@ ELEMENTWISE: dict[str, int]
 OPTIMIZERS: dict[str, int]
 POOLS: dict[str, int]
 ERRORS: dict[int, type[Exception]]
+INT64: Any
+WEIGHT_DTYPES: dict[str, Any]
 
 @final
 class Plan:
