@@ -1,5 +1,6 @@
 """torch's ops that cnnfast computes, against torch's own: values, memory formats, gradients, torch's checks of ops."""
 
+import doctest
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="pip install torch==2.13.0")
 
 import cnnfast.interop.torch as ct  # noqa: E402
+from cnnfast.interop import torch_weights  # noqa: E402
+from cnnfast.interop.torch import functional, modules  # noqa: E402
 
 F: Any = torch.nn.functional
 OPS: Any = torch.ops.cnnfast
@@ -255,6 +258,11 @@ def test_torch_sees_every_call() -> None:
             ct.conv2d(x, weight)
     assert "cnnfast.conv2d.default" in seen
     assert ct.conv2d(x.to("meta"), weight.to("meta")).shape == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("module", [functional, modules, torch_weights], ids=lambda module: module.__name__)
+def test_examples_run(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
 
 
 def test_without_torch_the_import_says_what_to_install() -> None:
