@@ -1,4 +1,6 @@
 # Python values as the fields of the structs.
+INT64 = numpy.dtype("int64")
+WEIGHT_DTYPES = {name: numpy.dtype(name) for name in ("float32", "float64")}  # dtype.name itself takes NumPy some microseconds
 
 cdef const void *address(array, dtype) except? NULL:
     """Where a C-contiguous array's elements lie; NULL for None. The caller keeps the array. Weights of a float x have its
@@ -6,7 +8,7 @@ cdef const void *address(array, dtype) except? NULL:
     cdef const unsigned char[::1] view
     if array is None:
         return NULL
-    if array.dtype.name != (dtype if dtype.startswith("float") else "int64"):
+    if array.dtype != WEIGHT_DTYPES.get(dtype, INT64):
         raise TypeError(f"weights for an x of {dtype} cannot be {array.dtype}")
     view = array.reshape(-1).view("u1")
     return &view[0]
