@@ -1,0 +1,194 @@
+"""From a part of an FX graph of aten ops to a graph of ours."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy
+import torch
+from torch import fx
+
+from cnnfast.graph.ir import Graph
+from cnnfast.ops.arrays import Array
+
+Sizes = tuple[int, ...]
+Symbols = dict[Any, int]
+"""What the symbols of a graph's shapes stand for."""
+
+
+class Unsupported(Exception):
+    """What is left to torch, and why."""
+
+
+class Value(NamedTuple):
+    """A tensor as the rules of ops see it.
+
+    fixed : it is a parameter or made of parameters alone, so its numbers are known before the network runs
+    """
+
+    name: str
+    shape: Sizes
+    fixed: bool
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+
+Rule = Callable[..., str | list[str]]
+"""rule(lowering, *the op's arguments): adds nodes; the name of the op's output, or of its first outputs."""
+RULES: dict[Any, Rule] = {}
+
+
+def rule(*targets: Any) -> Callable[[Rule], Rule]:
+    """The decorator of the rule of some aten ops."""
+
+    def put(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(targets, function))
+        return function
+
+    return put
+
+
+class Lowering:
+    """A graph of ours in the making.
+
+    Parameters
+    ----------
+    symbols : what the symbols of the shapes stand for
+    batch : the symbol of the number of images, which the graph is to hold for whatever it stands; None where none is
+
+    Attributes
+    ----------
+    bound : the graph holds for this number of images alone
+    """
+
+    def __init__(self, symbols: Symbols, batch: Any = None) -> None:
+        self.graph = Graph([], [])
+        self.bound = False
+        self._symbols, self._batch = symbols, batch
+        self._values: dict[fx.Node, Any] = {}
+        self._out: Any = None
+
+    def put(self, node: fx.Node, name: str, fixed: bool) -> None:
+        """Let a node of the FX graph be a value that is there."""
+        self._values[node] = Value(name, self.shape_of(node.meta["val"].shape), fixed)
+
+    def run(self, node: fx.Node) -> None:
+        """Lower a node.
+
+        Raises
+        ------
+        Unsupported : torch has to run it
+        """
+        if is_getitem(node):
+            parts = self._values[node.args[0]]  # type: ignore[index]
+            if not isinstance(parts, list) or not node.args[1] < len(parts):  # type: ignore[operator]
+                raise Unsupported("only its first output is supported")
+            self._values[node] = parts[node.args[1]]  # type: ignore[index]
+            return
+        if node.target not in RULES:
+            raise Unsupported("the op is not known")
+        for each in (node, *node.all_input_nodes):
+            _check(each.meta.get("val"))
+        self._out = first(node.meta["val"])
+        inputs = [self._values[each] for each in node.all_input_nodes if each in self._values]
+        given = fx.map_arg((node.args, dict(node.kwargs)), self._argument)
+        result = RULES[node.target](self, *given[0], **given[1])
+        fixed = bool(inputs) and all(isinstance(each, Value) and each.fixed for each in inputs)
+        if isinstance(result, list):
+            outs = node.meta["val"]
+            self._values[node] = [
+                Value(name, self.shape_of(out.shape), fixed) for name, out in zip(result, outs, strict=False)
+            ]
+        else:
+            self._values[node] = Value(result, self.shape_of(self._out.shape), fixed)
+
+    def value(self, node: fx.Node) -> Value:
+        """What was made of a node."""
+        found: Value = self._values[node]
+        return found
+
+    def _argument(self, node: fx.Node) -> Any:
+        return self._values[node] if node in self._values else node.meta["val"]
+
+    def add(self, op: str, inputs: Iterable[Value | str], **attributes: Any) -> str:
+        """A node of our graph; its output's name."""
+        names = [each.name if isinstance(each, Value) else each for each in inputs]
+        return self.graph.add(op, names, **attributes)
+
+    def number(self, value: Any) -> str:
+        """A constant of one number."""
+        if isinstance(value, bool | int | float):
+            return self.graph.constant(np.float32(value))
+        raise Unsupported(f"it takes the number {value}, which is not known before")
+
+    def constant(self, array: Array) -> str:
+        return self.graph.constant(array)
+
+    def shape_of(self, shape: Iterable[Any]) -> Sizes:
+        """The sizes that a shape stands for now."""
+        return tuple(evaluate(size, self._symbols) for size in shape)
+
+    def integer(self, value: Any) -> int:
+        """A number that nodes are made with; the graph is bound to the batch where it depends on it."""
+        self.bound = self.bound or self._depends(value)
+        return evaluate(value, self._symbols)
+
+    def reshape(self, x: Value | str, shape: Sequence[Any] | None = None) -> str:
+        """x in another shape: by default the output's of the node that is lowered. For any batch where that can be."""
+        wanted = list(self._out.shape if shape is None else shape)
+        of_batch = [i for i, size in enumerate(wanted) if self._depends(size)]
+        if len(of_batch) > 1:
+            self.bound = True
+        sizes = tuple(
+            -1 if of_batch == [i] else evaluate(size, self._symbols) for i, size in enumerate(wanted)
+        )  # fmt: skip
+        return self.add("reshape", [x], shape=sizes, keep_zeros=True)
+
+    @property
+    def out_shape(self) -> Any:
+        """The shape of the output of the node that is lowered, with its symbols."""
+        return self._out.shape
+
+    def _depends(self, size: Any) -> bool:
+        if isinstance(size, int):
+            return False
+        return self._batch is not None and self._batch in size.node.expr.free_symbols
+
+
+def is_getitem(node: fx.Node) -> bool:
+    """Whether it is one output of an op of several."""
+    return node.op == "call_function" and getattr(node.target, "__name__", "") == "getitem" and len(node.args) == 2
+
+
+def first(value: Any) -> Any:
+    """An op's only or first output."""
+    return value[0] if isinstance(value, tuple | list) else value
+
+
+def evaluate(size: Any, symbols: Mapping[Any, int]) -> int:
+    """What a size stands for."""
+    if isinstance(size, int):
+        return size
+    if not isinstance(size, torch.SymInt):
+        raise Unsupported(f"it takes {size!r} as a size")
+    found = sympy.sympify(size.node.expr).subs(symbols)
+    if not found.is_Integer:
+        raise Unsupported(f"the size {size} depends on what is computed")
+    return int(found)
+
+
+def _check(value: Any) -> None:
+    """That a node's tensors are the engine's: float32 in plain memory."""
+    x = first(value)
+    if isinstance(x, torch.SymInt | int):
+        return
+    if not isinstance(x, torch.Tensor):
+        raise Unsupported(f"it works on {type(x).__name__}")
+    if x.device.type != "cpu" or x.layout is not torch.strided:
+        raise Unsupported(f"its tensors are on {x.device}, {x.layout}")
+    if x.dtype is not torch.float32:
+        raise Unsupported(f"its tensors are {str(x.dtype).removeprefix('torch.')}")
+    if any(isinstance(size, int) and size == 0 for size in x.shape[1:]):
+        raise Unsupported("its tensors are empty")
