@@ -179,6 +179,18 @@ def evaluate(size: Any, symbols: Mapping[Any, int]) -> int:
     return int(found)
 
 
+def hints(graph: fx.Graph) -> Symbols:
+    """What the symbols stand for in the example that a graph was traced with."""
+    symbols: Symbols = {}
+    for node in graph.nodes:
+        value = node.meta.get("val") if node.op == "placeholder" else None
+        for size in value.shape if isinstance(value, torch.Tensor) else [value]:
+            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
+                hint = size.node.hint
+                symbols[size.node.expr] = 2 if hint is None else int(hint)
+    return symbols
+
+
 def _check(value: Any) -> None:
     """That a node's tensors are the engine's: float32 in plain memory."""
     x = first(value)

@@ -11,7 +11,7 @@ from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
 from torch.fx.passes.operator_support import OperatorSupportBase
 
 from cnnfast.interop import torch_aten
-from cnnfast.interop.torch_lowering import Lowering, Symbols, Unsupported, first, is_getitem
+from cnnfast.interop.torch_lowering import Lowering, Unsupported, first, hints, is_getitem
 from cnnfast.interop.torch_program import Program
 
 aten = torch_aten.aten
@@ -42,7 +42,7 @@ class _Support(OperatorSupportBase):
 
     def __init__(self, graph: fx.Graph, fixed: Collection[fx.Node]) -> None:
         self.why: dict[fx.Node, str] = {}
-        low = Lowering(_hints(graph))
+        low = Lowering(hints(graph))
         for node in graph.nodes:
             value = node.meta.get("val")
             try:
@@ -73,18 +73,6 @@ def _check_parts(node: fx.Node) -> None:
         several = node.target not in (aten.split.Tensor, aten.split_with_sizes.default)
         if whole or (several and any(user.args[1] != 0 and user.users for user in node.users)):
             raise Unsupported("more than its first output is read")
-
-
-def _hints(graph: fx.Graph) -> Symbols:
-    """What the symbols stand for in the example that a graph was traced with."""
-    symbols: Symbols = {}
-    for node in graph.nodes:
-        value = node.meta.get("val") if node.op == "placeholder" else None
-        for size in value.shape if isinstance(value, torch.Tensor) else [value]:
-            if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
-                hint = size.node.hint
-                symbols[size.node.expr] = 2 if hint is None else int(hint)
-    return symbols
 
 
 def split(module: fx.GraphModule, fixed: Collection[fx.Node]) -> tuple[Callable[..., Any], Part]:
