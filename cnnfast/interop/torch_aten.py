@@ -71,6 +71,41 @@ def _convolution(
     return low.reshape(y) if rank == 1 else y
 
 
+def _listed(values: Any, rank: int) -> list[int]:
+    """What an op is told for each axis: one number stands for all."""
+    listed = list(values) if isinstance(values, list | tuple) else [values]
+    return listed * rank if len(listed) == 1 else listed
+
+
+@rule(
+    aten.conv1d.default, aten.conv2d.default, aten.conv3d.default, aten.conv1d.padding, aten.conv2d.padding,
+    aten.conv3d.padding,
+)  # fmt: skip
+def _conv(
+    low: Lowering, x: Value, weight: Value, bias: Value | None = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> str:  # fmt: skip
+    rank = weight.rank - 2
+    step, spread = _listed(stride, rank), _listed(dilation, rank)
+    if padding == "same":
+        reach = [d * (size - 1) for d, size in zip(spread, weight.shape[2:], strict=True)]
+        if any(each % 2 for each in reach):
+            raise Unsupported("it pads one side more than the other")
+        padding = [each // 2 for each in reach]
+    pads = [0] * rank if padding == "valid" else _listed(padding, rank)
+    return _convolution(low, x, weight, bias, step, pads, spread, False, [0] * rank, groups)  # type: ignore[return-value]
+
+
+@rule(aten.conv_transpose1d.default, aten.conv_transpose2d.input)
+def _conv_transpose(
+    low: Lowering, x: Value, weight: Value, bias: Value | None = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> str:  # fmt: skip
+    rank = weight.rank - 2
+    step, pads, extra, spread = (_listed(each, rank) for each in (stride, padding, output_padding, dilation))
+    return _convolution(low, x, weight, bias, step, pads, spread, True, extra, groups)  # type: ignore[return-value]
+
+
 def _batch(low: Lowering) -> Any:
     """The number of images, with its symbol."""
     return low.out_shape[0]
@@ -96,6 +131,14 @@ def _batch_norm_by_flag(
         raise Unsupported("it is in training mode")
     made = _batch_norm(low, x, weight, bias, mean, var, momentum, eps)
     return made if isinstance(made, list) else [made]
+
+
+@rule(aten.batch_norm.default)
+def _batch_norm_composite(
+    low: Lowering, x: Value, weight: Value | None, bias: Value | None, mean: Value | None, var: Value | None,
+    training: bool, momentum: float, eps: float, cudnn: bool = False,
+) -> str:  # fmt: skip
+    return _batch_norm_by_flag(low, x, weight, bias, mean, var, training, momentum, eps)[0]
 
 
 def _unary(name: str, *targets: Any) -> None:
@@ -398,9 +441,9 @@ def _split(low: Lowering, x: Value, size: Any, axis: int = 0) -> list[str]:
     return [_part(low, x, axis, start, start + step) for start in range(0, x.shape[axis], step)]
 
 
-@rule(aten.unbind.int)
-def _unbind(low: Lowering, x: Value, axis: int = 0) -> list[str]:
-    raise Unsupported("it splits into single channels")
+@rule(aten.chunk.default)
+def _chunk(low: Lowering, x: Value, count: int, axis: int = 0) -> list[str]:
+    return _split(low, x, -(-x.shape[axis] // count), axis)  # type: ignore[return-value]
 
 
 @rule(aten.addmm.default)
@@ -435,7 +478,18 @@ def _log_softmax(low: Lowering, x: Value, axis: int, half_to_float: bool = False
     return low.add("log_softmax", [x], axis=axis % x.rank)
 
 
-def _upsample(low: Lowering, x: Value, size: Sequence[Any], **settings: Any) -> str:
+@rule(aten.softmax.int)
+def _softmax_composite(low: Lowering, x: Value, axis: int, dtype: Any = None) -> str:
+    return _softmax(low, x, axis)  # type: ignore[return-value]
+
+
+@rule(aten.log_softmax.int)
+def _log_softmax_composite(low: Lowering, x: Value, axis: int, dtype: Any = None) -> str:
+    return _log_softmax(low, x, axis)  # type: ignore[return-value]
+
+
+def upsample(low: Lowering, x: Value, size: Sequence[Any], **settings: Any) -> str:
+    """upsample2d, where every pixel becomes as many."""
     _picture(x)
     factors = []
     for have, wanted in zip(x.shape[2:], (low.integer(each) for each in size), strict=True):
@@ -447,22 +501,22 @@ def _upsample(low: Lowering, x: Value, size: Sequence[Any], **settings: Any) -> 
 
 @rule(aten.upsample_nearest2d.default)
 def _upsample_nearest(low: Lowering, x: Value, size: Sequence[Any], *scales: Any) -> str:
-    return _upsample(low, x, size, mode="nearest")
+    return upsample(low, x, size, mode="nearest")
 
 
 @rule(aten.upsample_bilinear2d.default)
 def _upsample_bilinear(low: Lowering, x: Value, size: Sequence[Any], align_corners: bool, *scales: Any) -> str:
-    return _upsample(low, x, size, mode="bilinear", align_corners=align_corners)
+    return upsample(low, x, size, mode="bilinear", align_corners=align_corners)
 
 
 @rule(aten.upsample_nearest2d.vec)
 def _upsample_nearest_vec(low: Lowering, x: Value, *rest: Any) -> str:
-    return _upsample(low, x, low.out_shape[2:], mode="nearest")
+    return upsample(low, x, low.out_shape[2:], mode="nearest")
 
 
 @rule(aten.upsample_bilinear2d.vec)
 def _upsample_bilinear_vec(low: Lowering, x: Value, size: Any, align_corners: bool, *rest: Any) -> str:
-    return _upsample(low, x, low.out_shape[2:], mode="bilinear", align_corners=align_corners)
+    return upsample(low, x, low.out_shape[2:], mode="bilinear", align_corners=align_corners)
 
 
 def _border(low: Lowering, x: Value, sides: Ints, **settings: Any) -> str:
@@ -489,6 +543,11 @@ def _replication_pad(low: Lowering, x: Value, sides: Ints) -> str:
     return _border(low, x, sides, mode="replicate")
 
 
+@rule(aten.pad.default)
+def _pad(low: Lowering, x: Value, sides: Ints, mode: str = "constant", value: float | None = None) -> str:
+    return _border(low, x, sides, mode=mode, **({"value": float(value or 0)} if mode == "constant" else {}))
+
+
 @rule(aten.pixel_shuffle.default)
 def _pixel_shuffle(low: Lowering, x: Value, r: int) -> str:
     _picture(x)
@@ -505,6 +564,22 @@ def _layer_norm(
     scale = weight.name if weight else low.constant(np.ones(sizes, np.float32))
     inputs = [x.name, scale, *([bias.name] if bias else [])]
     return [low.add("onnx.LayerNormalization@17", inputs, axis=-len(sizes), epsilon=eps, n_outputs=1)]
+
+
+@rule(aten.layer_norm.default)
+def _layer_norm_composite(
+    low: Lowering, x: Value, shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5,
+    cudnn: bool = True,
+) -> str:  # fmt: skip
+    return _layer_norm(low, x, shape, weight, bias, eps)[0]
+
+
+@rule(aten.group_norm.default)
+def _group_norm_composite(
+    low: Lowering, x: Value, groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5,
+    cudnn: bool = True,
+) -> str:  # fmt: skip
+    return _group_norm(low, x, weight, bias, None, x.shape[1], None, groups, eps)[0]
 
 
 @rule(aten.native_group_norm.default)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import sympy
 import torch
 from torch import fx
 
@@ -82,10 +81,10 @@ class Lowering:
         Unsupported : torch has to run it
         """
         if is_getitem(node):
-            parts = self._values[node.args[0]]  # type: ignore[index]
-            if not isinstance(parts, list) or not node.args[1] < len(parts):  # type: ignore[operator]
+            parts = self._values[node.args[0]]
+            if not isinstance(parts, list) or not node.args[1] < len(parts):
                 raise Unsupported("only its first output is supported")
-            self._values[node] = parts[node.args[1]]  # type: ignore[index]
+            self._values[node] = parts[node.args[1]]
             return
         if node.target not in RULES:
             raise Unsupported("the op is not known")
@@ -173,7 +172,7 @@ def evaluate(size: Any, symbols: Mapping[Any, int]) -> int:
         return size
     if not isinstance(size, torch.SymInt):
         raise Unsupported(f"it takes {size!r} as a size")
-    found = sympy.sympify(size.node.expr).subs(symbols)
+    found = size.node.expr.subs(symbols)
     if not found.is_Integer:
         raise Unsupported(f"the size {size} depends on what is computed")
     return int(found)

@@ -16,8 +16,8 @@ from cnnfast.interop.torch_program import Program
 
 aten = torch_aten.aten
 HEAVY = (
-    aten.convolution.default, aten.addmm.default, aten.mm.default, aten.linear.default,
-    aten.max_pool2d_with_indices.default, aten.avg_pool2d.default, aten._adaptive_avg_pool2d.default,
+    "convolution", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "addmm", "mm", "matmul",
+    "linear", "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_avg_pool2d",
 )  # fmt: skip
 """A part without any of these is as fast by torch."""
 FREE = ("placeholder", "output", "get_attr")
@@ -70,7 +70,7 @@ def _check_parts(node: fx.Node) -> None:
     """That of an op of several outputs only those are read that a rule may give."""
     if not is_getitem(node) and isinstance(node.meta.get("val"), tuple | list):
         whole = [user for user in node.users if not is_getitem(user)]
-        several = node.target not in (aten.split.Tensor, aten.split_with_sizes.default)
+        several = node.target not in (aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default)
         if whole or (several and any(user.args[1] != 0 and user.users for user in node.users)):
             raise Unsupported("more than its first output is read")
 
@@ -87,12 +87,12 @@ def split(module: fx.GraphModule, fixed: Collection[fx.Node]) -> tuple[Callable[
     names = {node.name for node in fixed}
     partitioner = CapabilityBasedPartitioner(module, support, allows_single_node_partition=True)
     found = [
-        part for part in partitioner.propose_partitions() if any(node.target in HEAVY for node in part.nodes)
+        part for part in partitioner.propose_partitions() if any(_is_heavy(node) for node in part.nodes)
     ]  # fmt: skip
     ours = {node for part in found for node in part.nodes}
     report = Part()
     for node in module.graph.nodes:
-        if node.op not in FREE and node not in ours and not is_getitem(node):
+        if node.op not in FREE and node not in ours and not is_getitem(node) and not _is_size(node):
             report.left[str(node.target), support.why.get(node, "nothing near it is worth a program")] += 1
     fused = partitioner.fuse_partitions(found)
     for node in fused.graph.nodes:
@@ -107,6 +107,15 @@ def split(module: fx.GraphModule, fixed: Collection[fx.Node]) -> tuple[Callable[
     fused.recompile()
     only = _alone(fused)
     return only or fused, report
+
+
+def _is_size(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), torch.SymInt | int)
+
+
+def _is_heavy(node: fx.Node) -> bool:
+    packet = getattr(node.target, "overloadpacket", None)
+    return packet is not None and packet.__name__ in HEAVY
 
 
 class _Module(torch.nn.Module):

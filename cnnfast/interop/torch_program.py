@@ -3,7 +3,7 @@
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter, itemgetter, methodcaller
 from typing import Any, NamedTuple
 
@@ -28,11 +28,16 @@ class Weights:
     """The parameters that a program was made of, and whether they are still what they were.
 
     They are held weakly. What is read of them is held: an address is not given out again while this lives.
+
+    Parameters
+    ----------
+    tensors : the parameters
+    gone : called where one of them is no more
     """
 
-    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+    def __init__(self, tensors: Sequence[torch.Tensor], gone: Callable[[], None]) -> None:
         self.arrays = [array_of(tensor) for tensor in tensors]
-        self._alive = True
+        self._alive, self._tell = True, gone
         self._refs = [weakref.ref(tensor, self._gone) for tensor in tensors]
         self._ids = list(map(id, tensors))
         self._versions = list(map(_versions, tensors))
@@ -40,7 +45,7 @@ class Weights:
 
     def _gone(self, ref: object) -> None:
         self._alive = False
-        self.arrays = []
+        self._tell()
 
     def hold(self, tensors: Sequence[torch.Tensor]) -> bool:
         """Whether these are they, unchanged: an id is one object's while that lives."""
@@ -153,7 +158,7 @@ class Program:
                 if any(tensor.is_inference() for tensor in tensors):
                     raise Unsupported("its parameters were made in inference mode, where changes cannot be seen")
                 self._state = None  # the packed weights go before the new ones come
-                state = State(Weights(tensors))
+                state = State(Weights(tensors, self._forgetter()))
             given, integers = [args[i] for i in self._tensors], self._integers_of(args)
             last_in = tuple(lies_last(tuple(x.shape), x.stride()) for x in given)
             shapes = tuple(tuple(x.shape) for x in given)
@@ -174,6 +179,17 @@ class Program:
             state.ready.move_to_end(key)
             state.last, self._state = ready, state
         return ready
+
+    def _forgetter(self) -> Callable[[], None]:
+        """What lets go of all that was made of the weights."""
+        me = weakref.ref(self)
+
+        def forget() -> None:
+            program = me()
+            if program is not None:
+                program._state = None
+
+        return forget
 
     def _lowered(
         self, state: State, shapes: tuple[Any, ...], integers: tuple[int, ...], last_in: tuple[bool, ...]

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from cnnfast.interop.torch_lowering import Lowering, Unsupported, Value, rule
+from cnnfast.interop.torch_aten import upsample
+from cnnfast.interop.torch_lowering import Lowering, Value, rule
 
 _library = torch.library.Library("cnnfast_graph", "DEF")
 _library.define("resize(Tensor x, SymInt[] size, str mode, bool align_corners) -> Tensor")
@@ -27,13 +28,8 @@ RESIZE = torch.ops.cnnfast_graph.resize.default
 
 @rule(RESIZE)
 def _rule(low: Lowering, x: Value, size: Any, mode: str, align_corners: bool) -> str:
-    factors = []
-    for have, wanted in zip(x.shape[2:], (low.integer(each) for each in size), strict=True):
-        if wanted % have or wanted < have:
-            raise Unsupported(f"it resizes {have} pixels to {wanted}")
-        factors.append(wanted // have)
     settings = {"align_corners": align_corners} if mode == "bilinear" else {}
-    return low.add("upsample2d", [x], scale_factor=tuple(factors), layout="NCHW", mode=mode, **settings)
+    return upsample(low, x, size, mode=mode, **settings)
 
 
 def keep_interpolate(module: fx.GraphModule) -> None:
@@ -45,10 +41,7 @@ def keep_interpolate(module: fx.GraphModule) -> None:
             x, mode, corners = found
             size = node.meta["example_value"].shape[2:]
             with module.graph.inserting_before(node):
-                if all(isinstance(each, int) for each in size):
-                    made = module.graph.call_function(RESIZE, (x, list(size), mode, corners))
-                else:
-                    continue
+                made = module.graph.call_function(RESIZE, (x, list(size), mode, corners))
             made.meta = dict(node.meta)
             node.replace_all_uses_with(made)
             module.graph.erase_node(node)

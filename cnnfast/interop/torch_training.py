@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from cnnfast import grad
 from cnnfast.graph.passes.layout import TO_FIRST, TO_LAST
@@ -21,7 +21,6 @@ from cnnfast.ops.pool import avg_pool2d, max_pool2d
 
 aten = torch.ops.aten
 Ints = Sequence[int]
-Tensor = torch.Tensor
 FLOATS = (torch.float32, torch.float64)
 KERNELS: dict[Any, Callable[..., Any]] = {}
 """kernel(last, *the op's arguments): `last` says that the output's channels are to lie last."""
@@ -54,7 +53,7 @@ def _takes(node: fx.Node) -> bool:
 def _is_last(node: fx.Node, symbols: dict[Any, int]) -> bool:
     out = first(node.meta["val"])
     if out is None:  # a gradient that nobody asks for
-        out = node.args[0].meta["val"]  # type: ignore[union-attr]
+        out = node.args[0].meta["val"]
     try:
         shape, stride = ([evaluate(size, symbols) for size in sizes] for sizes in (out.shape, out.stride()))
     except Unsupported:
@@ -130,7 +129,7 @@ def convolution(
         picture, given = _as_picture(x, stride, padding, dilation, output_padding)
         step, pads, spread, extra = given
         y = convolution(False, picture, weight.unsqueeze(2), bias, step, pads, spread, transposed, extra, groups)
-        return y.squeeze(2)  # type: ignore[no-any-return]
+        return y.squeeze(2)
     settings = _settings(stride, padding, dilation, groups)
     images, shift = _picture(x, last), None if bias is None else array_of(bias)
     if transposed:
