@@ -88,7 +88,7 @@ def _conv(
     rank = weight.rank - 2
     step, spread = _listed(stride, rank), _listed(dilation, rank)
     if padding == "same":
-        reach = [d * (size - 1) for d, size in zip(spread, weight.shape[2:], strict=True)]
+        reach = [d * (low.integer(size) - 1) for d, size in zip(spread, weight.shape[2:], strict=True)]
         if any(each % 2 for each in reach):
             raise Unsupported("it pads one side more than the other")
         padding = [each // 2 for each in reach]
@@ -398,7 +398,7 @@ def _t(low: Lowering, x: Value) -> str:
 
 @rule(aten.expand.default)
 def _expand(low: Lowering, x: Value, sizes: Sequence[Any], implicit: bool = False) -> str:
-    if low.shape_of(low.out_shape) != x.shape:
+    if [low.integer(size) for size in low.out_shape] != [low.integer(size) for size in x.shape]:
         raise Unsupported("it repeats")
     return low.add("identity", [x])
 
@@ -438,12 +438,12 @@ def _split(low: Lowering, x: Value, size: Any, axis: int = 0) -> list[str]:
     step = low.integer(size)
     if axis % x.rank == 0:
         raise Unsupported("it splits the batch")
-    return [_part(low, x, axis, start, start + step) for start in range(0, x.shape[axis], step)]
+    return [_part(low, x, axis, start, start + step) for start in range(0, low.integer(x.shape[axis]), step)]
 
 
 @rule(aten.chunk.default)
 def _chunk(low: Lowering, x: Value, count: int, axis: int = 0) -> list[str]:
-    return _split(low, x, -(-x.shape[axis] // count), axis)  # type: ignore[return-value]
+    return _split(low, x, -(-low.integer(x.shape[axis]) // count), axis)  # type: ignore[return-value]
 
 
 @rule(aten.addmm.default)
@@ -492,7 +492,7 @@ def upsample(low: Lowering, x: Value, size: Sequence[Any], **settings: Any) -> s
     """upsample2d, where every pixel becomes as many."""
     _picture(x)
     factors = []
-    for have, wanted in zip(x.shape[2:], (low.integer(each) for each in size), strict=True):
+    for have, wanted in zip(map(low.integer, x.shape[2:]), map(low.integer, size), strict=True):
         if wanted % have or wanted < have:
             raise Unsupported(f"it resizes {have} pixels to {wanted}")
         factors.append(wanted // have)
@@ -552,7 +552,7 @@ def _pad(low: Lowering, x: Value, sides: Ints, mode: str = "constant", value: fl
 def _pixel_shuffle(low: Lowering, x: Value, r: int) -> str:
     _picture(x)
     _, C, H, W = x.shape
-    apart = low.reshape(x, [_batch(low), C // r**2, r, r, H, W])
+    apart = low.reshape(x, [_batch(low), low.integer(C) // r**2, r, r, H, W])
     return low.reshape(low.add("transpose", [apart], axes=(0, 1, 4, 2, 5, 3)))
 
 
@@ -587,6 +587,6 @@ def _group_norm(
     low: Lowering, x: Value, weight: Value | None, bias: Value | None, N: Any, C: int, pixels: Any, groups: int,
     eps: float,
 ) -> list[str]:  # fmt: skip
-    scale = weight.name if weight else low.constant(np.ones(x.shape[1], np.float32))
-    shift = bias.name if bias else low.constant(np.zeros(x.shape[1], np.float32))
+    scale = weight.name if weight else low.constant(np.ones(low.integer(x.shape[1]), np.float32))
+    shift = bias.name if bias else low.constant(np.zeros(low.integer(x.shape[1]), np.float32))
     return [low.add("onnx.GroupNormalization@21", [x, scale, shift], num_groups=groups, epsilon=eps)]

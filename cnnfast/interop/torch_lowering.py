@@ -22,11 +22,12 @@ class Unsupported(Exception):
 class Value(NamedTuple):
     """A tensor as the rules of ops see it.
 
+    shape : its sizes, symbols among them: `Lowering.integer` gives what they stand for
     fixed : it is a parameter or made of parameters alone, so its numbers are known before the network runs
     """
 
     name: str
-    shape: Sizes
+    shape: tuple[Any, ...]
     fixed: bool
 
     @property
@@ -55,23 +56,22 @@ class Lowering:
     Parameters
     ----------
     symbols : what the symbols of the shapes stand for
-    batch : the symbol of the number of images, which the graph is to hold for whatever it stands; None where none is
 
     Attributes
     ----------
-    bound : the graph holds for this number of images alone
+    used : those symbols that the graph depends on: it serves all shapes in which they stand for the same
     """
 
-    def __init__(self, symbols: Symbols, batch: Any = None) -> None:
+    def __init__(self, symbols: Symbols) -> None:
         self.graph = Graph([], [])
-        self.bound = False
-        self._symbols, self._batch = symbols, batch
+        self.used: set[Any] = set()
+        self._symbols = symbols
         self._values: dict[fx.Node, Any] = {}
         self._out: Any = None
 
     def put(self, node: fx.Node, name: str, fixed: bool) -> None:
         """Let a node of the FX graph be a value that is there."""
-        self._values[node] = Value(name, self.shape_of(node.meta["val"].shape), fixed)
+        self._values[node] = Value(name, tuple(node.meta["val"].shape), fixed)
 
     def run(self, node: fx.Node) -> None:
         """Lower a node.
@@ -98,10 +98,10 @@ class Lowering:
         if isinstance(result, list):
             outs = node.meta["val"]
             self._values[node] = [
-                Value(name, self.shape_of(out.shape), fixed) for name, out in zip(result, outs, strict=False)
+                Value(name, tuple(out.shape), fixed) for name, out in zip(result, outs, strict=False)
             ]
         else:
-            self._values[node] = Value(result, self.shape_of(self._out.shape), fixed)
+            self._values[node] = Value(result, tuple(self._out.shape), fixed)
 
     def value(self, node: fx.Node) -> Value:
         """What was made of a node."""
@@ -125,35 +125,28 @@ class Lowering:
     def constant(self, array: Array) -> str:
         return self.graph.constant(array)
 
-    def shape_of(self, shape: Iterable[Any]) -> Sizes:
-        """The sizes that a shape stands for now."""
-        return tuple(evaluate(size, self._symbols) for size in shape)
-
     def integer(self, value: Any) -> int:
-        """A number that nodes are made with; the graph is bound to the batch where it depends on it."""
-        self.bound = self.bound or self._depends(value)
+        """A number that nodes are made with: what it stands for now."""
+        if not isinstance(value, int):
+            self.used |= symbols_of(value)
         return evaluate(value, self._symbols)
 
     def reshape(self, x: Value | str, shape: Sequence[Any] | None = None) -> str:
-        """x in another shape: by default the output's of the node that is lowered. For any batch where that can be."""
+        """x in another shape: by default the output's of the node that is lowered. One size may stay open."""
         wanted = list(self._out.shape if shape is None else shape)
-        of_batch = [i for i, size in enumerate(wanted) if self._depends(size)]
-        if len(of_batch) > 1:
-            self.bound = True
-        sizes = tuple(
-            -1 if of_batch == [i] else evaluate(size, self._symbols) for i, size in enumerate(wanted)
-        )  # fmt: skip
+        vary = [i for i, size in enumerate(wanted) if not isinstance(size, int) and symbols_of(size)]
+        sizes = tuple(-1 if vary[:1] == [i] else self.integer(size) for i, size in enumerate(wanted))
         return self.add("reshape", [x], shape=sizes, keep_zeros=True)
 
     @property
-    def out_shape(self) -> Any:
-        """The shape of the output of the node that is lowered, with its symbols."""
-        return self._out.shape
+    def out_shape(self) -> tuple[Any, ...]:
+        """The shape of the output of the node that is lowered."""
+        return tuple(self._out.shape)
 
-    def _depends(self, size: Any) -> bool:
-        if isinstance(size, int):
-            return False
-        return self._batch is not None and self._batch in size.node.expr.free_symbols
+
+def symbols_of(size: Any) -> set[Any]:
+    """The symbols that a size depends on."""
+    return set(size.node.expr.free_symbols) if isinstance(size, torch.SymInt) else set()
 
 
 def is_getitem(node: fx.Node) -> bool:

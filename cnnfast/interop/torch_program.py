@@ -67,12 +67,12 @@ class Ready(NamedTuple):
 
 
 class Lowered(NamedTuple):
-    """A graph of ours for all batches (for one where `bound`), and how its ends lie."""
+    """A graph of ours for all shapes in which these symbols stand for the same, and how its ends lie."""
 
     network: Network
     last_in: tuple[bool, ...]
     last_out: tuple[bool, ...]
-    bound: bool
+    used: Symbols
 
 
 class State:
@@ -80,7 +80,7 @@ class State:
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
-        self.networks: dict[Any, Lowered] = {}
+        self.networks: list[Lowered] = []
         self.ready: OrderedDict[Any, Ready] = OrderedDict()
         self.last: Ready | None = None
 
@@ -110,7 +110,6 @@ class Program:
         self._tensors = [i for i in at if not fixed[i] and isinstance(self._inputs[i].meta["val"], torch.Tensor)]
         self._integers = [i for i in at if not fixed[i] and i not in self._tensors]
         self._weights_of, self._integers_of = _getter(self._fixed), _getter(self._integers)
-        self._batch = self._batch_symbol()
         self._state: State | None = None
         self._lock = threading.Lock()
 
@@ -138,7 +137,7 @@ class Program:
                 for i, turned in zip(self._tensors, ready.last_in, strict=True)
             ]
             return self._tensors_of(ready.executable.run(given), ready)
-        except (Unsupported, ValueError, TypeError, MemoryError) as error:
+        except (Unsupported, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, MemoryError) as error:
             self.reason = str(error) or type(error).__name__
         return self.module(*args)
 
@@ -195,11 +194,10 @@ class Program:
         self, state: State, shapes: tuple[Any, ...], integers: tuple[int, ...], last_in: tuple[bool, ...]
     ) -> Lowered:
         symbols = self._symbols(shapes, integers)
-        sizes = tuple((name, value) for name, value in symbols.items() if name != self._batch)
-        for key in ((sizes, last_in), (sizes, last_in, symbols.get(self._batch))):
-            if key in state.networks:
-                return state.networks[key]
-        low = Lowering(symbols, self._batch)
+        for each in state.networks:
+            if each.last_in == last_in and each.used.items() <= symbols.items():
+                return each
+        low = Lowering(symbols)
         for i, array in zip(self._fixed, state.weights.arrays, strict=True):
             node = self._inputs[i]
             low.graph.constants[node.name] = array
@@ -214,11 +212,11 @@ class Program:
         for node in self._outputs:
             out, name = node.meta["val"], low.value(node).name
             stride = tuple(evaluate(step, symbols) for step in out.stride())
-            last_out.append(lies_last(low.shape_of(out.shape), stride))
+            last_out.append(lies_last([evaluate(size, symbols) for size in out.shape], stride))
             low.graph.outputs.append(low.graph.add("transpose", [name], axes=TO_LAST) if last_out[-1] else name)
-        found = Lowered(Network(low.graph), last_in, tuple(last_out), low.bound)
-        state.networks[(sizes, last_in, symbols[self._batch]) if low.bound else (sizes, last_in)] = found
-        return found
+        used = {symbol: symbols[symbol] for symbol in low.used}
+        state.networks = [Lowered(Network(low.graph), last_in, tuple(last_out), used), *state.networks[: KEPT - 1]]
+        return state.networks[0]
 
     def _symbols(self, shapes: tuple[Any, ...], integers: tuple[int, ...]) -> Symbols:
         """What the symbols of the inputs' shapes stand for."""
@@ -232,16 +230,6 @@ class Program:
             if not isinstance(size, int) and size.node.expr.is_Symbol:
                 symbols[size.node.expr] = value
         return symbols
-
-    def _batch_symbol(self) -> Any:
-        """The symbol of the first axis of the inputs, where it is of no other."""
-        shapes = [self._inputs[i].meta["val"].shape for i in self._tensors]
-        firsts = [shape[0] for shape in shapes if len(shape) and not isinstance(shape[0], int)]
-        if not firsts or not firsts[0].node.expr.is_Symbol:
-            return None
-        batch = firsts[0].node.expr
-        others = (size for shape in shapes for size in shape[1:] if not isinstance(size, int))
-        return None if any(batch in size.node.expr.free_symbols for size in others) else batch
 
 
 def array_of(tensor: torch.Tensor) -> Any:
