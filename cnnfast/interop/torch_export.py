@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch.export import ExportedProgram
-from torch.export.graph_signature import ConstantArgument, InputKind, InputSpec, OutputKind, TensorArgument
+from torch.export.graph_signature import ConstantArgument, InputKind, InputSpec, OutputKind, OutputSpec, TensorArgument
 from torch.utils import _pytree as pytree
 
 from cnnfast.interop.torch_lowering import Unsupported, evaluate
@@ -30,18 +30,18 @@ class ExportedNetwork:
         flat = program.run_decompositions({})  # what is mutated is an output; ops stay whole
         module, signature = flat.graph_module, flat.graph_signature
         nodes = [node for node in module.graph.nodes if node.op == "placeholder"]
-        self._specs = list(signature.input_specs)
-        odd = [each.kind.name for each in self._specs if each.kind not in (*HELD, InputKind.USER_INPUT)]
+        specs = list(signature.input_specs)
+        odd = [each.kind.name for each in specs if each.kind not in (*HELD, InputKind.USER_INPUT)]
         if odd:
             raise ValueError(f"program must take tensors alone, got {odd}")
-        self._held = {
-            i: self._tensor(flat, each) for i, each in enumerate(self._specs) if each.kind in HELD
-        }  # fmt: skip
-        self._examples = [node.meta.get("val") for node in nodes]
-        self._results = list(signature.output_specs)
+        self._held = [self._tensor(flat, each) if each.kind in HELD else None for each in specs]
+        self._users = [
+            (i, each.arg, nodes[i].meta.get("val")) for i, each in enumerate(specs) if each.kind is InputKind.USER_INPUT
+        ]  # fmt: skip
+        self._results = [(each, _place(each, specs)) for each in signature.output_specs]
         self._in_spec, self._out_spec = flat.call_spec.in_spec, flat.call_spec.out_spec
         self._ranges = flat.range_constraints
-        fixed = [node for node, each in zip(nodes, self._specs, strict=True) if each.kind in HELD]
+        fixed = [node for node, each in zip(nodes, specs, strict=True) if each.kind in HELD]
         self._run, self._part = split(module, fixed)
 
     @staticmethod
@@ -73,39 +73,29 @@ class ExportedNetwork:
         given, spec = pytree.tree_flatten((args, kwargs))
         if spec != self._in_spec:
             raise ValueError(f"the program takes {self._in_spec}, got {spec}")
-        rest = iter(given)
-        inputs = [self._held[i] if i in self._held else next(rest) for i in range(len(self._specs))]
-        self._check(inputs)
-        with torch.no_grad():
-            results = self._run(*inputs)
-            return self._given_back(inputs, results)
-
-    def _given_back(self, inputs: list[Any], results: Any) -> Any:
-        """The outputs in the shape of the module's, once what it changes is changed."""
-        names = [each.arg.name for each in self._specs]
+        self._check(given)
+        inputs: list[Any] = self._held.copy()
+        for (i, _, _), x in zip(self._users, given, strict=True):
+            inputs[i] = x
         outputs = []
-        for result, spec in zip(results, self._results, strict=True):
-            if spec.kind is OutputKind.USER_OUTPUT:
-                outputs.append(spec.arg.value if isinstance(spec.arg, ConstantArgument) else result)
-            elif spec.kind is OutputKind.BUFFER_MUTATION:
-                places = [i for i, each in enumerate(self._specs) if each.target == spec.target]
-                inputs[places[0]].copy_(result)
-            elif spec.kind is OutputKind.USER_INPUT_MUTATION:
-                inputs[names.index(str(spec.target))].copy_(result)
+        with torch.no_grad():
+            for result, (spec, place) in zip(self._run(*inputs), self._results, strict=True):
+                if place is not None:  # what the module changes
+                    inputs[place].copy_(result)
+                else:
+                    outputs.append(spec.arg.value if isinstance(spec.arg, ConstantArgument) else result)
         return pytree.tree_unflatten(outputs, self._out_spec)
 
-    def _check(self, inputs: list[Any]) -> None:
+    def _check(self, given: list[Any]) -> None:
+        """That these are what it was exported for."""
         symbols: dict[Any, int] = {}
-        later: list[tuple[str, Any, int]] = []
-        for x, example, spec in zip(inputs, self._examples, self._specs, strict=True):
-            if spec.kind in HELD:
+        sizes: list[tuple[str, Any, int]] = []
+        for x, (_, argument, example) in zip(given, self._users, strict=True):
+            name = argument.name
+            if isinstance(argument, ConstantArgument) and x != argument.value:
+                raise ValueError(f"{name} must be {argument.value!r}, as it was exported, got {x!r}")
+            if not isinstance(argument, TensorArgument):
                 continue
-            name = spec.arg.name
-            if not isinstance(spec.arg, TensorArgument):
-                if isinstance(spec.arg, ConstantArgument) and x != spec.arg.value:
-                    raise ValueError(f"{name} must be {spec.arg.value!r}, as it was exported, got {x!r}")
-                continue
-            assert isinstance(example, torch.Tensor)
             if not isinstance(x, torch.Tensor) or x.dtype is not example.dtype:
                 kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
                 raise TypeError(f"{name} must be a tensor of {example.dtype}, got {kind}")
@@ -114,14 +104,25 @@ class ExportedNetwork:
             for size, wanted in zip(x.shape, example.shape, strict=True):
                 if isinstance(wanted, torch.SymInt) and wanted.node.expr.is_Symbol:
                     symbols.setdefault(wanted.node.expr, size)
-                later.append((name, wanted, size))
+                sizes.append((name, wanted, size))
         for symbol, size in symbols.items():
             limits = self._ranges.get(symbol)
             if limits is not None and not limits.lower <= size <= limits.upper:
                 raise ValueError(f"size {symbol} must be in [{limits.lower}, {limits.upper}], got {size}")
-        for name, wanted, size in later:
+        for name, wanted, size in sizes:
             if evaluate(wanted, symbols) != size:
                 raise ValueError(f"{name} must have a size {wanted} there, as it was exported, got {size}")
+
+
+def _place(result: OutputSpec, specs: list[InputSpec]) -> int | None:
+    """The input that an output is the new value of; None of those that the module gives."""
+    if result.kind is OutputKind.USER_OUTPUT:
+        return None
+    if result.kind is OutputKind.USER_INPUT_MUTATION:
+        return [each.arg.name for each in specs].index(str(result.target))
+    if result.kind is not OutputKind.BUFFER_MUTATION:
+        raise ValueError(f"program must give tensors alone, got {result.kind.name}")
+    return [each.target for each in specs].index(result.target)
 
 
 def load(program: ExportedProgram) -> ExportedNetwork:

@@ -4,7 +4,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from operator import attrgetter, itemgetter, methodcaller
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ FLOAT32 = np.dtype(np.float32)
 KEPT = 8
 """For how many sets of input shapes a program stays ready: those used last."""
 
-_versions, _addresses = attrgetter("_version"), methodcaller("data_ptr")
+_version, _address = attrgetter("_version"), torch.Tensor.data_ptr
 
 
 class Weights:
@@ -40,8 +40,8 @@ class Weights:
         self._alive, self._tell = True, gone
         self._refs = [weakref.ref(tensor, self._gone) for tensor in tensors]
         self._ids = list(map(id, tensors))
-        self._versions = list(map(_versions, tensors))
-        self._addresses = list(map(_addresses, tensors))
+        self._versions = list(map(_version, tensors))
+        self._addresses = list(map(_address, tensors))
 
     def _gone(self, ref: object) -> None:
         self._alive = False
@@ -52,8 +52,8 @@ class Weights:
         return (
             self._alive
             and list(map(id, tensors)) == self._ids
-            and list(map(_versions, tensors)) == self._versions
-            and list(map(_addresses, tensors)) == self._addresses
+            and list(map(_version, tensors)) == self._versions
+            and list(map(_address, tensors)) == self._addresses
         )
 
 
