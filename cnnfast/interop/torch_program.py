@@ -43,6 +43,11 @@ class Weights:
         self._versions = list(map(_version, tensors))
         self._addresses = list(map(_address, tensors))
 
+    @property
+    def key(self) -> Any:
+        """Another for other weights."""
+        return tuple(self._ids), tuple(self._versions), tuple(self._addresses)
+
     def _gone(self, ref: object) -> None:
         self._alive = False
         self._tell()
@@ -75,11 +80,20 @@ class Lowered(NamedTuple):
     used: Symbols
 
 
+class Packed(dict[Any, Any]):
+    """The plans of one state of the weights, whose packed weights others share: those of other programs of the same
+    parameters too, as torch makes one when the batch becomes dynamic."""
+
+
+_packed: weakref.WeakValueDictionary[Any, Packed] = weakref.WeakValueDictionary()
+
+
 class State:
     """All that holds for one state of the weights."""
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
+        self.packed = _packed.setdefault(weights.key, Packed())
         self.networks: list[Lowered] = []
         self.ready: OrderedDict[Any, Ready] = OrderedDict()
         self.last: Ready | None = None
@@ -215,8 +229,9 @@ class Program:
             last_out.append(lies_last([evaluate(size, symbols) for size in out.shape], stride))
             low.graph.outputs.append(low.graph.add("transpose", [name], axes=TO_LAST) if last_out[-1] else name)
         used = {symbol: symbols[symbol] for symbol in low.used}
-        state.networks = [Lowered(Network(low.graph), last_in, tuple(last_out), used), *state.networks[: KEPT - 1]]
-        return state.networks[0]
+        found = Lowered(Network(low.graph, state.packed), last_in, tuple(last_out), used)
+        state.networks = [found, *state.networks[: KEPT - 1]]
+        return found
 
     def _symbols(self, shapes: tuple[Any, ...], integers: tuple[int, ...]) -> Symbols:
         """What the symbols of the inputs' shapes stand for."""

@@ -1,6 +1,7 @@
 """`torch.compile(model, backend="cnnfast")`: held to torch's own results in float64, and to what must be seen."""
 
 import copy
+import doctest
 import gc
 import threading
 import weakref
@@ -16,8 +17,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from cnnfast.graph import lower
-from cnnfast.interop import torch_compile, torch_program, torch_training
+from cnnfast.interop import torch_compile, torch_export, torch_program, torch_training
 from cnnfast.interop.torch_compile import explain
+from cnnfast.ops.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +191,18 @@ def test_shapes_that_change_by_themselves(net: nn.Module) -> None:
         assert not shape[0] or close(y, net(x))
 
 
+@torch.no_grad()
+def test_programs_of_the_same_weights_pack_them_once(net: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared: list[bool] = []
+    real = Plan.share
+    monkeypatch.setattr(Plan, "share", lambda self, other: shared.append(real(self, other)) or shared[-1])
+    fast = torch.compile(net, backend="cnnfast")
+    fast(torch.randn(2, 3, 12, 12))
+    assert not shared
+    fast(torch.randn(3, 3, 12, 12))  # of any batch from here on
+    assert shared == [True, True]
+
+
 def step(net: nn.Module) -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
     with torch.enable_grad():
@@ -354,6 +368,11 @@ def test_options(net: nn.Module, x: Any, capsys: pytest.CaptureFixture[str]) -> 
     torch._dynamo.reset()
     with pytest.raises(Exception, match="options must be verbose alone"), torch.no_grad():
         torch.compile(net, backend="cnnfast", options={"freeze": True})(x)
+
+
+@pytest.mark.parametrize("module", [torch_compile, torch_export, torch_program], ids=lambda each: each.__name__)
+def test_examples_run(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
 
 
 def test_the_name_is_known() -> None:
