@@ -200,7 +200,7 @@ def test_programs_of_the_same_weights_pack_them_once(net: nn.Module, monkeypatch
     fast(torch.randn(2, 3, 12, 12))
     assert not shared
     fast(torch.randn(3, 3, 12, 12))  # of any batch from here on
-    assert shared == [True, True]
+    assert shared.count(True) == 2  # the convolutions; pools have nothing to share
 
 
 def step(net: nn.Module) -> None:
