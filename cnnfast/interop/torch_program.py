@@ -157,7 +157,7 @@ class Program:
 
     def _tensors_of(self, arrays: Sequence[Any], ready: Ready) -> Any:
         made = [
-            torch.from_numpy(array).permute(TO_FIRST) if turned else torch.from_numpy(array)
+            _tensor(array).permute(TO_FIRST) if turned else _tensor(array)
             for array, turned in zip(arrays, ready.last_out, strict=True)
         ]
         return made[0] if self._single else tuple(made)
@@ -250,6 +250,11 @@ class Program:
 def array_of(tensor: torch.Tensor) -> Any:
     """A tensor's memory as an array."""
     return (tensor.detach() if tensor.requires_grad else tensor).numpy()
+
+
+def _tensor(array: Any) -> torch.Tensor:
+    """An array's memory as a tensor that torch may read as contiguous."""
+    return torch.from_numpy(array if array.flags.c_contiguous else array.copy())
 
 
 def lies_last(shape: Sequence[int], strides: Sequence[int]) -> bool:

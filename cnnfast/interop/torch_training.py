@@ -89,7 +89,7 @@ def _picture(x: Tensor, last: bool) -> Array:
 
 
 def _tensor(array: Array, last: bool) -> Tensor:
-    y = torch.from_numpy(array)
+    y = torch.from_numpy(np.ascontiguousarray(array))  # an op gives what lies as x does
     return y.permute(TO_FIRST) if last else y
 
 
@@ -171,7 +171,7 @@ def convolution_backward(
             made = grad.conv_transpose2d_weight(gradient, images, kernel, **settings)
         else:
             made = grad.conv2d_weight(gradient, images, kernel, grad_bias=grad_bias, **settings)
-        grad_weight = torch.from_numpy(made)
+        grad_weight = torch.from_numpy(np.ascontiguousarray(made))
         if last:
             grad_weight = grad_weight.permute(3, 2, 0, 1).contiguous()
     if grad_bias is not None and (transposed or not mask[1]):
