@@ -1,4 +1,4 @@
-"""The networks of `training.py` in torch, as torchvision and the papers have them."""
+"""The networks of `training.py` and `torch_compile.py` in torch, as torchvision and the papers have them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -83,6 +83,61 @@ def mobilenet_v2() -> nn.Module:
     return nn.Sequential(*layers, step(320, 1280, 1, activation=nn.ReLU6), *head(1280, 1000))
 
 
+def vgg16() -> nn.Module:
+    layers: list[nn.Module] = []
+    i = 3
+    for count, o in ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)):
+        for _ in range(count):
+            layers += [nn.Conv2d(i, o, 3, padding=1), nn.ReLU(inplace=True)]
+            i = o
+        layers.append(nn.MaxPool2d(2))
+    dense = [nn.Linear(25088, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
+    return nn.Sequential(*layers, nn.Flatten(), *dense, nn.Linear(4096, 1000))
+
+
+def double(i: int, o: int) -> nn.Sequential:
+    first, second = nn.Conv2d(i, o, 3, padding=1), nn.Conv2d(o, o, 3, padding=1)
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
+
+
+class UNet(nn.Module):
+    """Maps keep their size."""
+
+    def __init__(self, channels: int = 3, filters: int = 64, classes: int = 2) -> None:
+        super().__init__()
+        widths = [filters << level for level in range(5)]
+        self.down = nn.ModuleList(double(i, o) for i, o in zip([channels, *widths], widths, strict=False))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * o, o, 2, 2) for o in widths[3::-1])
+        self.across = nn.ModuleList(double(2 * o, o) for o in widths[3::-1])
+        self.logits = nn.Conv2d(filters, classes, 1)
+
+    def forward(self, x: Any) -> Any:
+        kept = []
+        for level, down in enumerate(self.down):
+            x = down(functional.max_pool2d(x, 2) if level else x)
+            kept.append(x)
+        kept.pop()
+        for up, across in zip(self.up, self.across, strict=True):
+            x = across(torch.cat([kept.pop(), up(x)], 1))
+        return self.logits(x)
+
+
+def initialised(net: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """He's normal weights, and statistics of a batch: what passes through has the size of what a trained net's has."""
+    torch.manual_seed(0)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = None  # the average of all that came
+    with torch.no_grad():
+        net.train()(torch.randn(2, *shape[1:]))
+    return net.eval()
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "lenet5": LeNet5, "resnet20": resnet20, "mobilenet-v2": mobilenet_v2, "resnet50": resnet50,
+    "vgg16": vgg16, "unet": UNet,
 }  # fmt: skip

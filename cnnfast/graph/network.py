@@ -23,12 +23,17 @@ class Network:
     """A graph, and what was made of it for some sizes of image: each serves any batch of that size.
 
     The graph and its constants must not be changed afterwards.
+
+    Parameters
+    ----------
+    graph : the graph
+    packed : that of another network, made of the same weights, whose packed weights are to serve here too
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, packed: dict[Hashable, Plan | LinearPlan] | None = None) -> None:
         self.graph = graph
         self._plans: OrderedDict[Hashable, Plans] = OrderedDict()
-        self._packed: dict[Hashable, Plan | LinearPlan] = {}
+        self._packed = {} if packed is None else packed
         self._lock = Lock()
 
     def executable(self, specs: Mapping[str, Spec], consume: bool = False) -> Executable:

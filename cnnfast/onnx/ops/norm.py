@@ -21,6 +21,11 @@ def _no_training_6(attributes: dict[str, Any]) -> None:
     _no_training(attributes | {"training_mode": not attributes.get("is_test", 0)})
 
 
+def _as_written(number: float) -> float:
+    """The decimal that a file's float32 came from, as other formats hold it: 1e-3, not 0.0010000000474974513."""
+    return float(str(np.float32(number)))
+
+
 def _better_batch_norm(graph: Graph, node: Node) -> str | None:
     x, scale, bias, mean, var = node.inputs
     spec = graph.spec(x)
@@ -29,7 +34,7 @@ def _better_batch_norm(graph: Graph, node: Node) -> str | None:
     if any((graph.spec(each) or spec).dtype != spec.dtype for each in node.inputs):
         return None
     layout = {"layout": "NCHW"} if len(spec.shape) > 2 else {}
-    epsilon = node.attributes.get("epsilon", 1e-5)
+    epsilon = _as_written(node.attributes.get("epsilon", 1e-5))
     return graph.add("batch_norm", [x, mean, var, scale, bias], node.name, eps=epsilon, **layout)
 
 
