@@ -81,6 +81,11 @@ cdef class Plan:
     def output_dtype(self):
         return DTYPE_NAMES[cnnfast_plan_output_dtype(self.plan)]
 
+    @property
+    def address(self):
+        """Of the C API's plan, for compiled code that calls it while this object lives."""
+        return <size_t>self.plan
+
     def workspace_size(self, int64_t n):
         """Bytes a run of n images takes now."""
         return cnnfast_plan_workspace_size(self.plan, n)
