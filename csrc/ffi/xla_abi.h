@@ -28,7 +28,7 @@ typedef struct {
 } xla_version;
 
 typedef struct {
-    XLA_HEAD;
+    size_t struct_size;
     xla_version api_version;
     uint32_t traits;
 } xla_metadata;
