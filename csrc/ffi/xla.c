@@ -156,7 +156,10 @@ static cnnfast_conv2d conv_of(site *s, int x, int weight, int y) {
     cnnfast_conv2d d = {.dtype = s->dtype};
     read_attributes(s, &a, sizeof a);
     if (s->wrong) return d;
-    if (a.layout != CNNFAST_NHWC && a.layout != CNNFAST_NCHW) s->wrong = "layout must be 0 or 1";
+    if (a.layout != CNNFAST_NHWC && a.layout != CNNFAST_NCHW) {
+        s->wrong = "layout must be 0 or 1";
+        return d;
+    }
     const int nchw = a.layout == CNNFAST_NCHW;
     const int64_t *w = dims(s, weight), inner = w[nchw ? 1 : 2];
     d.layout = (cnnfast_layout)a.layout;
