@@ -7,15 +7,14 @@
 >>> jax.grad(lambda weight: cj.conv2d(x, weight).sum())(weight).shape
 (3, 3, 3, 4)
 
-XLA calls handlers of the shared library (its FFI), with JAX's own buffers: no copy, no Python. Arrays are float32 or float64
-(where `jax_enable_x64` is on). Names, defaults and layouts are those of `cnnfast.conv2d`. Derivatives are reverse mode's, those of
-convolutions and average pools of any order.
+XLA calls handlers of the shared library (its FFI), with JAX's own buffers: no copy, no Python. Arrays are float32 or
+float64 (where `jax_enable_x64` is on). Names, defaults and layouts are those of `cnnfast.conv2d`. Derivatives are
+reverse mode's, those of convolutions and average pools of any order.
 """
 
 from typing import Any
 
 try:
-    import jax
     import jax.numpy as jnp
 except ImportError as error:  # pragma: no cover
     raise ImportError('cnnfast.interop.jax needs JAX: pip install "cnnfast[jax]"') from error
@@ -83,8 +82,8 @@ def conv2d(
             raise ValueError(f"bias must have shape ({place.filters},), one number for each filter, got {bias.shape}")
     exact = options.PRECISIONS.index(asked.precision)
     problem = Conv(
-        int(layout == "NCHW"), asked.stride, asked.dilation, (*sides[0], *sides[1]), count, ACTIVATIONS.index(activation),
-        exact,
+        int(layout == "NCHW"), asked.stride, asked.dilation, (*sides[0], *sides[1]), count,
+        ACTIVATIONS.index(activation), exact,
     )  # fmt: skip
     return rules.conv2d(problem, place.output_shape, x, weight, bias)
 

@@ -1,4 +1,4 @@
-"""The handlers of `csrc/ffi/xla.c` as functions of JAX, and their derivatives. Arguments are checked by who calls them."""
+"""The handlers of `csrc/ffi/xla.c` as functions of JAX, and their derivatives. Who calls them checks the arguments."""
 
 import ctypes
 from functools import partial
@@ -82,8 +82,8 @@ def _conv2d_backward(problem: Conv, shape: Shape, saved: Any, grad: Array) -> An
 conv2d.defvjp(_conv2d_forward, _conv2d_backward)
 
 
-# A convolution is linear in x and in the weight, and so are its two gradients in what they are made of: the derivatives of each of
-# the three are the other two.
+# A convolution is linear in x and in the weight, and so are its two gradients in what they are made of: the derivatives
+# of each of the three are the other two.
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _grad_input(problem: Conv, shape: Shape, grad: Array, weight: Array) -> Array:
     return _call("conv2d_grad_input", problem, _like(shape, grad), grad, weight)

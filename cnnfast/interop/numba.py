@@ -1,15 +1,15 @@
 """cnnfast within functions that Numba compiles.
 
-Importing this module teaches Numba `cnnfast.conv2d`, `cnnfast.max_pool2d` and `cnnfast.avg_pool2d` (under their own names or as
-names of this module) and the plans of `cnnfast.plan_*`, so that `@njit` functions call them without Python:
+Importing this module teaches Numba `cnnfast.conv2d`, `cnnfast.max_pool2d` and `cnnfast.avg_pool2d` (under their own
+names or as names of this module) and the plans of `cnnfast.plan_*`, so that `@njit` functions call them without Python:
 
 >>> import numpy as np, numba, cnnfast.interop.numba
 >>> @numba.njit
 ... def blur_all(images, kernel):
 ...     return [cnnfast.conv2d(image, kernel, padding="same") for image in images]
 
-Arrays are float32 or float64. What chooses code (layout, padding_mode, activation, precision, ceil_mode, count_include_pad,
-"same", "valid") must be spelt out in the function; strides, paddings and the like may be computed.
+Arrays are float32 or float64. What chooses code (layout, padding_mode, activation, precision, ceil_mode,
+count_include_pad, "same", "valid") must be spelt out in the function; strides, paddings and the like may be computed.
 """
 
 from typing import Any
@@ -19,13 +19,13 @@ import numpy as np
 try:
     from numba.core import types
     from numba.core.errors import TypingError
-    from numba.extending import overload
+    from numba.extending import overload, register_jitable
 except ImportError as error:  # pragma: no cover
     raise ImportError('cnnfast.interop.numba needs Numba: pip install "cnnfast[numba]"') from error
 
 from cnnfast import avg_pool2d, conv2d, max_pool2d
 from cnnfast.interop import numba_arguments as arguments
-from cnnfast.interop import numba_plan as _numba_plan
+from cnnfast.interop import numba_plan  # noqa: F401 - it teaches Numba plans
 from cnnfast.interop.numba_arguments import apart, at_least, same_shape, spatial
 from cnnfast.interop.numba_native import (
     check,
@@ -60,8 +60,8 @@ def _conv2d(
     dtype = arguments.floats("x", x, 4)
     arguments.floats("weight", weight, 4)
     has_bias, has_residual, has_out = (not arguments.is_none(each) for each in (bias, residual, out))
-    bias_in = arguments.dense(bias, dtype) if has_bias and arguments.floats("bias", bias, 1) else None
-    residual_in = arguments.dense(residual, dtype) if has_residual and arguments.floats("residual", residual, 4) else None
+    bias_in: Any = arguments.floats_in("bias", bias, 1, dtype) if has_bias else None
+    residual_in: Any = arguments.floats_in("residual", residual, 4, dtype) if has_residual else None
     if has_out:
         arguments.output("out", out, 4, dtype)
     x_in, weight_in = arguments.dense(x, dtype), arguments.dense(weight, dtype)
@@ -175,30 +175,38 @@ def _pool(kind: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, dilati
         check(pool2d_run(problem, images.ctypes.data, y.ctypes.data, np.uintp(0)))
         return y
 
-    return _numba_plan.jitable(run)
+    return register_jitable(run)
 
 
 @overload(max_pool2d, prefer_literal=True, strict=False)
-def _max_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False,
-                return_indices: Any = False, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None) -> Any:  # fmt: skip
+def _max_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False,
+    return_indices: Any = False, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None,
+) -> Any:  # fmt: skip
     if arguments.constant("return_indices", return_indices):
         raise TypingError("return_indices must be False within compiled code")
     pool = _pool(_MAX, x, kernel_size, stride, padding, dilation, ceil_mode, True, layout, algorithm, out)
 
-    def run(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False,
-            return_indices: Any = False, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None) -> Any:  # fmt: skip
+    def run(
+        x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False,
+        return_indices: Any = False, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None,
+    ) -> Any:  # fmt: skip
         return pool(x, kernel_size, stride, padding, dilation, out)
 
     return run
 
 
 @overload(avg_pool2d, prefer_literal=True, strict=False)
-def _avg_pool2d(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False,
-                count_include_pad: Any = True, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None) -> Any:  # fmt: skip
+def _avg_pool2d(
+    x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False,
+    count_include_pad: Any = True, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None,
+) -> Any:  # fmt: skip
     pool = _pool(_AVERAGE, x, kernel_size, stride, padding, 1, ceil_mode, count_include_pad, layout, algorithm, out)
 
-    def run(x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False,
-            count_include_pad: Any = True, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None) -> Any:  # fmt: skip
+    def run(
+        x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False,
+        count_include_pad: Any = True, layout: Any = "NHWC", algorithm: Any = "auto", out: Any = None,
+    ) -> Any:  # fmt: skip
         return pool(x, kernel_size, stride, padding, 1, out)
 
     return run

@@ -1,7 +1,7 @@
 """What the arguments of compiled calls are: read from their types while Numba compiles, normalised while it runs.
 
-A function that is chosen by an argument's type and has the same parameters as its siblings stands for an overload: Numba compiles
-the one that fits.
+A function that is chosen by an argument's type and has the same parameters as its siblings stands for an overload:
+Numba compiles the one that fits.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ def is_none(kind: Any) -> bool:
 
 
 def constant(name: str, kind: Any) -> Any:
-    """The value of an argument that must be known while compiling: a string, a boolean that is spelt out, or a default."""
+    """The value of an argument that must be known while compiling: one that is spelt out, or a default."""
     if not isinstance(kind, types.Type):
         return kind
     if isinstance(kind, types.Omitted):
@@ -71,6 +71,12 @@ def dense(kind: Any, dtype: Any) -> Any:
     if kind.dtype != dtype:
         return _as_float32 if dtype == types.float32 else _as_float64
     return _itself if kind.layout == "C" else _contiguous
+
+
+def floats_in(name: str, kind: Any, axes: int, dtype: Any) -> Any:
+    """`dense` of an array argument that is checked first."""
+    floats(name, kind, axes)
+    return dense(kind, dtype)
 
 
 @register_jitable

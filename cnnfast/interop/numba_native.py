@@ -1,7 +1,7 @@
 """libcnnfast's functions and structs for code that Numba compiles.
 
-Functions are called by name: Numba's linker finds them because importing this module told it where they are, so that code in
-Numba's cache holds no address of an earlier process.
+Functions are called by name: Numba's linker finds them because importing this module told it where they are, so that
+code in Numba's cache holds no address of an earlier process.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ plan_output_shape = _external("cnnfast_plan_output_shape", _address, types.int64
 
 @intrinsic
 def struct(typingctx: Any, fields: Any) -> Any:
-    """The address of a C struct with these fields, whose types are those of the tuple. It lies on the caller's stack."""
+    """The address of a C struct with these fields, of the types they have in the tuple, on the caller's stack."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(cgutils.alloca_once_value(builder, args[0]), cgutils.voidptr_t)
@@ -68,7 +68,9 @@ def check(status: int) -> None:
     if status == 5:
         raise MemoryError("cnnfast: no memory for the packed weights or the workspace")
     if status == 7:
-        raise InterruptedError("interrupted by the keyboard; the output is undefined")  # Numba raises no KeyboardInterrupt
+        raise InterruptedError(
+            "interrupted by the keyboard; the output is undefined"
+        )  # Numba raises no KeyboardInterrupt
     if status == 1:
         raise ValueError("a shape does not fit: a size is 0, or the kernel is larger than the padded input")
     if status == 4:

@@ -9,13 +9,12 @@ from numba.core.imputils import lower_constant
 from numba.extending import (
     NativeValue,
     box,
+    intrinsic,
     lower_builtin,
     models,
     overload_method,
-    register_jitable,
     register_model,
     typeof_impl,
-    intrinsic,
     unbox,
 )
 
@@ -23,7 +22,6 @@ from cnnfast.interop import numba_arguments as arguments
 from cnnfast.interop.numba_arguments import apart, same_shape
 from cnnfast.interop.numba_native import (
     check,
-    number,
     plan_input_shape,
     plan_output_shape,
     plan_run,
@@ -32,8 +30,6 @@ from cnnfast.interop.numba_native import (
 )
 from cnnfast.ops.plan import Plan
 
-jitable = register_jitable
-
 
 class PlanType(types.Type):
     """A plan of one floating dtype."""
@@ -41,7 +37,6 @@ class PlanType(types.Type):
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
         super().__init__(f"cnnfast.Plan({dtype})")
-
 
 
 @register_model(PlanType)
@@ -105,7 +100,7 @@ def _call(self: Any, x: Any, residual: Any = None, out: Any = None) -> Any:
     if arguments.floats("x", x, 4) != dtype:
         raise TypingError(f"x must have the plan's dtype {dtype}, got {x.dtype}")
     has_residual, has_out = not arguments.is_none(residual), not arguments.is_none(out)
-    residual_in = arguments.dense(residual, dtype) if has_residual and arguments.floats("residual", residual, 4) else None
+    residual_in: Any = arguments.floats_in("residual", residual, 4, dtype) if has_residual else None
     if has_out:
         arguments.output("out", out, 4, dtype)
     x_in, element = arguments.dense(x, dtype), np.dtype(str(dtype))

@@ -21,7 +21,7 @@ typedef struct {
 
 /* A plan in use is not here, so that its packed weights and its workspace are one thread's; threads at the same problem come to
  * have one each. No lock: a child made by fork finds nothing held. */
-enum { SLOTS = 64, PROBES = 4 };
+enum { SLOTS = 64, PROBES = 4 }; /* 64: six bits of a hash */
 static _Atomic(ready *) slots[SLOTS];
 static const size_t MOST_KEPT = 256 << 10; /* bytes of packed weights and workspace; where there are more, planning costs little */
 
@@ -45,9 +45,9 @@ static key pool_key(const cnnfast_pool2d *d) {
 }
 
 static unsigned place(const key *k) {
-    uint64_t hash = 0;
-    for (int i = 0; i < NUMBERS; i++) hash = (hash ^ (uint64_t)k->of[i]) * UINT64_C(0x9E3779B97F4A7C15), hash ^= hash >> 32;
-    return (unsigned)(hash % SLOTS);
+    uint64_t hash = 0, factor = UINT64_C(0x9E3779B97F4A7C15); /* sums of products: a chain of them would take as long as the kernel */
+    for (int i = 0; i < NUMBERS; i++) hash += (uint64_t)k->of[i] * factor, factor = factor * 5 + 2;
+    return (unsigned)(hash >> 58);
 }
 
 static void discard(ready *r) {

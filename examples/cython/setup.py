@@ -2,9 +2,10 @@
 
 import os
 
-import cnnfast
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+import cnnfast
 
 library = cnnfast.get_library()
 extension = Extension(

@@ -1,4 +1,4 @@
-"""cnnfast under JAX: jax.lax's values, jax.lax's gradients, under jit, vmap and grad; the handlers refuse what does not fit."""
+"""cnnfast under JAX: jax.lax's values and gradients, under jit, vmap and grad; handlers refuse what does not fit."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -42,8 +42,8 @@ def lax_conv(x: Any, weight: Any, bias: Any, *, stride: Any = 1, padding: Any = 
     sides = [pair(side) for side in pair(padding)]
     words = (layout, "HWIO" if layout == "NHWC" else "OIHW", layout)
     y = jax.lax.conv_general_dilated(
-        x, weight, pair(stride), sides, rhs_dilation=pair(dilation), dimension_numbers=words, feature_group_count=groups,
-        precision="highest",
+        x, weight, pair(stride), sides, rhs_dilation=pair(dilation), dimension_numbers=words,
+        feature_group_count=groups, precision="highest",
     )  # fmt: skip
     return y + (bias if layout == "NHWC" else bias[:, None, None])
 
@@ -87,7 +87,9 @@ def test_vmap(axes: tuple[Any, ...]) -> None:
             jax.vmap(jax.grad(lambda *a, f=f: (f(*a) ** 2).sum(), argument), axes)(*arrays) for f in (ours, theirs)
         ]
         close(*grads)
-        summed = [jax.grad(lambda *a, f=f: (jax.vmap(f, axes)(*a) ** 2).sum(), argument)(*arrays) for f in (ours, theirs)]
+        summed = [
+            jax.grad(lambda *a, f=f: (jax.vmap(f, axes)(*a) ** 2).sum(), argument)(*arrays) for f in (ours, theirs)
+        ]
         close(*summed)
 
 
