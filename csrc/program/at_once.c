@@ -17,6 +17,7 @@ typedef struct {
     cnnfast_plan *plan;
     void *workspace;
     size_t room; /* bytes of it */
+    int threads; /* that it was measured for; 0: not yet */
 } ready;
 
 /* A plan in use is not here, so that its packed weights and its workspace are one thread's; threads at the same problem come to
@@ -84,12 +85,14 @@ static ready *own(cnnfast_plan *plan, const key *k) {
 }
 
 static cnnfast_status run(ready *r, const cnnfast_args *args) {
-    const size_t size = cnnfast_plan_workspace_size(r->plan, args->N);
-    if (size > r->room) {
+    const int threads = parallel_threads();
+    if (threads != r->threads) {
+        const size_t size = cnnfast_plan_workspace_size(r->plan, args->N);
         free(r->workspace);
-        r->workspace = size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
+        r->workspace = size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
         r->room = r->workspace ? size : 0;
-        if (!r->workspace) return CNNFAST_OUT_OF_MEMORY;
+        r->threads = r->room == size ? threads : 0;
+        if (!r->threads) return CNNFAST_OUT_OF_MEMORY;
     }
     return cnnfast_plan_run(r->plan, args, r->workspace, r->room);
 }
