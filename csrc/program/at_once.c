@@ -103,10 +103,15 @@ static void leave(ready *r, unsigned at) {
     else discard(r);
 }
 
+/* A small workspace lies on the stack: to allocate one takes longer than a small problem's kernel. */
+enum { ON_STACK = 4096 };
+
 cnnfast_status cnnfast_plan_run_allocating(const cnnfast_plan *plan, const cnnfast_args *args) {
+    _Alignas(CACHE_LINE) char small[ON_STACK];
     const size_t size = cnnfast_plan_workspace_size(plan, args->N);
-    void *workspace = size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
-    if (size && !workspace) return CNNFAST_OUT_OF_MEMORY;
+    if (size <= ON_STACK) return cnnfast_plan_run(plan, args, small, ON_STACK);
+    void *workspace = size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
+    if (!workspace) return CNNFAST_OUT_OF_MEMORY;
     const cnnfast_status status = cnnfast_plan_run(plan, args, workspace, size);
     free(workspace);
     return status;
