@@ -162,6 +162,38 @@ def get_library() -> str:
     return str(_package() / "lib" / "libcnnfast.so.0")
 
 
+def get_cmake_dir() -> str:
+    """Where CMake's `find_package(cnnfast)` looks: a CMAKE_PREFIX_PATH, which gives the target `cnnfast::cnnfast`.
+
+    Returns
+    -------
+    An absolute path inside the installed package.
+
+    Examples
+    --------
+    >>> import cnnfast, os
+    >>> os.path.exists(os.path.join(cnnfast.get_cmake_dir(), "cnnfast", "cnnfastConfig.cmake"))
+    True
+    """
+    return str(_package() / "lib" / "cmake")
+
+
+def get_pkgconfig_dir() -> str:
+    """Where pkg-config finds `cnnfast.pc`: a PKG_CONFIG_PATH.
+
+    Returns
+    -------
+    An absolute path inside the installed package.
+
+    Examples
+    --------
+    >>> import cnnfast, os
+    >>> os.path.exists(os.path.join(cnnfast.get_pkgconfig_dir(), "cnnfast.pc"))
+    True
+    """
+    return str(_package() / "lib" / "pkgconfig")
+
+
 @cache
 def cpu_name() -> str:
     """The processor's own name, or the architecture where the system does not tell."""

@@ -1,7 +1,11 @@
 /* One 3x3 convolution from C: plan it, run it, check one output by hand.
  *
- *   cc conv2d.c -I"$(python -c 'import cnnfast; print(cnnfast.get_include())')" \
- *      "$(python -c 'import cnnfast; print(cnnfast.get_library())')" -lm -o conv2d
+ *   export PKG_CONFIG_PATH="$(python -c 'import cnnfast; print(cnnfast.get_pkgconfig_dir())')"
+ *   cc conv2d.c $(pkg-config --cflags --libs cnnfast) -lm -o conv2d
+ *
+ * or with the CMakeLists.txt beside it:
+ *
+ *   cmake -B build -DCMAKE_PREFIX_PATH="$(python -c 'import cnnfast; print(cnnfast.get_cmake_dir())')" && cmake --build build
  */
 #include <cnnfast.h>
 #include <math.h>
