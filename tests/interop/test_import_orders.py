@@ -1,7 +1,7 @@
 """Programs that bring threads of their own, imported before cnnfast and after, and children made in every way.
 
-Each cell is a process with a time limit: both libraries do parallel work, a child made while their threads live must give
-the parent's bits, and both go on. `--run-slow` runs all cells ten times: about half an hour.
+Each cell is a process with a time limit: both libraries do parallel work, a child made while their threads live must
+give the parent's bits, and both go on. `--run-slow` runs all cells ten times: about half an hour.
 """
 
 import itertools
