@@ -257,8 +257,18 @@ cdef extern from "cnnfast.h" nogil:
     void cnnfast_set_max_workspace(size_t bytes)
     size_t cnnfast_get_max_workspace()
     cnnfast_refusal cnnfast_last_refusal()
+    cnnfast_status cnnfast_conv2d_output_shape(const cnnfast_conv2d *, int64_t *shape)
+    cnnfast_status cnnfast_pool2d_output_shape(const cnnfast_pool2d *, int64_t *shape)
+    cnnfast_status cnnfast_conv2d_run(const cnnfast_conv2d *, const void *x, const void *weight, const void *bias,
+                                      const void *residual, void *y)
+    cnnfast_status cnnfast_conv2d_grad_input_run(const cnnfast_conv2d *, const void *grad_output, const void *weight,
+                                                 void *grad_input)
+    cnnfast_status cnnfast_pool2d_run(const cnnfast_pool2d *, const void *x, void *y, int64_t *indices)
+    cnnfast_status cnnfast_pool2d_grad_run(const cnnfast_pool2d *, const void *grad_output, const int64_t *indices,
+                                           void *grad_input)
     size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N)
     cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace, size_t workspace_size)
+    cnnfast_status cnnfast_plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
     size_t cnnfast_steps_workspace_size(const cnnfast_step *, int count)
     cnnfast_status cnnfast_steps_run(const cnnfast_step *, int count, void *workspace, size_t workspace_size)
     void cnnfast_plan_free(cnnfast_plan **)

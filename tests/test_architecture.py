@@ -44,7 +44,7 @@ FLOORS = {
     "filters": 6, "datasets": 6, "plot": 6, "": 6, "verification": 6,
     "interop": 7, "bench": 7, "cli": 8, "__main__": 9,
 }  # fmt: skip
-C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4}
+C_FLOORS = {"include": 0, "core": 1, "simd": 1, "kernels": 2, "plan": 3, "program": 4, "ffi": 5}
 
 
 def sources(folder: Path, *suffixes: str) -> list[Path]:

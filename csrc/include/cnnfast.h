@@ -311,10 +311,27 @@ CNNFAST_API cnnfast_status cnnfast_batch_norm_plan(cnnfast_plan **, const cnnfas
 CNNFAST_API cnnfast_status cnnfast_local_response_norm_plan(cnnfast_plan **, const cnnfast_local_response_norm *);
 CNNFAST_API cnnfast_status cnnfast_upsample2d_plan(cnnfast_plan **, const cnnfast_upsample2d *);
 
+/* A description's y, which is checked as a plan of it is: (N, P, Q, K) or (N, K, P, Q). */
+CNNFAST_API cnnfast_status cnnfast_conv2d_output_shape(const cnnfast_conv2d *, int64_t shape[4]);
+CNNFAST_API cnnfast_status cnnfast_pool2d_output_shape(const cnnfast_pool2d *, int64_t shape[4]);
+
+/* Ops whose weights come with each call: planned, packed and run at once, by threads as many as like. Small problems' plans are
+ * kept for the next call of the same description, never what weights hold. residual and bias may be NULL; indices tell whether a
+ * maximum's are wanted (`with_indices` is not read). Descriptions and arrays of gradients: see the plans of the same name. */
+CNNFAST_API cnnfast_status cnnfast_conv2d_run(const cnnfast_conv2d *, const void *x, const void *weight, const void *bias,
+                                              const void *residual, void *y);
+CNNFAST_API cnnfast_status cnnfast_conv2d_grad_input_run(const cnnfast_conv2d *, const void *grad_output, const void *weight,
+                                                         void *grad_input);
+CNNFAST_API cnnfast_status cnnfast_pool2d_run(const cnnfast_pool2d *, const void *x, void *y, int64_t *indices);
+CNNFAST_API cnnfast_status cnnfast_pool2d_grad_run(const cnnfast_pool2d *, const void *grad_output, const int64_t *indices,
+                                                   void *grad_input);
+
 /* Bytes a run of N images wants now, for all threads; a run takes fewer threads where it is given less. */
 CNNFAST_API size_t cnnfast_plan_workspace_size(const cnnfast_plan *, int64_t N);
 CNNFAST_API cnnfast_status cnnfast_plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace,
                                             size_t workspace_size);
+/* The same with a workspace of its own. */
+CNNFAST_API cnnfast_status cnnfast_plan_run_allocating(const cnnfast_plan *, const cnnfast_args *);
 CNNFAST_API void cnnfast_plan_free(cnnfast_plan **);
 
 /* Whether a run of the plan may give a y_step. */

@@ -215,6 +215,8 @@ static void pack_on_threads(const cnnfast_plan *plan, const void *weight, const 
     else plan->kernel->pack(&plan->problem, weight, bias, plan->packed);
 }
 
+void plan_repack(cnnfast_plan *plan, const void *weight, const void *bias) { pack_on_threads(plan, weight, bias); }
+
 cnnfast_status plan_pack(cnnfast_plan *plan, const void *weight, const void *bias) {
     size_t size = size_align(plan->kernel->packed_size(&plan->problem));
     if (size == SIZE_OVERFLOW || size > PTRDIFF_MAX) return CNNFAST_OUT_OF_MEMORY;

@@ -126,6 +126,9 @@ cnnfast_status plan_choose(cnnfast_plan *, const char *algorithm);
 /* Packs weights of the plan's element type (integers: given as int64). Counts are elements. */
 cnnfast_status plan_pack(cnnfast_plan *, const void *weight, const void *bias);
 
+/* Packs other weights into a convolution's plan that is nobody else's; floats. */
+void plan_repack(cnnfast_plan *, const void *weight, const void *bias);
+
 /* Ops that need no plan between calls: the same steps at once, for a plan on the stack whose problem is described. */
 void plan_begin(cnnfast_plan *, const table *, cnnfast_dtype);
 cnnfast_status plan_run_once(cnnfast_plan *, const void *weight, const tensors *, int64_t rows);

@@ -47,7 +47,6 @@ cdef extern from "buffers.h" nogil:
     int chain_run(chain *, tuple ends, tuple shapes, type array) with gil
     int64_t tuple_types(tuple)
     Py_ssize_t buffer_to_line(object, size_t line) except -1
-    cnnfast_status plan_run_allocating(const cnnfast_plan *, const cnnfast_args *)
 
 cdef type ndarray = numpy.ndarray
 

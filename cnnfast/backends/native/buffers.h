@@ -255,16 +255,6 @@ static int flat_take_rows(flat_buffers *b, PyObject *x, PyObject *y, const cnnfa
     return 0;
 }
 
-/* A run with a workspace of its own, so that calls are independent and a plan holds no memory between them. */
-static cnnfast_status plan_run_allocating(const cnnfast_plan *plan, const cnnfast_args *args) {
-    const size_t size = cnnfast_plan_workspace_size(plan, args->N);
-    void *workspace = size ? aligned_alloc(64, size) : NULL; /* the size is a multiple of 64 */
-    if (size && !workspace) return CNNFAST_OUT_OF_MEMORY;
-    cnnfast_status status = cnnfast_plan_run(plan, args, workspace, size);
-    free(workspace);
-    return status;
-}
-
 /* What an array is to a step. */
 typedef enum { CHAIN_X, CHAIN_RESIDUAL, CHAIN_Y, CHAIN_RESIDUAL_AND_Y } chain_role;
 

@@ -32,7 +32,7 @@ cdef class Plan:
                                 self.index_shape, self.reads_indices, &args):
             return False
         with nogil:
-            status = plan_run_allocating(self.plan, &args)
+            status = cnnfast_plan_run_allocating(self.plan, &args)
         run_buffers_release(&buffers)
         if status == CNNFAST_UNSUPPORTED and args.y_step:
             return False
@@ -50,7 +50,7 @@ cdef class Plan:
         args.x, args.y, args.residual, args.indices = buffers.data[0], buffers.data[1], NULL, NULL
         args.y_step = 0
         with nogil:
-            status = plan_run_allocating(self.plan, &args)
+            status = cnnfast_plan_run_allocating(self.plan, &args)
         flat_release(&buffers)
         check(status)
         return True
@@ -80,6 +80,11 @@ cdef class Plan:
     @property
     def output_dtype(self):
         return DTYPE_NAMES[cnnfast_plan_output_dtype(self.plan)]
+
+    @property
+    def address(self):
+        """Of the C API's plan, for compiled code that calls it while this object lives."""
+        return <size_t>self.plan
 
     def workspace_size(self, int64_t n):
         """Bytes a run of n images takes now."""
