@@ -63,7 +63,7 @@ def conv_transpose2d(
     )  # fmt: skip
     extra = checks.pair("output_padding", output_padding, minimum=0)
     images = arrays.as_input("x", x, SIGNATURES[_OP].dtypes, asked.layouts.x)
-    plan = _plan(images.shape, images.dtype, weight, bias, groups, extra, asked)
+    plan = prepare_conv_transpose2d(images.shape, images.dtype, weight, bias, groups, extra, asked)
     return plan.run(images, residual, out, (("weight", weight), ("bias", bias)))
 
 
@@ -101,13 +101,14 @@ def plan_conv_transpose2d(
     )  # fmt: skip
     extra = checks.pair("output_padding", output_padding, minimum=0)
     shape, x_dtype = geometry.plan_input(_OP, input_shape, asked.layouts.x, dtype, weight)
-    return _plan(shape, x_dtype, weight, bias, groups, extra, asked)
+    return prepare_conv_transpose2d(shape, x_dtype, weight, bias, groups, extra, asked)
 
 
-def _plan(
+def prepare_conv_transpose2d(
     x_shape: Shape, dtype: np.dtype[Any], weight: object, bias: object, groups: object, output_padding: Pair,
     asked: Options,
 ) -> Plan:  # fmt: skip
+    """The plan behind both."""
     count = checks.integer("groups", groups, minimum=1)
     packed = arrays.as_weight("weight", weight, dtype, SIGNATURES[_OP].dtypes)
     place = geometry.conv_transpose_geometry(

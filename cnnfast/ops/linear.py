@@ -53,7 +53,7 @@ def linear(
     arrays.check_dtype("x", values.dtype, FLOATS)
     if values.ndim < 1:
         raise ValueError(f"x must have 1 dimension or more (..., C), got shape {values.shape}")
-    plan = _plan(values.shape, values.dtype, weight, bias, options.activation("activation", activation))
+    plan = prepare_linear(values.shape, values.dtype, weight, bias, options.activation("activation", activation))
     return plan.run(values, out, (("weight", weight), ("bias", bias)))
 
 
@@ -91,7 +91,7 @@ def plan_linear(
     shape = tuple(checks.integer("input_shape", size, minimum=0, limit=2**40) for size in input_shape)
     dtype = arrays.as_array("weight", weight).dtype
     arrays.check_dtype("weight", dtype, FLOATS)
-    return _plan(shape, dtype, weight, bias, options.activation("activation", activation))
+    return prepare_linear(shape, dtype, weight, bias, options.activation("activation", activation))
 
 
 class LinearPlan:
@@ -160,6 +160,11 @@ class LinearPlan:
         return (self._native, rows) if rows and fits and self.dtype == np.float32 else None
 
     @property
+    def native(self) -> native.Plan:
+        """The backend's plan."""
+        return self._native
+
+    @property
     def algorithm(self) -> str:
         """The row of the op's table that was chosen."""
         return str(self._native.info()["algorithm"])
@@ -193,9 +198,10 @@ class LinearPlan:
         return f"<cnnfast plan of linear: {self.input_shape} {self.dtype} -> {self.output_shape()}>"
 
 
-def _plan(
+def prepare_linear(
     x_shape: Shape, dtype: np.dtype[Any], weight: object, bias: object, activation: tuple[str | None, float]
 ) -> LinearPlan:
+    """The plan behind `linear` and `plan_linear`."""
     packed = arrays.as_weight("weight", weight, dtype, FLOATS)
     if packed.ndim != 2 or 0 in packed.shape:
         raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {packed.shape}")

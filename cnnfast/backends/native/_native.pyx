@@ -3,11 +3,13 @@
 
 Arguments come normalised from `cnnfast.ops`, which has already raised the errors a user reads.
 """
+import weakref
+
 import numpy
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from cnnfast.libcnnfast cimport *
@@ -73,4 +75,6 @@ include "softmax.pxi"
 include "resize.pxi"
 include "grad_weight.pxi"
 
+include "addresses.pxi"
+include "tensor_calls.pxi"
 include "runtime.pxi"
