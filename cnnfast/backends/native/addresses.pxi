@@ -12,7 +12,7 @@ cpdef run_plan_at(Plan plan, int64_t n, size_t x, size_t residual, size_t y, siz
     args.x, args.residual = <const void *>x, <const void *>residual
     args.y, args.indices = <void *>y, <int64_t *>indices
     with nogil:
-        status = plan_run_allocating(plan.plan, &args)
+        status = cnnfast_plan_run_allocating(plan.plan, &args)
     check(status)
 
 
