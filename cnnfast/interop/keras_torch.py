@@ -50,7 +50,7 @@ def _images(window: Window, x: Tensor, run: Callable[[Tensor], Tensor]) -> Tenso
     return run(x.permute(TO_FIRST)).permute(TO_LAST)
 
 
-def _padding(window: Window) -> tuple[int, ...]:
+def _padding(window: Window) -> Any:
     (top, bottom), (left, right) = window.padding
     return (top, left) if (top, left) == (bottom, right) else (top, bottom, left, right)
 
@@ -67,8 +67,13 @@ def conv_transpose2d(
 ) -> Tensor:
     """A transposed convolution; `size` is its output's shape."""
     weight = _weight(kernel, (3, 2, 0, 1))
-    how = window.stride, _padding(window), window.output_padding, 1, window.dilation
-    return _images(window, x, lambda images: ops.conv_transpose2d(images, weight, bias, *how, activation=activation))
+    return _images(
+        window, x,
+        lambda images: ops.conv_transpose2d(
+            images, weight, bias, window.stride, _padding(window), window.output_padding, dilation=window.dilation,
+            activation=activation,
+        ),
+    )  # fmt: skip
 
 
 def max_pool2d(window: Window, kernel_size: Any, x: Tensor) -> Tensor:
@@ -78,8 +83,10 @@ def max_pool2d(window: Window, kernel_size: Any, x: Tensor) -> Tensor:
 
 def avg_pool2d(window: Window, kernel_size: Any, x: Tensor) -> Tensor:
     """Means of what lies in the picture."""
-    how = kernel_size, window.stride, _padding(window), False, False
-    return _images(window, x, lambda images: ops.avg_pool2d(images, *how))
+    return _images(
+        window, x,
+        lambda images: ops.avg_pool2d(images, kernel_size, window.stride, _padding(window), count_include_pad=False),
+    )  # fmt: skip
 
 
 def linear(x: Tensor, kernel: Tensor, bias: Tensor | None, activation: Activation) -> Tensor:
