@@ -16,7 +16,7 @@ from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Graph, Shape, Spec
 from cnnfast.graph.lower import Plans, lower
 from cnnfast.graph.network import improved
-from cnnfast.graph.reaches import WINDOWS, Place, axes_of, bounds, window_of
+from cnnfast.graph.reaches import Place, axes_of, bounds
 from cnnfast.graph.receptive_field import Field, Walk
 from cnnfast.graph.specialise import specialise
 from cnnfast.graph.table import CONVS
@@ -162,18 +162,14 @@ def _analysed(graph: Graph, x: Spec, layout: str) -> tuple[Graph, Walk, tuple[Fi
 
 
 def _fixed(graph: Graph, walk: Walk) -> Graph:
-    """The same network where no padding or crop depends on the picture's size any more."""
+    """The same network where no crop depends on the picture's size; "same" does on what strides leave of it alone."""
     made = graph.copy()
     for node in made.nodes:
-        if node.op not in (*WINDOWS, "slice") or node.outputs[0] not in walk.axes:
-            continue
-        place = Place(graph, node, walk.axes)
-        if node.op == "slice":
+        if node.op == "slice" and node.outputs[0] in walk.axes:
+            place = Place(graph, node, walk.axes)
             for axis, start, rest, _ in bounds(place):
                 if axis in place.axes:
                     _cut_sides(node.attributes, axis, start, -rest or None)
-        else:
-            node.attributes["padding"] = window_of(place)[3]
     made.specs.clear()
     return made
 

@@ -99,7 +99,7 @@ def _rule(*ops: str) -> Callable[[Rule], Rule]:
     return put
 
 
-def window_of(place: Place) -> tuple[Pair, Pair, Pair, checks.Sides]:
+def _window_of(place: Place) -> tuple[Pair, Pair, Pair, checks.Sides]:
     """Kernel, stride, dilation and padding of a convolution or pool, "same" worked out."""
     node = place.node
     order = place.in_layout(place.get("layout", "NHWC"))
@@ -121,7 +121,7 @@ WINDOWS = ("conv2d", "depthwise_conv2d", "separable_conv2d", "max_pool2d", "min_
 
 @_rule(*WINDOWS)
 def _window(place: Place) -> dict[str, Reaches]:
-    kernel, stride, dilation, sides = window_of(place)
+    kernel, stride, dilation, sides = _window_of(place)
     mode = place.get("padding_mode", "zeros")
     ways = [
         _bordered(stride[i], -sides[i][0], dilation[i] * (kernel[i] - 1) - sides[i][0], sides[i], mode) for i in (0, 1)

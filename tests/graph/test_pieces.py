@@ -93,7 +93,8 @@ NETWORKS: dict[str, Callable[[], Model]] = {
     "dense": of_layers(Conv2D(4, 3, dilation_rate=4, padding="same"), Dense(5, activation="softmax")),
     "separable": of_layers(SeparableConv2D(6, 3, strides=2, padding="same"), BatchNormalization()),
     "cropped": of_layers(Conv2D(4, 3), Cropping2D(((5, 20), (0, 30))), MaxPooling2D(2), Cropping2D(1)),
-    "up, cropped": of_layers(Conv2DTranspose(4, 4, strides=4, padding=1), Conv2DTranspose(4, 2, strides=3)),
+    "up, cropped": of_layers(Conv2DTranspose(4, 2, strides=2, padding=((0, 1), (0, 1)))),
+    "up, with gaps": of_layers(Conv2DTranspose(4, 4, strides=4, padding=1), Conv2DTranspose(4, 2, strides=3)),
     "up": of_layers(Conv2D(4, 3, strides=2, padding="same"), Conv2DTranspose(4, 3, strides=4, padding="same")),
     "ways": residual,
 }
@@ -130,6 +131,15 @@ def test_padding_modes_and_channels_first(mode: str, rng: np.random.Generator) -
     c = graph.add("conv2d", [b, weights[1]], layout="NCHW", stride=2)
     graph.add("slice", [c], output="y", axes=(2, 3), starts=(3, 0), stops=(60, -2), steps=(1, 1))
     check(graph, rng.standard_normal((1, 3, 150, 140)).astype(np.float32), "NCHW")
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_wide_borders_of_small_parts(mode: str, rng: np.random.Generator) -> None:
+    """A part at the edge is at least as large as what is mirrored there."""
+    graph = Graph(["x"], [])
+    graph.outputs = [graph.add("pad2d", ["x"], padding=((5, 5), (6, 4)), mode=mode)]
+    check(graph, rng.standard_normal((1, 60, 70, 2)).astype(np.float32), rows=(3,) * 20, columns=(2,) * 35)
 
 
 def test_a_large_picture_is_not_worked_out_whole(rng: np.random.Generator) -> None:

@@ -118,7 +118,7 @@ def test_channels_first(name: str, rng: np.random.Generator) -> None:
 
 
 def test_same_average_pools() -> None:
-    """Means of what lies in the picture, where one side is padded more as well; Keras under torch repeats its edge there."""
+    """Means of what lies in the picture, where one side is padded more too; Keras under torch repeats its edge there."""
     x = np.arange(12, dtype=np.float32).reshape(1, 2, 6, 1)
     y = keras.ops.convert_to_numpy(ours.AveragePooling2D(3, strides=2, padding="same")(x))
     assert y.ravel().tolist() == [x[0, :, i : i + 3].mean() for i in (0, 2, 4)]
@@ -173,7 +173,7 @@ def _without_dropout(layer: Any) -> Any:
 
 
 def test_files(tmp_path: Path, rng: np.random.Generator) -> None:
-    """Saved and loaded by Keras; and the network as it was before `convert` by cnnfast itself."""
+    """Saved and loaded by Keras; and loaded by cnnfast itself, before `convert` and after."""
     model = network()
     made, x = ours.convert(model), rng.standard_normal((4, 16, 16, 3)).astype(np.float32)
     made.save(tmp_path / "made.keras")
@@ -184,6 +184,7 @@ def test_files(tmp_path: Path, rng: np.random.Generator) -> None:
     model.save(tmp_path / "model.keras")
     alone = cnnfast.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(alone.predict(x), expected, rtol=1e-4, atol=1e-6)
+    assert cnnfast.load_model(tmp_path / "made.keras").predict(x).tobytes() == alone.predict(x).tobytes()
     made.save_weights(tmp_path / "made.weights.h5")
     model.load_weights(tmp_path / "made.weights.h5")
 
