@@ -18,6 +18,7 @@ from cnnfast.ops.conv import conv2d, depthwise_conv2d, plan_conv2d, plan_depthwi
 from cnnfast.ops.conv_pool import conv2d_max_pool2d, plan_conv2d_max_pool2d
 from cnnfast.ops.conv_transpose import conv_transpose2d, plan_conv_transpose2d
 from cnnfast.ops.elementwise import add, concatenate, multiply
+from cnnfast.ops.exchange import exchanged
 from cnnfast.ops.gates import gelu, mish, sigmoid, silu, softplus, tanh
 from cnnfast.ops.inverted_residual import inverted_residual2d, plan_inverted_residual2d
 from cnnfast.ops.linear import linear, plan_linear
@@ -37,6 +38,7 @@ from cnnfast.ops.runtime import (
     show_config,
 )
 from cnnfast.ops.separable import plan_separable_conv2d, separable_conv2d
+from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.ops.softmax import log_softmax, softmax
 from cnnfast.ops.tuning import load_tuning, save_tuning
 from cnnfast.ops.unpool import max_unpool2d
@@ -62,6 +64,9 @@ if TYPE_CHECKING:
     from cnnfast.saving import load_model
     from cnnfast.sequential import Sequential
     from cnnfast.verification import Report
+
+for _name in SIGNATURES:  # the functions of arrays take every kind of them, and return it
+    globals()[_name] = exchanged(globals()[_name], __name__)
 
 LATE = {
     "Input": "cnnfast.layers.input",

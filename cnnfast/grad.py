@@ -5,6 +5,7 @@ number's gradient with respect to one input: `cnnfast.grad.conv2d_weight` with r
 op's own keywords.
 """
 
+from cnnfast.ops.exchange import exchanged
 from cnnfast.ops.grad.activations import activation, prelu
 from cnnfast.ops.grad.conv_input import conv2d_input, conv_transpose2d_input, depthwise_conv2d_input
 from cnnfast.ops.grad.conv_input_ranks import conv1d_input, conv3d_input
@@ -66,3 +67,6 @@ __all__ = [
     "unbroadcast",
     "upsample2d",
 ]
+
+for _name in __all__:  # the functions of arrays take every kind of them, and return it
+    globals()[_name] = exchanged(globals()[_name], __name__)

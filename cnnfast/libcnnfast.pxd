@@ -273,6 +273,7 @@ cdef extern from "cnnfast.h" nogil:
     cnnfast_status cnnfast_steps_run(const cnnfast_step *, int count, void *workspace, size_t workspace_size)
     void cnnfast_plan_free(cnnfast_plan **)
     int cnnfast_plan_share(cnnfast_plan *, const cnnfast_plan *)
+    cnnfast_status cnnfast_plan_turned(cnnfast_plan **, const cnnfast_plan *, unsigned tensors)
     void cnnfast_plan_input_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
     void cnnfast_plan_output_shape(const cnnfast_plan *, int64_t N, int64_t *shape)
     cnnfast_dtype cnnfast_plan_input_dtype(const cnnfast_plan *)

@@ -12,7 +12,7 @@ from cnnfast.layers.names import name_layers, snake_case
 from cnnfast.layers.tensor import Shape, Tensor, trace
 from cnnfast.layers.weight import Weight, assign_all
 from cnnfast.network_plan import NetworkPlan
-from cnnfast.ops import arrays, checks
+from cnnfast.ops import arrays, checks, exchange
 from cnnfast.ops.arrays import Array
 from cnnfast.stored import Stored
 from cnnfast.summary import summary
@@ -276,8 +276,9 @@ class Model(Stored):
         plan = self._prepared([each.shape for each in inputs], size)
         n = len(inputs[0])
         if n <= size:
-            return plan(*inputs)
-        return self._joined([plan(*(each[i : i + size] for each in inputs)) for i in range(0, n, size)])
+            return exchange.like(x, plan(*inputs))
+        joined = self._joined([plan(*(each[i : i + size] for each in inputs)) for i in range(0, n, size)])
+        return exchange.like(x, joined)
 
     def _joined(self, parts: Sequence[Any]) -> Any:
         if not parts:

@@ -10,7 +10,7 @@ import numpy as np
 from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Graph, Spec
 from cnnfast.graph.network import Network
-from cnnfast.ops import arrays
+from cnnfast.ops import arrays, exchange
 from cnnfast.ops.arrays import Array
 
 FLOAT32 = np.dtype(np.float32)
@@ -63,6 +63,9 @@ class NetworkPlan:
         """
         results = self._last.exactly(inputs, out)  # where every array fits, a call costs what the engine's does
         if results is None:
+            if any(type(each) is not np.ndarray for each in (*inputs, *([] if out is None else [out]))):
+                rest = [exchange.view("x", each) for each in inputs[1:]]  # and then no kind but NumPy's comes here
+                return exchange.call(self.__call__, "x", inputs[0] if inputs else None, rest, {"out": out})
             executable = self._executable(self._batch(inputs))
             self._last = executable
             if out is not None:

@@ -11,7 +11,7 @@ from cnnfast.layers.names import snake_case
 from cnnfast.layers.sizes import batched
 from cnnfast.layers.tensor import Shape, Tensor
 from cnnfast.layers.weighted import Weighted
-from cnnfast.ops import checks
+from cnnfast.ops import checks, exchange
 from cnnfast.ops.arrays import Array, as_array
 
 Runner = Callable[..., Array]
@@ -130,7 +130,8 @@ class Layer(Configured, Weighted):
         arrays = [as_array("x", each) for each in given]
         with self.named():
             self.ready(*(each.shape for each in arrays))
-            return self.forward(*arrays, training=True)[0] if training else self.call(*arrays)
+            y = self.forward(*arrays, training=True)[0] if training else self.call(*arrays)
+        return exchange.like(given, y)
 
     def connect(self, inputs: tuple[Any, ...], training: bool | None = None) -> Tensor:
         """Take a place in a network that is being written."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from cnnfast.backends import native
+from cnnfast.ops import exchange
 from cnnfast.ops.options import AXES
 from cnnfast.ops.signatures import Dtypes
 
@@ -23,19 +24,17 @@ SMALL = 4096  # bytes: of less, where it starts does not matter
 
 
 def as_array(name: str, value: object) -> Array:
-    """value as a NumPy array, without a copy where it is one, or speaks `__array__`, the buffer protocol or DLPack."""
-    if type(value) is np.ndarray:
-        return value
-    if isinstance(value, np.ndarray) and hasattr(value, "mask"):
-        raise TypeError(f"{name} must not be a masked array: fill it first")
-    try:
-        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-            return np.from_dlpack(value)
-        return np.asarray(value)
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise TypeError(f"{name} cannot be read as an array: {error}") from error
+    """value as a NumPy array, without a copy where it is an array of any kind (`exchange`)."""
+    return value if type(value) is np.ndarray else exchange.view(name, value)
+
+
+def channels_last(array: Array) -> bool:
+    """Whether an array of four dimensions, taken as (N, C, H, W), lies in memory as (N, H, W, C).
+
+    >>> channels_last(np.zeros((1, 4, 4, 3)).transpose(0, 3, 1, 2)), channels_last(np.zeros((1, 3, 4, 4)))
+    (True, False)
+    """
+    return array.ndim == 4 and not array.flags.c_contiguous and array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 def as_input(name: str, value: object, dtypes: Dtypes, layout: str) -> Array:
@@ -195,6 +194,14 @@ def allocate(name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
     pool = _recycled.pool
     raw = np.empty(size + CACHE_LINE, np.uint8) if pool is None else pool.take(size + CACHE_LINE)
     return np.ndarray(shape, wanted, raw, native.bytes_to_line(raw, CACHE_LINE))
+
+
+def allocate_as(array: Array | None, name: str, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """`allocate`, with channels last in memory where array has them there."""
+    if array is None or len(shape) != 4 or not channels_last(array):
+        return allocate(name, shape, dtype)
+    N, C, H, W = shape
+    return allocate(name, (N, H, W, C), dtype).transpose(0, 3, 1, 2)
 
 
 def allocator(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Callable[[], Array]:

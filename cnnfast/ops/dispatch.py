@@ -13,6 +13,11 @@ from cnnfast.ops import arrays, checks, tuning
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.signatures import NAMES, SIGNATURES
 
+LAST = (0, 2, 3, 1)
+"""The axes of an NCHW array as NHWC has them."""
+FIRST = (0, 3, 1, 2)
+"""The way back."""
+
 
 def algorithm(op: str, value: object) -> str | None:
     """The `algorithm` argument of `op`: a row of its table, "tune", or None for "auto"."""
@@ -74,11 +79,16 @@ def execute(
     out: object = None, indices: Array | None = None, inputs: Iterable[tuple[str, object]] = (),
 ) -> Array:  # fmt: skip
     """Run a plan on checked inputs, into `out` where it is given; `inputs` are the arrays that it may not overlap."""
-    if out is None:
-        y = arrays.allocate("the output", y_shape, y_dtype)
-    else:
-        y = arrays.check_out(out, y_shape, y_dtype)
-        arrays.check_no_overlap(y, inputs)
+    given = None
+    if out is not None:
+        given = arrays.check_out(out, y_shape, y_dtype)
+        arrays.check_no_overlap(given, inputs)
+    last = arrays.channels_last(x)
+    turn = last, last if given is None else arrays.channels_last(given)
+    turned = plan.turned(*turn) if any(turn) else None
+    if turned is not None:
+        return _execute_turned(turned, turn, x, given, y_shape, y_dtype, residual, indices)
+    y = arrays.allocate("the output", y_shape, y_dtype) if given is None else given
     if y.size == 0:
         return y
     x = arrays.contiguous("x", x)
@@ -90,3 +100,27 @@ def execute(
             raise RuntimeError(f"the native plan refused arrays that were checked: x {x.shape} {x.dtype}, y {y.shape}")
         np.copyto(y, target)
     return y
+
+
+def _execute_turned(
+    plan: native.Plan, turn: tuple[bool, bool], x: Array, out: Array | None, y_shape: Sequence[int],
+    y_dtype: np.dtype[Any], residual: Array | None, indices: Array | None,
+) -> Array:  # fmt: skip
+    """`execute` of NCHW arrays by a plan for x, y or both (`turn`) as they lie: channels last."""
+    read, written = (np.transpose if each else _as_it_is for each in turn)
+    places = indices
+    if indices is not None:
+        side = read if plan.reads_indices else written
+        places = arrays.contiguous("indices", side(indices, LAST))
+    y = execute(
+        plan, read(x, LAST), [y_shape[i] for i in LAST] if turn[1] else y_shape, y_dtype,
+        residual=None if residual is None else written(residual, LAST), out=None if out is None else written(out, LAST),
+        indices=places,
+    )  # fmt: skip
+    if indices is not None and places is not None and places is not indices and not plan.reads_indices:
+        np.copyto(indices, places.transpose(FIRST))
+    return out if out is not None else written(y, FIRST)
+
+
+def _as_it_is(array: Array, _: object) -> Array:
+    return array

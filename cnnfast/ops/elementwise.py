@@ -100,7 +100,7 @@ def concatenate(arrays: Sequence[ArrayLike], axis: int = -1, *, out: Array | Non
         if part.ndim != ndim or any(part.shape[d] != first.shape[d] for d in range(ndim) if d != at):
             raise ValueError(f"arrays must agree but along axis {at}, got shapes {first.shape} and {part.shape}")
     shape = (*first.shape[:at], sum(part.shape[at] for part in parts), *first.shape[at + 1 :])
-    y = pointwise.target(out, shape, first.dtype, [(f"arrays[{i}]", part) for i, part in enumerate(parts)])
+    y = pointwise.target(out, shape, first.dtype, [(f"arrays[{i}]", part) for i, part in enumerate(parts)], first)
     return np.concatenate(parts, axis=at, out=y)  # a copy of each part: memory's speed already
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, geometry, options, pointwise
+from cnnfast.ops import arrays, checks, exchange, geometry, options, pointwise
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.explanation import Explanation, explanation
 from cnnfast.ops.options import Activation
@@ -141,7 +141,10 @@ class LinearPlan:
         """
         if out is not None and self._run(x, out):
             return out
-        return self.run(x, out)
+        if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
+            return self.run(x, out)
+        y: Array = exchange.call(self.__call__, "x", x, (), {"out": out})
+        return y
 
     def run(self, x: object, out: object, inputs: pointwise.Named = ()) -> Array:
         """The careful way: check every argument, copy what is strided, run; `out` may not overlap `inputs` either."""

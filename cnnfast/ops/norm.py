@@ -58,9 +58,9 @@ def batch_norm(
     vectors = ("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)
     given = arguments(x, vectors, eps, order)
     mean, var, scale, shift = given.vectors
-    return pointwise.execute(
-        lambda a, b: native.run_batch_norm(a, b, mean, var, scale, shift, *given.place, given.eps, *after),
-        given.x, out, (("x", given.x), *vectors),
+    return pointwise.over_channels(
+        lambda a, b, place: native.run_batch_norm(a, b, mean, var, scale, shift, *place, given.eps, *after),
+        given.x, order, out, (("x", given.x), *vectors),
     )  # fmt: skip
 
 
@@ -131,10 +131,10 @@ def local_response_norm(
     values = pointwise.as_floats("x", x)
     if not 3 <= values.ndim <= 5:
         raise ValueError(f"x must have 3 to 5 dimensions, got shape {values.shape}")
-    place = pointwise.around(values.shape, values.ndim - 1 if order == "NHWC" else 1)
-    return pointwise.execute(
-        lambda a, b: native.run_local_response_norm(a, b, *place, window, *numbers), values, out, (("x", values),)
-    )
+    return pointwise.over_channels(
+        lambda a, b, place: native.run_local_response_norm(a, b, *place, window, *numbers), values, order, out,
+        (("x", values),),
+    )  # fmt: skip
 
 
 def _channels(name: str, value: object, dtype: np.dtype[np.generic], channels: int) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, dispatch, shapes
+from cnnfast.ops import arrays, checks, dispatch, exchange, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.explanation import Explanation, explanation
 from cnnfast.ops.signatures import SIGNATURES
@@ -32,7 +32,7 @@ class Plan:
     algorithm : the row of the op's table that was chosen
     """
 
-    __slots__ = ("_native", "_output_shape", "_run", "dtype", "input_shape", "layout", "op", "output_dtype")
+    __slots__ = ("_native", "_new_y", "_output_shape", "_run", "dtype", "input_shape", "layout", "op", "output_dtype")
 
     def __init__(self, op: str, plan: native.Plan, input_shape: Shape, output_shape: Shape, dtype: np.dtype[Any],
                  layout: str) -> None:  # fmt: skip
@@ -44,6 +44,7 @@ class Plan:
         self.dtype = dtype
         self.output_dtype = SIGNATURES[op].dtypes[dtype]
         self.layout = layout
+        self._new_y = arrays.allocator("the output", output_shape, self.output_dtype)
 
     def __call__(self, x: ArrayLike, residual: ArrayLike | None = None, out: Array | None = None) -> Array:
         """y = activation(convolution of x + bias + residual), or what the plan's op says.
@@ -71,12 +72,20 @@ class Plan:
         >>> plan(np.ones((2, 4, 4, 1), np.float32)).ravel().tolist()
         [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
         """
-        try:  # nothing may stand before this: where every array fits, a call costs what the backend's does
-            if out is not None and self._run(x, residual, out):
-                return out
+        try:  # nothing may stand before this: where every array fits, a call costs little more than the backend's
+            if out is not None:
+                if self._run(x, residual, out):
+                    return out
+            elif type(x) is np.ndarray and x.shape == self.input_shape:
+                y = self._new_y()
+                if self._run(x, residual, y):
+                    return y
         except ValueError:  # the plan takes no such argument; below is who says why
             pass
-        return self.run(x, residual, out)
+        if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):
+            return self.run(x, residual, out)
+        found: Array = exchange.call(self.__call__, "x", x, (residual,), {"out": out})
+        return found
 
     def run(self, x: object, residual: object, out: object, inputs: Iterable[tuple[str, object]] = ()) -> Array:
         """The careful way: check every argument, copy what is strided, run; `out` may not overlap `inputs` either."""
@@ -142,7 +151,7 @@ class Plan:
         arrays.check_dtype("residual", residual.dtype, SIGNATURES["separable_conv2d"].dtypes)
         if residual.shape != shape:
             raise ValueError(f"residual must have y's shape {shape}, got {residual.shape}")
-        return arrays.contiguous("residual", residual, self.dtype)
+        return residual if residual.dtype == self.dtype else arrays.contiguous("residual", residual, self.dtype)
 
     def output_shape(self, n: int | None = None) -> Shape:
         """y's shape for a batch of n images, by default the plan's own batch.

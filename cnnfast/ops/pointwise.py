@@ -28,7 +28,7 @@ def activate(
         elif type(out) is np.ndarray and native.run_elementwise("map", x, None, out, name, alpha, beta):
             return out
     values = as_floats("x", x)
-    return execute(
+    return _anywhere(
         lambda a, b: native.run_elementwise("map", a, None, b, name, alpha, beta), values, out, (("x", values), *inputs)
     )
 
@@ -40,6 +40,8 @@ def combine(
     """activation(x + other) or (x * other), broadcast, or prelu(x, other), other a vector for x's last axis."""
     name, alpha = activation
     if other.shape == x.shape or (x.ndim and other.shape == x.shape[-1:]):
+        if not x.flags.c_contiguous and x.shape == other.shape and x.strides == other.strides:
+            return _anywhere(lambda a, c, b: native.run_elementwise(kind, a, c, b, name, alpha), x, out, inputs, other)
         vector = arrays.contiguous("y", other)
         return execute(lambda a, b: native.run_elementwise(kind, a, vector, b, name, alpha), x, out, inputs)
     z = target(out, np.broadcast_shapes(x.shape, other.shape), x.dtype, inputs)
@@ -52,6 +54,33 @@ def _in_place(name: str, alpha: float, z: Array) -> Array:
     parameters = (1.0, 20.0) if name == "softplus" else (alpha, 0.0)
     np.copyto(z, activate(name, z, None, *parameters))
     return z
+
+
+def _anywhere(run: Callable[..., bool], x: Array, out: object, inputs: Named, *others: Array) -> Array:
+    """`execute` of run(x, *others, y), which does not ask where an element stands: arrays that are dense in another
+    order of their axes, as channels_last ones are, are run as they lie, and so lies y. The others lie as x does."""
+    order = None if x.flags.c_contiguous else sorted(range(x.ndim), key=lambda axis: -x.strides[axis])
+    if order is None or not x.transpose(order).flags.c_contiguous:
+        dense = [arrays.contiguous("y", each) for each in others]
+        return execute(lambda a, b: run(a, *dense, b), x, out, inputs)
+    y = None if out is None else target(out, x.shape, x.dtype, inputs).transpose(order)
+    z = execute(lambda a, b: run(a, *(each.transpose(order) for each in others), b), x.transpose(order), y, ())
+    return z.transpose(np.argsort(order)) if out is None else out  # type: ignore[return-value]
+
+
+def over_channels(
+    run: Callable[[Array, Array, tuple[int, int, int]], bool], x: Array, layout: str, out: object, inputs: Named
+) -> Array:
+    """`execute` of run(x, y, x as (outer, C, inner)), an op that goes along the channels; where NCHW was said and they
+    lie last, as they lie."""
+    if layout == "NCHW" and arrays.channels_last(x):
+        y = None if out is None else target(out, x.shape, x.dtype, inputs)
+        if y is None or arrays.channels_last(y):
+            lying, last = (0, 2, 3, 1), around((x.shape[0], *x.shape[2:], x.shape[1]), 3)
+            z = execute(lambda a, b: run(a, b, last), x.transpose(lying), None if y is None else y.transpose(lying), ())
+            return z.transpose(0, 3, 1, 2) if y is None else y
+    place = around(x.shape, x.ndim - 1 if layout == "NHWC" else 1)
+    return execute(lambda a, b: run(a, b, place), x, out, inputs)
 
 
 def execute(run: Run, x: Array, out: object, inputs: Named, shape: tuple[int, ...] | None = None) -> Array:
@@ -71,10 +100,12 @@ def execute(run: Run, x: Array, out: object, inputs: Named, shape: tuple[int, ..
     return y
 
 
-def target(out: object, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Named) -> Array:
-    """Where to write y: the caller's `out`, checked, or a new array."""
+def target(
+    out: object, shape: tuple[int, ...], dtype: np.dtype[Any], inputs: Named, like: Array | None = None
+) -> Array:
+    """Where to write y: the caller's `out`, checked, or a new array, with channels last where `like` has them."""
     if out is None:
-        return arrays.allocate("the output", shape, dtype)
+        return arrays.allocate_as(like, "the output", shape, dtype)
     y = arrays.check_out(out, shape, dtype)
     arrays.check_no_overlap(y, inputs)
     return y

@@ -59,7 +59,7 @@ def pad2d(
     N, H, W, C = shapes.split(images.shape, order)
     shapes.check_padding_mode(PAD_MODES[kind], sides, (H, W))
     shape = shapes.join(N, H + sum(sides[0]), W + sum(sides[1]), C, order)
-    y = pointwise.target(out, shape, images.dtype, (("x", images),))
+    y = pointwise.target(out, shape, images.dtype, (("x", images),), images if order == "NCHW" else None)
     first = 1 if order == "NHWC" else 2
     _pad(np.moveaxis(y, (first, first + 1), (0, 1)), np.moveaxis(images, (first, first + 1), (0, 1)), sides, kind, fill)
     return y
@@ -109,6 +109,9 @@ def upsample2d(
     if corners and kind == "nearest":
         raise ValueError('align_corners must be False with mode "nearest", got True')
     images = arrays.as_input("x", x, FLOATS, order)
+    if out is None and order == "NCHW" and arrays.channels_last(images):
+        lying = images.transpose(0, 2, 3, 1)
+        return upsample2d(lying, scale, mode, align_corners=corners).transpose(0, 3, 1, 2)
     N, H, W, C = shapes.split(images.shape, order)
     shape = shapes.join(N, H * scale[0], W * scale[1], C, order)
     place = (N, H, W, C) if order == "NHWC" else (N * C, H, W, 1)

@@ -342,6 +342,12 @@ CNNFAST_API int cnnfast_plan_takes_slices(const cnnfast_plan *);
  * they share now. */
 CNNFAST_API int cnnfast_plan_share(cnnfast_plan *plan, const cnnfast_plan *other);
 
+/* `plan` for runs whose input (CNNFAST_INPUT), output (CNNFAST_OUTPUT) or both lie as NHWC where the plan says NCHW: the same
+ * algorithm and bits, one conversion less each, and plan's own packed weights, shared. A residual lies as the output, indices as
+ * what they belong to. CNNFAST_UNSUPPORTED where such a tensor is not NCHW. The two may be freed in any order; a fused plan's
+ * stages must outlive both. */
+CNNFAST_API cnnfast_status cnnfast_plan_turned(cnnfast_plan **, const cnnfast_plan *plan, unsigned tensors);
+
 /* Plans that run one after another, as a network's do: each as cnnfast_plan_run, all in the one workspace. The first that
  * fails ends the run. */
 typedef struct {

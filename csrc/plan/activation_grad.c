@@ -3,6 +3,7 @@
 
 #include "cache.h"
 #include "plan.h"
+#include "verbose.h"
 
 static const double BYTES_WORTH_A_THREAD = 60e3;
 static const int64_t BLOCK = 1 << 20; /* elements between two looks at the interrupt hook */
@@ -41,6 +42,9 @@ cnnfast_status cnnfast_activation_grad_run(const cnnfast_elementwise *d, const v
     job j = {derivatives[isa_current()][d->dtype == CNNFAST_FLOAT64], d, grad_output, values, grad_input, bytes > (double)cache_last_level(), 1};
     if (worth >= 2) j.threads = parallel_threads();
     if (j.threads > worth) j.threads = (int)worth < 1 ? 1 : (int)worth;
+    const double start = verbose_start();
     parallel_watch watch = {0};
-    return parallel_run(j.threads, share, &j, &watch) ? CNNFAST_OK : CNNFAST_INTERRUPTED;
+    if (!parallel_run(j.threads, share, &j, &watch)) return CNNFAST_INTERRUPTED;
+    if (verbose()) verbose_flat("activation_grad", d->dtype, d->count, j.threads, start);
+    return CNNFAST_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "cache.h"
 #include "plan.h"
+#include "verbose.h"
 
 /* Elements of a piece: so many that its sums in double cost little beside it. */
 static const int64_t PIECE = 32768, MOST_PIECES = 64;
@@ -176,9 +177,11 @@ cnnfast_status cnnfast_batch_norm_train_run(const cnnfast_batch_norm *d, const v
     if (pixels) {
         status = room(&j);
         if (status) return status;
+        const double start = verbose_start();
         parallel_watch watch = {0};
         if (!parallel_run(j.threads, moments_share, &j, &watch)) status = CNNFAST_INTERRUPTED;
         else merge_all(&j);
+        if (verbose() && !status) verbose_flat("batch_norm_moments", d->dtype, j.outer * j.C * j.inner, j.threads, start);
     }
     for (int64_t c = 0; c < j.C && !status; c++) {
         put(mean, c, j.size, pixels ? j.first[c] : 0);
@@ -223,6 +226,7 @@ cnnfast_status cnnfast_batch_norm_grad_run(const cnnfast_batch_norm *d, int trai
     status = room(&j);
     j.x = t->x, j.grad = t->grad_output, j.to = t->grad_input;
     j.channels = (batch_norm_channels){.mean = t->mean, .scale = rows, .shift = rows + row};
+    const double start = verbose_start();
     parallel_watch watch = {0};
     if (!status && !parallel_run(j.threads, sums_share, &j, &watch)) status = CNNFAST_INTERRUPTED;
     if (!status) {
@@ -230,6 +234,7 @@ cnnfast_status cnnfast_batch_norm_grad_run(const cnnfast_batch_norm *d, int trai
         describe(&j, d, t, rows, training);
         if (training) j.channels.slope = rows + 2 * row, j.channels.offset = rows + 3 * row;
         if (!parallel_run(j.threads, apply_share, &j, &watch)) status = CNNFAST_INTERRUPTED;
+        if (verbose() && !status) verbose_flat("batch_norm_grad", d->dtype, j.outer * j.C * j.inner, j.threads, start);
     }
     free(j.first);
     free(rows);

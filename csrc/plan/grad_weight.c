@@ -4,6 +4,7 @@
  * neighbour's, and so on; what has no neighbour goes up as it is. So each sum has the same bits for any number of threads, and
  * errs by at most gamma(CHUNK_PIXELS + ceil(log2(chunks)) + 1) times the sum of its products' magnitudes. */
 #include "plan.h"
+#include "verbose.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +183,9 @@ cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *d, const voi
     void *memory;
     status = find_room(&j, &memory);
     parallel_watch watch = {0};
+    const double start = verbose_start();
     if (!status && !run_groups(&j, &watch)) status = CNNFAST_INTERRUPTED;
+    if (verbose() && !status) verbose_plan(&plan, d->N, j.threads, start);
     free(memory);
     return status;
 }

@@ -2,6 +2,7 @@
 #include "cache.h"
 #include "plan.h"
 #include "shares.h"
+#include "verbose.h"
 
 #include <stdlib.h>
 
@@ -116,11 +117,13 @@ cnnfast_status plan_run_once(cnnfast_plan *plan, const void *weight, const tenso
     const size_t packed = status ? 0 : size_align(plan->kernel->packed_size(&plan->problem));
     if (packed) status = plan_pack(plan, weight, NULL);
     const int threads = status ? 1 : fit_into(plan, rows, plan->max_workspace - packed).threads;
+    const double start = verbose_start();
     const size_t size = size_mul(size_align(plan->grain.workspace), (size_t)threads);
     void *workspace = !status && size && size < PTRDIFF_MAX ? aligned_alloc(CACHE_LINE, size) : NULL;
     if (!status && size && !workspace) status = CNNFAST_OUT_OF_MEMORY;
     parallel_watch watch = {0};
     if (!status && !run_kernels((job){.plan = plan, .t = t, .workspace = workspace}, rows, threads, &watch)) status = CNNFAST_INTERRUPTED;
+    if (verbose() && !status) verbose_plan(plan, rows, threads, start);
     free(workspace);
     packing_drop(plan->packing);
     return status;
@@ -232,8 +235,10 @@ cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *ar
     if (status || args->N == 0) return status;
     const fit f = fit_into(plan, args->N, workspace_size);
     if (f.threads < 1) return CNNFAST_SMALL_WORKSPACE;
+    const double start = verbose_start();
     parallel_watch watch = {0};
     for (int64_t first = 0; first < args->N; first += f.s.images)
         if (!run_staged(plan, args, &f, first, workspace, &watch)) return CNNFAST_INTERRUPTED;
+    if (verbose()) verbose_plan(plan, args->N, f.threads, start);
     return CNNFAST_OK;
 }

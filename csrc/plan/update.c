@@ -2,6 +2,7 @@
 #include "update/step.h"
 
 #include "plan.h"
+#include "verbose.h"
 
 static const double BYTES_WORTH_A_THREAD = 100e3;
 
@@ -39,7 +40,9 @@ cnnfast_status cnnfast_update_run(const cnnfast_update *d, void *weight, const v
     const double worth = arrays * (double)d->count * (double)dtype_size(d->dtype) / BYTES_WORTH_A_THREAD;
     if (worth >= 2) j.threads = parallel_threads();
     if (j.threads > worth) j.threads = (int)worth < 1 ? 1 : (int)worth;
+    const double start = verbose_start();
     parallel_watch watch = {0};
     parallel_run(j.threads, share, &j, &watch);
+    if (verbose()) verbose_flat("update", d->dtype, d->count, j.threads, start);
     return CNNFAST_OK;
 }

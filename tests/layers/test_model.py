@@ -193,7 +193,7 @@ def test_threads_share_a_plan(rng: np.random.Generator) -> None:
     ("x", "out", "error", "words"),
     [
         (np.zeros((1, 8, 8, 3)), None, TypeError, "float32 array, got float64"),
-        ([[1.0]], None, TypeError, "float32 array, got list"),
+        ([[1.0]], None, TypeError, "float32 array, got float64"),
         (np.zeros((1, 8, 9, 3), np.float32), None, ValueError, r"\(N, 8, 8, 3\), got \(1, 8, 9, 3\)"),
         (np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 4), np.float32), ValueError, "out must have shape"),
         (np.zeros((1, 8, 8, 3), np.float32), np.zeros((1, 3)), TypeError, "out must have dtype float32"),

@@ -4,6 +4,8 @@ leaves alone: the floating-point environment."""
 import ctypes
 import os
 import platform
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,6 +80,63 @@ def test_default_is_at_most_the_affinity(python: Callable[..., Any]) -> None:
     assert 1 <= int(python(THREADS).stdout) <= len(os.sched_getaffinity(0))
     cpu = min(os.sched_getaffinity(0))
     assert python(f"import os; os.sched_setaffinity(0, [{cpu}]); {THREADS}").stdout == "1\n"
+
+
+FOPEN = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* A control group's files as the environment says them. */
+FILE *fopen(const char *path, const char *mode) {
+    static const char *const files[][2] = {{"/sys/fs/cgroup/cpu.max", "CPU_MAX"},
+                                           {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "CFS_QUOTA"},
+                                           {"/sys/fs/cgroup/cpu/cpu.cfs_period_us", "CFS_PERIOD"}};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(path, files[i][0])) {
+            char *text = getenv(files[i][1]);
+            return text ? fmemopen(text, strlen(text), "r") : NULL;
+        }
+    return ((FILE * (*)(const char *, const char *))dlsym(RTLD_NEXT, "fopen"))(path, mode);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A library that, loaded first, stands between the engine and the machine's control groups."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("a control group of its own is made in C: no compiler is here")
+    folder = tmp_path_factory.mktemp("group")
+    (folder / "group.c").write_text(FOPEN)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", folder / "group.so", folder / "group.c", "-ldl"], check=True)
+    return str(folder / "group.so")
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"CPU_MAX": "100000 100000"}, 1),
+        ({"CPU_MAX": "199999 100000"}, 1),
+        ({"CPU_MAX": "20000 100000"}, 1),
+        ({"CPU_MAX": "200000 100000"}, 2),
+        ({"CPU_MAX": "max 100000"}, None),
+        ({"CPU_MAX": "nonsense"}, None),
+        ({"CFS_QUOTA": "100000", "CFS_PERIOD": "100000"}, 1),
+        ({"CFS_QUOTA": "-1", "CFS_PERIOD": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_default_is_at_most_the_quota(
+    files: dict[str, str], cpus: int | None, group: str, python: Callable[..., Any]
+) -> None:
+    """floor(quota / period) of the control group, of either version, at least 1."""
+    here = len(os.sched_getaffinity(0))
+    expected = here if cpus is None else min(cpus, here)
+    assert python(THREADS, LD_PRELOAD=group, **files).stdout == f"{expected}\n"
+    assert python(THREADS, LD_PRELOAD=group, CNNFAST_NUM_THREADS="7", **files).stdout == "7\n"
 
 
 def test_unknown_precision(python: Callable[..., Any]) -> None:

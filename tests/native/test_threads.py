@@ -244,6 +244,27 @@ def test_threadpoolctl_is_heard(python: Callable[..., Any]) -> None:
     assert done.stdout == "True True\n", done.stdout + done.stderr
 
 
+def test_threadpoolctl_sees_and_limits_our_own_threads(python: Callable[..., Any]) -> None:
+    """It lists the OpenMP that the library is linked with; the threads are ours, and heed its limit all the same."""
+    pytest.importorskip("threadpoolctl", reason="the usual way to limit threads: pip install threadpoolctl")
+    program = """
+        import sys, numpy as np, threadpoolctl, cnnfast
+        plan = cnnfast.plan_conv2d((8, 56, 56, 32), np.ones((3, 3, 32, 32), np.float32), padding=1, algorithm="direct")
+        x = np.ones((8, 56, 56, 32), np.float32)
+        plan(x)
+        for limit in (1, 2):
+            with threadpoolctl.threadpool_limits(limit, "openmp"):
+                plan(x)
+        with threadpoolctl.threadpool_limits(1):
+            plan(x)
+        plan(x)
+        print([each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "openmp"])
+    """
+    done = python(program, OMP_NUM_THREADS="3", CNNFAST_VERBOSE="1")
+    assert [line.split(",")[-2] for line in done.stderr.splitlines()[1:]] == ["3", "1", "2", "1", "3"], done.stderr
+    assert done.stdout == "[3]\n"
+
+
 def test_the_module_says_what_it_uses() -> None:
     native.set_num_threads(5)
     assert native.get_num_threads() == cnnfast.get_num_threads() == 5

@@ -63,7 +63,7 @@ CASES: dict[str, tuple[Any, str, tuple[str, ...]]] = {
     "out-object": ({"out": np.full(SHAPE, 7, object)}, T, ("out must have dtype float32", "O")),
     "out-list": ({"out": [7]}, T, ("out must be a numpy.ndarray", "list")),
     "out-string": ({"out": "7"}, T, ("out must be a numpy.ndarray", "str")),
-    "out-bytes": ({"out": bytearray(b"\7" * 432)}, T, ("out must be a numpy.ndarray", "bytearray")),
+    "out-bytes": ({"out": bytearray(b"\7" * 432)}, T, ("out must have dtype float32", "uint8")),
     "out-read-only": ({"out": read_only()}, V, ("out must be writable",)),
     "out-expanded": ({"out": shared((0, 72, 24, 4))}, V, ("out must not overlap itself", "(0, 72, 24, 4)")),
     "out-overlapping-rows": ({"out": shared((216, 24, 24, 4))}, V, ("out must not overlap itself",)),

@@ -1,5 +1,5 @@
 def run_conv2d_grad_weight(x, grad_output, grad_weight, grad_bias, x_shape, int64_t filters, kernel_size, stride, padding,
-                           dilation, int64_t groups, algorithm=None):
+                           dilation, int64_t groups, algorithm=None, precision="default"):
     """NHWC; x_shape is (N, H, W, C), N not 0; padding (top, bottom, left, right). grad_bias may be None."""
     cdef flat_buffers buffers
     cdef cnnfast_conv2d d
@@ -15,6 +15,7 @@ def run_conv2d_grad_weight(x, grad_output, grad_weight, grad_bias, x_shape, int6
     memset(&d, 0, sizeof(d))
     d.dtype = buffers.dtype
     d.algorithm = NULL if name is None else <const char *>(<bytes>name)
+    d.precision = PRECISIONS[precision]
     d.N, d.H, d.W, d.C = x_shape
     d.K, d.groups = filters, groups
     d.R, d.S = kernel_size

@@ -5,7 +5,7 @@ cdef class Plan:
     cdef int64_t x_shape[4]
     cdef int64_t y_shape[4]
     cdef const int64_t *index_shape
-    cdef bint reads_indices
+    cdef readonly bint reads_indices
     cdef object algorithm  # keeps the name the C API is given alive while it reads it
     cdef tuple stages      # of a fused plan, which reads them
 
@@ -62,6 +62,21 @@ cdef class Plan:
         with nogil:
             shares = cnnfast_plan_share(self.plan, other.plan)
         return bool(shares)
+
+    def turned(self, bint x, bint y):
+        """This plan for an x, or a y, whose channels lie last in memory where the plan says NCHW: they come as NHWC. A residual
+        comes as y, indices as what they belong to. The weights are shared. None where such an array is not NCHW."""
+        cdef Plan plan = Plan()
+        cdef cnnfast_status status = cnnfast_plan_turned(&plan.plan, self.plan, (CNNFAST_INPUT if x else 0) | (CNNFAST_OUTPUT if y else 0))
+        if status == CNNFAST_UNSUPPORTED:
+            return None
+        plan.algorithm, plan.stages, plan.reads_indices = self.algorithm, self.stages, self.reads_indices
+        plan.made(status)
+        if self.index_shape and self.reads_indices:
+            plan.index_shape = plan.x_shape
+        elif self.index_shape:
+            plan.index_shape = plan.y_shape
+        return plan
 
     def input_shape(self, int64_t n):
         cdef int64_t shape[4]

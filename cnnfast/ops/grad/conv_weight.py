@@ -27,7 +27,7 @@ class Problem(NamedTuple):
 def conv2d_weight(
     grad_output: ArrayLike, x: ArrayLike, kernel_size: Ints, *, stride: Ints = 1, padding: Padding = 0,
     dilation: Ints = 1, groups: int = 1, layout: str = "NHWC", padding_mode: str = "zeros",
-    grad_bias: Array | None = None, out: Array | None = None,
+    precision: str = "default", grad_bias: Array | None = None, out: Array | None = None,
 ) -> Array:  # fmt: skip
     """The gradient of conv2d with respect to its weight.
 
@@ -40,6 +40,8 @@ def conv2d_weight(
     x : (N, H, W, C), or (N, C, H, W): conv2d's; float32 or float64
     kernel_size : an integer, or (height, width)
     stride, padding, dilation, groups, layout, padding_mode : conv2d's
+    precision : "strict": every sum is a tree of chains (`docs/design.md`); "default" also takes Winograd's way, whose
+        errors are no larger on normal data; see `cnnfast.conv2d`
     grad_bias : (K,) of x's dtype and contiguous: where to write the gradient of the bias too, in the same pass
     out : where to write; it may not overlap an input
 
@@ -74,7 +76,7 @@ def conv2d_weight(
         checks.pair("dilation", dilation, minimum=1),
         checks.choice("padding_mode", padding_mode, options.PADDING_MODES),
     )  # fmt: skip
-    return _run(place, padding_mode, gradient, images, images.dtype, out, grad_bias)
+    return _run(place, padding_mode, gradient, images, images.dtype, out, grad_bias, precision=precision)
 
 
 def depthwise_conv2d_weight(
@@ -127,7 +129,8 @@ def depthwise_conv2d_weight(
 
 def conv_transpose2d_weight(
     grad_output: ArrayLike, x: ArrayLike, kernel_size: Ints, *, stride: Ints = 1, padding: Padding = 0,
-    output_padding: Ints = 0, dilation: Ints = 1, groups: int = 1, layout: str = "NHWC", out: Array | None = None,
+    output_padding: Ints = 0, dilation: Ints = 1, groups: int = 1, layout: str = "NHWC",
+    precision: str = "default", out: Array | None = None,
 ) -> Array:  # fmt: skip
     """The gradient of conv_transpose2d with respect to its weight: conv2d_weight with x and grad_output in each other's
     place.
@@ -138,6 +141,7 @@ def conv_transpose2d_weight(
     x : (N, H, W, C), or (N, C, H, W): conv_transpose2d's; float32 or float64
     kernel_size : an integer, or (height, width)
     stride, padding, output_padding, dilation, groups, layout : conv_transpose2d's
+    precision : see `conv2d_weight`
     out : where to write; it may not overlap an input
 
     Returns
@@ -163,7 +167,7 @@ def conv_transpose2d_weight(
         checks.pair("stride", stride, minimum=1), checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1), checks.pair("output_padding", output_padding, minimum=0),
     )  # fmt: skip
-    return _run(place, "zeros", images, gradient, images.dtype, out, names=("x", "grad_output"))
+    return _run(place, "zeros", images, gradient, images.dtype, out, names=("x", "grad_output"), precision=precision)
 
 
 class Place(NamedTuple):
@@ -245,9 +249,10 @@ def _check_shape(given: tuple[int, ...], expected: tuple[int, ...]) -> None:
 
 def _run(
     place: Place, padding_mode: str, grad_output: Array, x: Array, dtype: np.dtype[Any], out: object,
-    grad_bias: object = None, names: tuple[str, str] = ("grad_output", "x"), algorithm: str | None = None,
+    grad_bias: object = None, names: tuple[str, str] = ("grad_output", "x"), precision: str = "default",
 ) -> Array:  # fmt: skip
     """The sums, into `out` where it is given."""
+    chosen = options.precision(precision)
     inputs = (names[0], grad_output), (names[1], x)
     weight = pointwise.target(out, place.shape, dtype, inputs)
     bias = None
@@ -272,7 +277,7 @@ def _run(
     sums = weight if direct else arrays.allocate("the gradient in NHWC", rows, dtype)
     if not native.run_conv2d_grad_weight(
         x, grad_output, sums, bias, x.shape, filters, place.kernel, problem.stride,
-        (*problem.padding[0], *problem.padding[1]), problem.dilation, problem.groups, algorithm,
+        (*problem.padding[0], *problem.padding[1]), problem.dilation, problem.groups, None, chosen,
     ):  # fmt: skip
         raise RuntimeError(f"the backend refused arrays that were checked: x {x.shape} {x.dtype}")
     if not direct:

@@ -30,11 +30,42 @@ INLINE values at_places(real *first, const places *at, int64_t step) {
     return (values){{first + at->of[0] * step, first + at->of[1] * step, first + at->of[2] * step, first + at->of[3] * step}};
 }
 
+/* Images whose pixels come from beyond L2: those that a tile reads or writes are asked for before their turn. */
+static const int64_t FAR_BYTES = 4 << 20;
+
+INLINE bool from_far(const conv2d_problem *p) {
+    return (p->g.H * p->g.W * p->g.C + p->g.P * p->g.Q * p->g.K) * (int64_t)sizeof(real) > FAR_BYTES;
+}
+
+/* A tile's pixels that its left neighbour does not read, where they lie side by side. */
+INLINE void ask_for_inputs(tiling of, const conv2d_problem *p, origin o, const real *x) {
+    const window *g = &p->g;
+    const int stride = stride_of(of.w);
+    const int64_t left = o.q * stride - g->pad[2] + of.w.r - stride, begin = max64(0, left), end = min64(g->W, left + stride * of.w.m);
+    for (int64_t i = 0, h = o.p * stride_of(of.h) - g->pad[0]; i < inputs(of.h); i++, h++) {
+        if (h < 0 || h >= g->H) continue;
+        const real *row = x + (o.n * g->H + h) * g->W * g->C;
+        for (const real *at = row + begin * g->C; at < row + end * g->C; at += LINE) __builtin_prefetch(at, 0, 2);
+    }
+}
+
+/* A panel's part of a tile's outputs. */
+INLINE void ask_for_outputs(tiling of, const conv2d_problem *p, origin o, const panel *panel, const tensors *io) {
+    const window *g = &p->g;
+    const int64_t dh = g->dilation[0], dw = g->dilation[1];
+    for (int64_t i = o.p; i < min64(g->P, o.p + of.h.m * dh); i += dh)
+        for (int64_t j = o.q; j < min64(g->Q, o.q + of.w.m * dw); j += dw)
+            for (int k = 0; k < panel->channels; k += LINE)
+                __builtin_prefetch((const real *)io->y + ((o.n * g->P + i) * g->Q + j) * io->y_step + panel->k0 + k, 0, 2);
+}
+
 /* V of the block's tiles; how many have the sums of each kind. */
 INLINE places write_V(tiling of, const conv2d_problem *p, const tile_grid *t, const blocking *b, const real *x, int64_t first,
                       int64_t tiles, const real *zeros, real *V) {
     places at = {{0}};
+    const bool ask = asks_ahead(of) && from_far(p) && p->groups == 1 && p->g.dilation[0] == 1 && p->g.dilation[1] == 1;
     for (int64_t i = 0; i < tiles; i++) {
+        if (ask && i + 1 < tiles) ask_for_inputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + i + 1), x);
         const real *pixel[MOST_PIXELS];
         const origin o = origin_of(p, t, of.h.m, of.w.m, first + i);
         const values to = at_places(V, &at, b->pixel);
@@ -52,8 +83,11 @@ INLINE void run_panel(tiling of, const conv2d_problem *p, const tile_grid *t, co
     const int64_t Cg = g->C / p->groups;
     const int whole = (int)ceil_div(panel->channels, LANES) * LANES; /* M has room for all lanes of the last vector */
     const real *weight = panel->weight;
-    for (int f = 0; f < tile_sums(of); f++) {
-        const products_of_sum sum = products_of(of, f);
+    const int64_t to_ask_for = asks_ahead(of) && from_far(p) && !io->stream ? tiles->of[0] : 0;
+    for (int64_t f = 0, asked = 0; f < tile_sums(of); f++) {
+        for (; asked < to_ask_for * (f + 1) / tile_sums(of); asked++)
+            ask_for_outputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + asked), panel, io);
+        const products_of_sum sum = products_of(of, (int)f);
         ptrdiff_t tap[4];
         gemm m = {.tap = tap, .len = Cg, .x_step = b->pixel, .y_step = b->tile};
         const int64_t from = sum.i0 * products(of.w) + sum.j0;
