@@ -94,7 +94,7 @@ def test_default_precision(image: Any) -> None:
 
 
 def test_a_picture_larger_than_memory() -> None:
-    """4 TB of zeros: of a corner two parts are computed; 12 TB for a network, in parts of 120 GB, are laid out."""
+    """4 TB of zeros: of a corner two parts are computed; a network over 12 TB is laid out."""
     x = da.zeros((1, 10**6, 10**6, 1), dtype=np.float32, chunks=(1, 1000, 1000, 1))
     weight = np.ones((3, 3, 1, 1), np.float32)
     y = parts.conv2d(x[:, :5000, :5000] + 1, weight, padding="same", precision="strict")

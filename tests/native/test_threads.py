@@ -145,7 +145,7 @@ def test_a_pool_of_forked_workers() -> None:
 
 
 def test_fork_amid_other_threads_work(python: Callable[..., Any]) -> None:
-    """Two threads run convolutions, so that both the library's threads and OpenMP's are at work, while children are made."""
+    """Two threads run convolutions, so that the library's threads and OpenMP's are at work while children are made."""
     program = """
         import multiprocessing, threading
         import numpy as np, cnnfast
