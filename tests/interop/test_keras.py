@@ -118,7 +118,7 @@ def test_channels_first(name: str, rng: np.random.Generator) -> None:
 
 
 def test_same_average_pools() -> None:
-    """Means of what lies in the picture, where one side is padded more too; Keras under torch repeats its edge there."""
+    """Means of what lies in the picture, where one side is padded more too; Keras under torch repeats its edge."""
     x = np.arange(12, dtype=np.float32).reshape(1, 2, 6, 1)
     y = keras.ops.convert_to_numpy(ours.AveragePooling2D(3, strides=2, padding="same")(x))
     assert y.ravel().tolist() == [x[0, :, i : i + 3].mean() for i in (0, 2, 4)]
