@@ -1,4 +1,5 @@
-"""What several test files use: seeded numbers, instruction sets, torch as a second opinion, a process for one call."""
+"""What several test files use: `--run-slow`, seeded numbers, instruction sets, torch as a second opinion, a process for
+one call."""
 
 import os
 import pickle
@@ -11,6 +12,23 @@ import numpy as np
 import pytest
 
 from cnnfast.backends import native
+
+SLOW = "minutes, or ten gigabytes: pytest --run-slow"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"slow: {SLOW}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--run-slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason=SLOW))
 
 
 @pytest.fixture

@@ -92,6 +92,11 @@ class Cropping2D(Layer):
 
         return self.call(x), backprop
 
+    def nodes(self, graph: Graph, inputs: Sequence[str], shapes: Sequence[Any]) -> str:
+        (top, bottom), (left, right) = self.cropping
+        return graph.add("slice", inputs, self.name, axes=(1, 2), starts=(top, left),
+                         stops=(-bottom or None, -right or None), steps=(1, 1))  # fmt: skip
+
 
 class UpSampling2D(Layer):
     """Each picture `size` times as high and wide, its pixels repeated ("nearest") or blended ("bilinear").

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.graph.executable import Executable
-from cnnfast.graph.ir import Spec
+from cnnfast.graph.ir import Graph, Spec
 from cnnfast.graph.network import Network
 from cnnfast.onnx.importer import graph_of
 from cnnfast.onnx.reader import dtype_of, read
@@ -79,6 +79,18 @@ class Model:
         if last is None or len(feed) != len(self._names):
             return None
         return last.exactly(tuple([feed.get(name) for name in self._names]))
+
+    @property
+    def graph(self) -> Graph:
+        """What the file says, before anything is known of the inputs' sizes; not to be changed.
+
+        Raises
+        ------
+        ValueError : the model is settled, and keeps no more than it runs
+        """
+        if self._network is None:
+            raise ValueError("a settled model keeps no graph: read the file by cnnfast.onnx.load")
+        return self._network.graph
 
     def executable(self, *shapes: tuple[int, ...], dtypes: list[Any] | None = None) -> Executable:
         """What runs for inputs of these shapes; made where it is not there yet."""

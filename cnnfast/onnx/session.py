@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
-from cnnfast.onnx.load import Value, load_settled
+from cnnfast.onnx.load import Model, Value, load_settled
 from cnnfast.ops import checks, runtime
 from cnnfast.ops.arrays import Array
 
@@ -129,6 +129,11 @@ class InferenceSession:
         if threads:
             runtime.set_num_threads(threads)
         self._model, self._options = load_settled(path_or_bytes), options
+
+    @property
+    def model(self) -> Model:
+        """What it runs, as `cnnfast.onnx.load` gives it; settled where the file tells all sizes."""
+        return self._model
 
     def run(
         self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None

@@ -16,7 +16,10 @@ from cnnfast.model import Model
 from cnnfast.sequential import Sequential
 
 OURS = "cnnfast.layers"
-MODULES = ("keras.layers", "keras", "keras.models", "keras.src.models.functional", "keras.src.models.sequential", OURS)
+TWINS = "cnnfast.interop.keras"
+MODULES = (
+    "keras.layers", "keras", "keras.models", "keras.src.models.functional", "keras.src.models.sequential", OURS, TWINS
+)  # fmt: skip
 """Where Keras says that a class lies. Operations on tensors (keras.src.ops.numpy) share layers' names and are none."""
 
 NOT_IN_KERAS = ("MinPooling2D", "LocalResponseNormalization")
@@ -164,7 +167,7 @@ def _check_class(told: Mapping[str, Any], label: str) -> None:
     name, module, registered = (told.get(key) for key in ("class_name", "module", "registered_name"))
     if name in ("Lambda", "__lambda__"):
         raise ValueError(f"{label} holds code, which is never run")
-    if module not in MODULES or registered not in (None, name):
+    if module not in MODULES or registered not in (None, name, f"cnnfast>{name}" if module == TWINS else name):
         raise ValueError(f"{label} must be a layer of Keras or cnnfast, got one of {module} registered as {registered}")
     if name not in ("Sequential", "Functional", "Model") and _class(name) is None:
         raise ValueError(f"{label} is no layer that cnnfast has")

@@ -1,4 +1,4 @@
-"""`--run-slow`, and a way to run Python in a process of its own from the installed package."""
+"""A way to run Python in a process of its own from the installed package."""
 
 import os
 import subprocess
@@ -8,23 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-SLOW = "needs ten gigabytes and minutes: pytest tests/native --run-slow"
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--run-slow", action="store_true", help="also run the tests marked slow")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"slow: {SLOW}")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--run-slow", default=False):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason=SLOW))
 
 
 @pytest.fixture

@@ -144,6 +144,39 @@ def test_a_pool_of_forked_workers() -> None:
         assert pool.map_async(_sum, range(6)).get(timeout=60) == right
 
 
+def test_fork_amid_other_threads_work(python: Callable[..., Any]) -> None:
+    """Two threads run convolutions, so that the library's threads and OpenMP's are at work while children are made."""
+    program = """
+        import multiprocessing, threading
+        import numpy as np, cnnfast
+
+        x, w = np.ones((2, 56, 56, 32), np.float32), np.ones((3, 3, 32, 32), np.float32)
+        going = True
+
+        def convolve():
+            assert (cnnfast.conv2d(x, w, precision="strict") == 288).all()
+
+        def work():
+            while going:
+                convolve()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        for _ in range(20):
+            for _ in range(10):
+                convolve()
+            child = multiprocessing.get_context("fork").Process(target=convolve)
+            child.start()
+            child.join()
+            assert child.exitcode == 0
+        going = False
+        thread.join()
+        print("done")
+    """
+    done = python(program, seconds=60, CNNFAST_NUM_THREADS="2")
+    assert done.stdout == "done\n", done.stderr
+
+
 def test_set_num_threads_reaches_all_threads() -> None:
     seen = []
     cnnfast.set_num_threads(3)

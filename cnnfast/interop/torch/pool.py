@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cnnfast.backends import native
 from cnnfast.interop.torch import tensors
+from cnnfast.interop.torch.conv_plans import sides
 from cnnfast.interop.torch.library import register
 from cnnfast.ops.adaptive import adaptive_pool
 from cnnfast.ops.grad import pool as grad
@@ -59,7 +60,7 @@ def _run(make: Callable[..., Pool], op: str, x: Tensor, given: tuple[Any, ...], 
 def _max(
     x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool, indexed: bool
 ) -> Any:
-    window = tuple(kernel_size), tuple(stride or kernel_size), tuple(padding), tuple(dilation)
+    window = tuple(kernel_size), tuple(stride or kernel_size), sides(padding), tuple(dilation)
     return _run(window_pool, "max_pool2d", x, (*window, None, ceil_mode, True, 0.0, indexed, "auto"), indexed)
 
 
@@ -77,12 +78,13 @@ def _max_pool2d_with_indices(
 
 def _size(n: Any, axis: int, window: Ints, stride: Ints, padding: Ints, dilation: int, ceil: bool) -> Any:
     """Of an axis of a pool's output, also of a symbolic n."""
-    step, pad = (stride or window)[axis], padding[axis]
-    span = n + 2 * pad - dilation * (window[axis] - 1) - 1
+    step = (stride or window)[axis]
+    before, after = padding[2 * axis : 2 * axis + 2] if len(padding) == 4 else (padding[axis],) * 2
+    span = n + before + after - dilation * (window[axis] - 1) - 1
     if not ceil:
         return span // step + 1
     more = -(-span // step) + 1
-    return more - 1 if (more - 1) * step >= n + pad else more  # a last window that starts beyond x is dropped
+    return more - 1 if (more - 1) * step >= n + before else more  # a last window that starts beyond x is dropped
 
 
 def _pooled(x: Tensor, kernel_size: Ints, stride: Ints, padding: Ints, dilation: Ints, ceil_mode: bool) -> Tensor:
@@ -172,7 +174,7 @@ def _avg_pool2d(
     x: Tensor, kernel_size: Ints, stride: Ints = NO, padding: Ints = ZERO, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:  # fmt: skip
-    window = tuple(kernel_size), tuple(stride or kernel_size), tuple(padding), 1
+    window = tuple(kernel_size), tuple(stride or kernel_size), sides(padding), 1
     return _run(window_pool, "avg_pool2d", x, (*window, None, ceil_mode, count_include_pad, 0.0, False, "auto"))
 
 
@@ -206,7 +208,7 @@ def _avg_grad(
     grad_x = tensors.empty(g, size, last)
     grad.avg_pool2d(
         tensors.view(tensors.in_layout(g, last), last), tensors.ordered(size, last), tuple(kernel_size),
-        tuple(stride) or None, padding=tuple(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+        tuple(stride) or None, padding=sides(padding), ceil_mode=ceil_mode, count_include_pad=count_include_pad,
         layout=tensors.layout(last), out=tensors.view(grad_x, last),
     )  # fmt: skip
     return grad_x
