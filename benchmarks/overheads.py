@@ -92,8 +92,9 @@ def jax_rows() -> Iterator[tuple[str, Callable[[int], Any]]]:
 
 
 def torch_rows() -> Iterator[tuple[str, Callable[[int], Any]]]:
-    import cnnfast.interop.torch as ct
     import torch
+
+    import cnnfast.interop.torch as ct
 
     x, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
     with torch.inference_mode():

@@ -10,10 +10,10 @@ import pytest
 import cnnfast
 
 jax = pytest.importorskip("jax", reason='pip install "cnnfast[jax]"')
-import jax.numpy as jnp  # noqa: E402
-from jax.test_util import check_grads  # noqa: E402
+import jax.numpy as jnp
+from jax.test_util import check_grads
 
-import cnnfast.interop.jax as cj  # noqa: E402
+import cnnfast.interop.jax as cj
 
 
 def draw(*shape: int, seed: int = 0, dtype: Any = np.float32) -> Any:

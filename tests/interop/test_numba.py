@@ -14,7 +14,7 @@ import pytest
 import cnnfast
 
 numba = pytest.importorskip("numba", reason='pip install "cnnfast[numba]"')
-import cnnfast.interop.numba  # noqa: E402
+import cnnfast.interop.numba
 
 njit = numba.njit
 

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install torch==2.13.0")
 
-import cnnfast.interop.torch as ct  # noqa: E402
-from cnnfast.interop.torch.modules import TWINS  # noqa: E402
+import cnnfast.interop.torch as ct
+from cnnfast.interop.torch.modules import TWINS
 
 nn: Any = torch.nn
 

@@ -10,9 +10,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pip install torch==2.13.0")
 
-import cnnfast.interop.torch as ct  # noqa: E402
-from cnnfast.interop import torch_weights  # noqa: E402
-from cnnfast.interop.torch import functional, modules  # noqa: E402
+import cnnfast.interop.torch as ct
+from cnnfast.interop import torch_weights
+from cnnfast.interop.torch import functional, modules
 
 F: Any = torch.nn.functional
 OPS: Any = torch.ops.cnnfast
