@@ -21,7 +21,7 @@ def takes(x: Any) -> bool:
 
 
 _turned = WeakTensorKeyDictionary()
-"""Of each parameter, itself with its axes in torch's order: one tensor, so that what is packed of it is found again."""
+"""Of each parameter, by axes and shape, itself in torch's order: one tensor, so that what is packed of it is found again."""
 
 
 def _weight(kernel: Tensor, axes: Sequence[int], shape: Sequence[int] | None = None) -> Tensor:
@@ -31,10 +31,11 @@ def _weight(kernel: Tensor, axes: Sequence[int], shape: Sequence[int] | None = N
 
     if not isinstance(kernel, torch.nn.Parameter) or (torch.is_grad_enabled() and kernel.requires_grad):
         return turn(kernel)
-    found: Tensor | None = _turned.get(kernel)
+    ways: dict[Any, Tensor] = _turned.setdefault(kernel, {})
+    way = tuple(axes), shape and tuple(shape)
+    found = ways.get(way)
     if found is None or found.data_ptr() != kernel.data_ptr():
-        found = torch.nn.Parameter(turn(kernel.detach()), requires_grad=False)
-        _turned[kernel] = found
+        found = ways[way] = torch.nn.Parameter(turn(kernel.detach()), requires_grad=False)
     return found
 
 

@@ -26,7 +26,7 @@ except ImportError as error:  # pragma: no cover
 from cnnfast import avg_pool2d, conv2d, max_pool2d
 from cnnfast.interop import numba_arguments as arguments
 from cnnfast.interop import numba_plan  # noqa: F401 - it teaches Numba plans
-from cnnfast.interop.numba_arguments import apart, at_least, same_shape, spatial
+from cnnfast.interop.numba_arguments import apart, at_least, keep, same_shape, spatial
 from cnnfast.interop.numba_native import (
     check,
     conv2d_output_shape,
@@ -66,6 +66,7 @@ def _conv2d(
         arguments.output("out", out, 4, dtype)
     x_in, weight_in = arguments.dense(x, dtype), arguments.dense(weight, dtype)
     strides, dilations = arguments.pair("stride", stride), arguments.pair("dilation", dilation)
+    arguments.integer("groups", groups)
     sides = arguments.sides(padding)
     nchw = arguments.choice("layout", layout, options.LAYOUTS)
     act, alpha = arguments.activation(activation)
@@ -95,7 +96,7 @@ def _conv2d(
         if inner * groups != C:
             raise ValueError(f"weight must have C/groups = {C // groups} channels, got {inner}")
         problem = struct((
-            c_dtype, kind, 0, N, H, W, C, K, R, S, groups, step[0], step[1], spread[0], spread[1],
+            c_dtype, kind, 0, N, H, W, C, K, R, S, np.int64(groups), step[0], step[1], spread[0], spread[1],
             pads[0], pads[1], pads[2], pads[3], c_mode, c_act, alpha, _u64(0), _u64(0), c_exact, _i32(1), _u32(0),
         ))  # fmt: skip
         place = struct((0, 0, 0, 0))
@@ -114,15 +115,21 @@ def _conv2d(
         if has_out:
             y = out
             same_shape("out", y.shape, shape)
-            apart(y, images)
-            apart(y, kernels)
+            apart(y, x)
+            apart(y, weight)
             if has_bias:
-                apart(y, added)
+                apart(y, bias)
             if has_residual:
-                apart(y, more)
+                apart(y, residual)
         else:
             y = np.empty(shape, element)
         check(conv2d_run(problem, images.ctypes.data, kernels.ctypes.data, bias_at, residual_at, y.ctypes.data))
+        keep(images)
+        keep(kernels)
+        if has_bias:
+            keep(added)
+        if has_residual:
+            keep(more)
         return y
 
     return run
@@ -169,10 +176,11 @@ def _pool(kind: Any, x: Any, kernel_size: Any, stride: Any, padding: Any, dilati
         if has_out:
             y = out
             same_shape("out", y.shape, shape)
-            apart(y, images)
+            apart(y, x)
         else:
             y = np.empty(shape, element)
         check(pool2d_run(problem, images.ctypes.data, y.ctypes.data, np.uintp(0)))
+        keep(images)
         return y
 
     return register_jitable(run)

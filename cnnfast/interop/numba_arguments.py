@@ -115,13 +115,24 @@ def pair(name: str, kind: Any) -> Any:
     if _integer(kind):
         return _both
     if _pair(kind):
-        return _itself
+        return _each
     raise TypingError(f"{name} must be an integer or (height, width), got {kind}")
 
 
+def integer(name: str, kind: Any) -> None:
+    """Check an argument that is one integer."""
+    if not _integer(kind):
+        raise TypingError(f"{name} must be an integer, got {kind}")
+
+
 @register_jitable
-def _both(value: Any) -> Any:
-    return value, value
+def _both(value: Any) -> Any:  # int64s, as C has them, whatever integers they are of
+    return np.int64(value), np.int64(value)
+
+
+@register_jitable
+def _each(pair: Any) -> Any:
+    return np.int64(pair[0]), np.int64(pair[1])
 
 
 def sides(kind: Any) -> Any:
@@ -137,17 +148,20 @@ def sides(kind: Any) -> Any:
 
 @register_jitable
 def _one_padding(padding: Any, size: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
-    return padding, padding, padding, padding
+    side = np.int64(padding)
+    return side, side, side, side
 
 
 @register_jitable
 def _two_paddings(padding: Any, size: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
-    return padding[0], padding[0], padding[1], padding[1]
+    above, aside = np.int64(padding[0]), np.int64(padding[1])
+    return above, above, aside, aside
 
 
 @register_jitable
 def _four_paddings(padding: Any, size: Any, kernel: Any, stride: Any, dilation: Any) -> Any:
-    return padding[0][0], padding[0][1], padding[1][0], padding[1][1]
+    (top, bottom), (left, right) = padding
+    return np.int64(top), np.int64(bottom), np.int64(left), np.int64(right)
 
 
 @register_jitable
@@ -195,7 +209,21 @@ def same_shape(name: str, shape: Any, wanted: Any) -> None:
 
 @register_jitable
 def apart(out: Any, other: Any) -> None:
-    """Refuse an output that overlaps an input."""
-    a, b = out.ctypes.data, other.ctypes.data
-    if a < b + other.nbytes and b < a + out.nbytes:
+    """Refuse an output that lies where an input does, from its first byte to its last."""
+    if other.size == 0:
+        return
+    begin = other.ctypes.data
+    end = begin + other.itemsize
+    for i in range(other.ndim):
+        reach = (other.shape[i] - 1) * other.strides[i]
+        if reach > 0:
+            end += reach
+        else:
+            begin += reach
+    if out.ctypes.data < end and begin < out.ctypes.data + out.nbytes:
         raise ValueError("out may not overlap an input")
+
+
+@register_jitable
+def keep(array: Any) -> None:
+    """Called behind a call that was given the array's address: Numba frees what nothing mentions any more."""

@@ -19,7 +19,7 @@ from numba.extending import (
 )
 
 from cnnfast.interop import numba_arguments as arguments
-from cnnfast.interop.numba_arguments import apart, same_shape
+from cnnfast.interop.numba_arguments import apart, keep, same_shape
 from cnnfast.interop.numba_native import (
     check,
     plan_input_shape,
@@ -122,12 +122,15 @@ def _call(self: Any, x: Any, residual: Any = None, out: Any = None) -> Any:
         if has_out:
             y = out
             same_shape("out", y.shape, shape)
-            apart(y, images)
+            apart(y, x)
             if has_residual:
-                apart(y, more)
+                apart(y, residual)
         else:
             y = np.empty(shape, element)
         check(plan_run(plan, struct((images.shape[0], images.ctypes.data, residual_at, y.ctypes.data, 0, 0))))
+        keep(images)
+        if has_residual:
+            keep(more)
         return y
 
     return run

@@ -179,7 +179,7 @@ def call(function: Callable[..., Any], name: str, x: Any, rest: Sequence[Any], k
     outputs come back as themselves. Other inputs the op itself reads, by `arrays.as_array`."""
     kind = _kind_of_first(x)
     if name != ARRAYS:
-        x = view(name, x) if kind is None else kind.view(name, x)
+        x = view(name, x) if kind is None or isinstance(x, list | tuple) else kind.view(name, x)
     given: dict[int, object] = {}
     for to in OUTPUTS:
         out = kwargs.get(to)
@@ -188,9 +188,13 @@ def call(function: Callable[..., Any], name: str, x: Any, rest: Sequence[Any], k
             given[id(memory)] = out
             kwargs[to] = memory
     result = function(x, *rest, **kwargs)
-    if type(result) is np.ndarray:
-        return given[id(result)] if id(result) in given else result if kind is None else kind.back(result)
-    return result if kind is None else _map(kind.back, result)
+
+    def back(array: Array) -> Any:
+        if id(array) in given:
+            return given[id(array)]
+        return array if kind is None else kind.back(array)
+
+    return result if kind is None and not given else _map(back, result)
 
 
 SOURCE = """

@@ -73,13 +73,14 @@ class Plan:
         [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0]
         """
         try:  # nothing may stand before this: where every array fits, a call costs little more than the backend's
-            if out is not None:
-                if self._run(x, residual, out):
-                    return out
-            elif type(x) is np.ndarray and x.shape == self.input_shape:
-                y = self._new_y()
-                if self._run(x, residual, y):
-                    return y
+            if type(x) is np.ndarray and (residual is None or type(residual) is np.ndarray):  # masks are refused below
+                if out is not None:
+                    if self._run(x, residual, out):
+                        return out
+                elif x.shape == self.input_shape:
+                    y = self._new_y()
+                    if self._run(x, residual, y):
+                        return y
         except ValueError:  # the plan takes no such argument; below is who says why
             pass
         if type(x) is np.ndarray and (out is None or type(out) is np.ndarray):

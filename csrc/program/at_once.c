@@ -99,7 +99,8 @@ static cnnfast_status run(ready *r, const cnnfast_args *args) {
 
 static void leave(ready *r, unsigned at) {
     const size_t packed = r->plan->packing ? r->plan->packing->room : 0;
-    if (size_add(packed, r->room) <= MOST_KEPT) put(r, at);
+    const size_t spans = r->plan->spans ? (size_t)(r->plan->g.P + r->plan->g.Q) * sizeof(span) : 0;
+    if (size_add(size_add(packed, spans), r->room) <= MOST_KEPT) put(r, at);
     else discard(r);
 }
 

@@ -3,7 +3,7 @@ cdef extern from "sample.h" nogil:
     uint64_t memory_sample(const void *at, size_t size)
 
 
-cpdef run_plan_at(Plan plan, int64_t n, size_t x, size_t residual, size_t y, size_t indices=0):
+cpdef execute_at(Plan plan, int64_t n, size_t x, size_t residual, size_t y, size_t indices=0):
     """Run on n >= 1 images (a dense layer's rows) at these addresses; 0 is no residual, no indices. Each must be contiguous in the
     plan's layout, aligned, of its dtype and sizes, what is written apart from the rest."""
     cdef cnnfast_args args

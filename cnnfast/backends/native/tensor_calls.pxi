@@ -52,7 +52,7 @@ cdef class TensorCall:
             args.N, args.x, args.y = self.n, <const void *><size_t>x.data_ptr(), <void *><size_t>y.data_ptr()
             check(cnnfast_plan_run_allocating(self.plan.plan, &args))
         else:
-            run_plan_at(self.plan, self.n, x.data_ptr(), 0, y.data_ptr())
+            execute_at(self.plan, self.n, x.data_ptr(), 0, y.data_ptr())
         return y
 
 

@@ -87,7 +87,7 @@ def run(conv: Conv, calls: Calls, x: Tensor, weight: Tensor, bias: Tensor | None
     y = x.new_empty_strided(ready.size, ready.strides)
     if x.shape[0]:
         beside = 0 if residual is None else residual.data_ptr()
-        native.run_plan_at(ready.plan.native, x.shape[0], at.data_ptr(), beside, y.data_ptr())
+        native.execute_at(ready.plan.native, x.shape[0], at.data_ptr(), beside, y.data_ptr())
         if calls is not None and residual is None and at is x:
             remember(calls, ready.plan.native, x.shape[0], x, weight, bias, how, y)
     return y

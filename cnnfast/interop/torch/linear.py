@@ -39,7 +39,7 @@ def _run(calls: Calls, x: Tensor, weight: Tensor, bias: Tensor | None, how: tupl
     if y.numel():
         at = x.contiguous()
         rows = y.numel() // weight.shape[0]
-        native.run_plan_at(plan.native, rows, at.data_ptr(), 0, y.data_ptr())
+        native.execute_at(plan.native, rows, at.data_ptr(), 0, y.data_ptr())
         if calls is not None and at is x:
             remember(calls, plan.native, rows, x, weight, bias, how, y)
     return y

@@ -53,7 +53,7 @@ def _run(make: Callable[..., Pool], op: str, x: Tensor, given: tuple[Any, ...], 
     indices = x.new_empty_strided(size, strides, dtype=torch.int64) if indexed else None
     if size[0]:
         at = tensors.in_layout(x, last)
-        native.run_plan_at(plan, size[0], at.data_ptr(), 0, y.data_ptr(), 0 if indices is None else indices.data_ptr())
+        native.execute_at(plan, size[0], at.data_ptr(), 0, y.data_ptr(), 0 if indices is None else indices.data_ptr())
     return y if indices is None else (y, indices)
 
 
