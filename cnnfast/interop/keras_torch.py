@@ -21,7 +21,7 @@ def takes(x: Any) -> bool:
 
 
 _turned = WeakTensorKeyDictionary()
-"""Of each parameter, by axes and shape, itself in torch's order: one tensor, so that what is packed of it is found again."""
+"""Of each parameter, by axes and shape, itself in torch's order: one tensor, so that what is packed is found again."""
 
 
 def _weight(kernel: Tensor, axes: Sequence[int], shape: Sequence[int] | None = None) -> Tensor:

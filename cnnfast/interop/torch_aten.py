@@ -488,35 +488,38 @@ def _log_softmax_composite(low: Lowering, x: Value, axis: int, dtype: Any = None
     return _log_softmax(low, x, axis)  # type: ignore[return-value]
 
 
-def upsample(low: Lowering, x: Value, size: Sequence[Any], **settings: Any) -> str:
-    """upsample2d, where every pixel becomes as many."""
+def upsample(low: Lowering, x: Value, size: Sequence[Any], scales: Sequence[Any] = (), **settings: Any) -> str:
+    """upsample2d, where every pixel becomes as many. `scales`, where they are given, are what torch samples by: 2.1 of
+    three pixels are six, but not two of each."""
     _picture(x)
     factors = []
     for have, wanted in zip(map(low.integer, x.shape[2:]), map(low.integer, size), strict=True):
         if wanted % have or wanted < have:
             raise Unsupported(f"it resizes {have} pixels to {wanted}")
         factors.append(wanted // have)
+    if any(scale is not None and scale != factor for scale, factor in zip(scales, factors, strict=False)):
+        raise Unsupported(f"it resizes by {tuple(scales)}")
     return low.add("upsample2d", [x], scale_factor=tuple(factors), layout="NCHW", **settings)
 
 
 @rule(aten.upsample_nearest2d.default)
 def _upsample_nearest(low: Lowering, x: Value, size: Sequence[Any], *scales: Any) -> str:
-    return upsample(low, x, size, mode="nearest")
+    return upsample(low, x, size, scales, mode="nearest")
 
 
 @rule(aten.upsample_bilinear2d.default)
 def _upsample_bilinear(low: Lowering, x: Value, size: Sequence[Any], align_corners: bool, *scales: Any) -> str:
-    return upsample(low, x, size, mode="bilinear", align_corners=align_corners)
+    return upsample(low, x, size, scales, mode="bilinear", align_corners=align_corners)
 
 
 @rule(aten.upsample_nearest2d.vec)
-def _upsample_nearest_vec(low: Lowering, x: Value, *rest: Any) -> str:
-    return upsample(low, x, low.out_shape[2:], mode="nearest")
+def _upsample_nearest_vec(low: Lowering, x: Value, size: Any, scales: Any = None) -> str:
+    return upsample(low, x, low.out_shape[2:], scales or (), mode="nearest")
 
 
 @rule(aten.upsample_bilinear2d.vec)
-def _upsample_bilinear_vec(low: Lowering, x: Value, size: Any, align_corners: bool, *rest: Any) -> str:
-    return upsample(low, x, low.out_shape[2:], mode="bilinear", align_corners=align_corners)
+def _upsample_bilinear_vec(low: Lowering, x: Value, size: Any, align_corners: bool, scales: Any = None) -> str:
+    return upsample(low, x, low.out_shape[2:], scales or (), mode="bilinear", align_corners=align_corners)
 
 
 def _border(low: Lowering, x: Value, sides: Ints, **settings: Any) -> str:

@@ -21,7 +21,8 @@ FLOAT32 = np.dtype(np.float32)
 KEPT = 8
 """For how many sets of input shapes a program stays ready: those used last."""
 
-_version, _address = attrgetter("_version"), torch.Tensor.data_ptr
+_version, _shape = attrgetter("_version"), attrgetter("shape")
+_address, _strides = torch.Tensor.data_ptr, torch.Tensor.stride
 
 
 class Weights:
@@ -42,11 +43,12 @@ class Weights:
         self._ids = list(map(id, tensors))
         self._versions = list(map(_version, tensors))
         self._addresses = list(map(_address, tensors))
+        self._shapes, self._strides = list(map(_shape, tensors)), list(map(_strides, tensors))
 
     @property
     def key(self) -> Any:
         """Another for other weights."""
-        return tuple(self._ids), tuple(self._versions), tuple(self._addresses)
+        return tuple(self._ids), tuple(self._versions), tuple(self._addresses), (*self._shapes, *self._strides)
 
     def _gone(self, ref: object) -> None:
         self._alive = False
@@ -59,6 +61,8 @@ class Weights:
             and list(map(id, tensors)) == self._ids
             and list(map(_version, tensors)) == self._versions
             and list(map(_address, tensors)) == self._addresses
+            and list(map(_shape, tensors)) == self._shapes
+            and list(map(_strides, tensors)) == self._strides
         )
 
 
@@ -151,7 +155,9 @@ class Program:
                 for i, turned in zip(self._tensors, ready.last_in, strict=True)
             ]
             return self._tensors_of(ready.executable.run(given), ready)
-        except (Unsupported, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, MemoryError) as error:
+        except MemoryError:  # the next call may find some
+            pass
+        except (Unsupported, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
             self.reason = str(error) or type(error).__name__
         return self.module(*args)
 
@@ -249,7 +255,7 @@ class Program:
 
 def array_of(tensor: torch.Tensor) -> Any:
     """A tensor's memory as an array."""
-    return (tensor.detach() if tensor.requires_grad else tensor).numpy()
+    return (tensor.detach() if tensor.requires_grad else tensor).resolve_neg().numpy()
 
 
 def _tensor(array: Any) -> torch.Tensor:

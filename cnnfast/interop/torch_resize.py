@@ -28,7 +28,7 @@ RESIZE = torch.ops.cnnfast_graph.resize.default
 
 @rule(RESIZE)
 def _rule(low: Lowering, x: Value, size: Any, mode: str, align_corners: bool) -> str:
-    settings = {"align_corners": align_corners} if mode == "bilinear" else {}
+    settings: dict[str, Any] = {"align_corners": align_corners} if mode == "bilinear" else {}
     return upsample(low, x, size, mode=mode, **settings)
 
 

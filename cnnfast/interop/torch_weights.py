@@ -25,6 +25,8 @@ class Stamp(NamedTuple):
 
     reference: Any
     version: int
+    shape: Any
+    strides: tuple[int, ...]
     address: int
     size: int
     sample: int
@@ -35,6 +37,8 @@ class Stamp(NamedTuple):
             self.reference() is tensor
             and self.version == tensor._version
             and self.address == tensor.data_ptr()
+            and self.shape == tensor.shape
+            and self.strides == tensor.stride()
             and self.sample == native.sample_at(self.address, self.size)
         )
 
@@ -48,7 +52,8 @@ def stamp(tensor: Tensor) -> Stamp | None:
     if tensor.untyped_storage().nbytes() < tensor.storage_offset() * tensor.element_size() + size or not _dense(tensor):
         return None
     address = tensor.data_ptr()
-    return Stamp(weakref.ref(tensor), tensor._version, address, size, native.sample_at(address, size))
+    shape = tensor.shape, tensor.stride()
+    return Stamp(weakref.ref(tensor), tensor._version, *shape, address, size, native.sample_at(address, size))
 
 
 def _dense(tensor: Tensor) -> bool:
@@ -96,8 +101,8 @@ def keep(tensors: Sequence[Tensor | None], key: Hashable, make: Callable[[], Mad
         mine = _kept.setdefault(id(owner), {})
         weakref.finalize(owner, _kept.pop, id(owner), None).atexit = False
     mine.pop(key, None)
-    while len(mine) >= MOST:
-        mine.pop(next(iter(mine)), None)
+    for oldest in list(mine)[: max(0, len(mine) - MOST + 1)]:  # of a list: other threads may add some meanwhile
+        mine.pop(oldest, None)
     mine[key] = stamps, made
     return made
 

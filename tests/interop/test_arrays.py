@@ -508,3 +508,33 @@ def test_no_framework_is_imported() -> None:
     """
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_outputs_of_ops_that_return_several_come_back() -> None:
+    torch = pytest.importorskip("torch", reason="pip install torch==2.13.0")
+    x, out = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1), np.empty((1, 2, 2, 1), np.float32)
+    y, indices = cnnfast.max_pool2d(torch.from_numpy(x), 2, return_indices=True, out=out)
+    assert y is out
+    assert isinstance(indices, torch.Tensor)
+    tensor = torch.empty(1, 2, 2, 1)
+    y, indices = cnnfast.max_pool2d(x, 2, return_indices=True, out=tensor)
+    assert y is tensor
+    assert isinstance(indices, np.ndarray)
+    np.testing.assert_array_equal(tensor.numpy(), out)
+
+
+def test_a_list_of_tensors() -> None:
+    torch = pytest.importorskip("torch", reason="pip install torch==2.13.0")
+    y = cnnfast.relu([torch.tensor([-1.0, 2.0]), torch.tensor([3.0, -4.0])])
+    assert isinstance(y, torch.Tensor)
+    assert y.tolist() == [[0.0, 2.0], [3.0, 0.0]]
+
+
+def test_masks_are_refused_by_plans_with_out() -> None:
+    plan = cnnfast.plan_conv2d((1, 4, 4, 1), np.ones((3, 3, 1, 1), np.float32))
+    x, y = np.ones((1, 4, 4, 1), np.float32), np.full((1, 2, 2, 1), 7, np.float32)
+    with pytest.raises(TypeError, match="x must not be a masked array"):
+        plan(np.ma.masked_array(x), out=y)
+    with pytest.raises(TypeError, match="residual must not be a masked array"):
+        plan(x, np.ma.masked_array(y), out=np.empty_like(y))
+    assert (y == 7).all()

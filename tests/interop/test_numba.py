@@ -291,3 +291,36 @@ def test_numbas_cache_holds_no_addresses(cached: Path) -> None:
         assert done.returncode == 0, done.stderr
         hits.append(done.stdout.strip())
     assert hits == ["0", "1"]
+
+
+def test_copies_live_as_long_as_the_call() -> None:
+    """Copies so large that their memory would be unmapped as soon as nothing mentions them."""
+    wide, weight = draw(2, 64, 128, 40), draw(3, 3, 40, 24, dtype=np.float64, seed=1)
+    bias, x = draw(24, dtype=np.float64), wide[:, :, ::2]
+    residual = draw(2, 64, 64, 48)[..., ::2]
+    expected = cnnfast.conv2d(np.ascontiguousarray(x), weight, bias, padding=1, residual=residual, activation="gelu")
+    for _ in range(5):
+        got = full(x, weight, bias, residual, 1, 1, 1, 1)
+        np.testing.assert_array_equal(got, expected)
+
+
+@njit
+def pooled(x, kernel_size, stride):
+    return cnnfast.max_pool2d(x, kernel_size, stride)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.int32, np.uint32, np.int64, np.uint64])
+def test_integers_of_any_width(kind: Any) -> None:
+    x, weight, bias = draw(1, 9, 9, 4), draw(3, 3, 2, 4, seed=1), draw(4, seed=2)
+    residual = np.zeros((1, 4, 4, 4), np.float32)
+    wanted = cnnfast.conv2d(x, weight, bias, stride=2, padding=1, dilation=2, groups=2, activation="gelu")
+    got = full(x, weight, bias, residual, kind(2), kind(1), (kind(2), kind(2)), kind(2))
+    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(pooled(x, (kind(2), kind(3)), kind(2)), cnnfast.max_pool2d(x, (2, 3), 2))
+
+
+def test_out_may_not_lie_between_what_is_read() -> None:
+    memory = draw(1, 8, 8, 4)
+    out = memory.reshape(-1)[64:80].reshape(1, 1, 8, 2)  # among x's channels, of which x is every second
+    with pytest.raises(ValueError, match="out may not overlap an input"):
+        same_nchw(memory[..., ::2], draw(1, 8, 1, 1), out)

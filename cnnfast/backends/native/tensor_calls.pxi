@@ -11,22 +11,25 @@ cdef class TensorCall:
     """
     cdef Plan plan
     cdef int64_t n
-    cdef bint small, contiguous
+    cdef bint small
     cdef size_t weight_at, weight_size, bias_at, bias_size
     cdef uint64_t weight_sample, bias_sample
-    cdef object shape, strides, dtype, version, bias, bias_version, empty_like, like
+    cdef size_t itemsize
+    cdef object shape, strides, dtype, version, weight_shape, weight_strides, bias, bias_shape, bias_strides, bias_version, empty_like, like
     cdef tuple how
 
     def __cinit__(self, Plan plan not None, int64_t n, x, weight, bias, tuple how not None, empty_like, like):
         self.plan, self.n, self.how, self.empty_like, self.like = plan, n, how, empty_like, like
         self.shape, self.strides, self.dtype, self.version = x.shape, x.stride(), x.dtype, weight._version
-        self.contiguous = x.is_contiguous()
+        self.itemsize = x.element_size()
+        self.weight_shape, self.weight_strides = weight.shape, weight.stride()
         self.small = cnnfast_plan_info(plan.plan).flops < 1e5  # some microseconds: others may wait for the lock so long
         self.weight_at, self.weight_size = weight.data_ptr(), weight.nbytes
         self.weight_sample = memory_sample(<const void *>self.weight_at, self.weight_size)
         self.bias, self.bias_at, self.bias_size = None, 0, 0
         if bias is not None:
             self.bias, self.bias_version = weakref.ref(bias), bias._version
+            self.bias_shape, self.bias_strides = bias.shape, bias.stride()
             self.bias_at, self.bias_size = bias.data_ptr(), bias.nbytes
         self.bias_sample = memory_sample(<const void *>self.bias_at, self.bias_size)
 
@@ -34,10 +37,14 @@ cdef class TensorCall:
         cdef size_t bias_at = 0
         if how != self.how or x.dtype is not self.dtype or x.shape != self.shape or weight._version != self.version:
             return False
-        if not x.is_contiguous() if self.contiguous else x.stride() != self.strides:
+        if x.stride() != self.strides or x.is_neg() or <size_t>x.data_ptr() % self.itemsize:
+            return False
+        if weight.shape != self.weight_shape or weight.stride() != self.weight_strides:
             return False
         if bias is not None:
             if self.bias is None or self.bias() is not bias or bias._version != self.bias_version:
+                return False
+            if bias.shape != self.bias_shape or bias.stride() != self.bias_strides:
                 return False
             bias_at = bias.data_ptr()
         return (<size_t>weight.data_ptr() == self.weight_at and bias_at == self.bias_at and

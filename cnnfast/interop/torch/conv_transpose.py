@@ -20,6 +20,7 @@ from cnnfast.interop.torch.conv_plans import (
     sides,
 )  # fmt: skip
 from cnnfast.interop.torch.library import needs
+from cnnfast.ops import checks
 from cnnfast.ops.conv_transpose import prepare_conv_transpose2d
 from cnnfast.ops.geometry import Options, conv_options
 from cnnfast.ops.plan import Plan
@@ -46,6 +47,7 @@ def _options(setting: Setting) -> Options:
 def _make(shape: Any, dtype: Any, weight: Tensor, bias: Tensor | None, setting: Setting) -> Plan:
     added = None if bias is None else tensors.view(bias)
     _, _, output_padding, groups, *_ = setting.how
+    output_padding = checks.pair("output_padding", tuple(output_padding), minimum=0)
     return prepare_conv_transpose2d(
         shape, dtype, tensors.view(weight), added, groups, output_padding, _options(setting)
     )

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._library.autograd import Info, make_autograd_impl
+from torch.autograd import forward_ad
 
 LIBRARY = torch.library.Library("cnnfast", "DEF")
 """Of the process: it lives as long as this module."""
@@ -17,6 +18,7 @@ _FALL_THROUGH = torch._C.DispatchKeySet(torch._C.DispatchKey.ADInplaceOrView) | 
 )
 """Keys that every tensor has and no op of ours a kernel for: the dispatcher leaves them out, too."""
 
+PLAIN = (Tensor, torch.nn.Parameter)
 modes = torch._C._len_torch_dispatch_stack
 grad_enabled = torch.is_grad_enabled
 any_requires_grad = torch._C._any_requires_grad
@@ -56,9 +58,23 @@ def needs(ctx: Any, *arguments: int) -> list[bool]:
     return [i < len(given) and given[i] for i in arguments]
 
 
+def forward_mode() -> bool:
+    """Whether tensors may carry tangents."""
+    return bool(forward_ad._current_level >= 0)
+
+
+def _refuse_tangents(tensors: list[Tensor]) -> None:
+    if any(forward_ad.unpack_dual(each).tangent is not None for each in tensors):
+        raise NotImplementedError("cnnfast's ops have no forward-mode derivatives: call torch's own on dual tensors")
+
+
 def special(*args: Any) -> bool:
-    """Whether a gradient is asked for, a mode of torch's wants to see every call, or x is no plain tensor."""
-    return type(args[0]) is not Tensor or bool(modes()) or (grad_enabled() and any_requires_grad(*args))
+    """Whether a gradient is asked for, a mode of torch's wants to see every call, or a tensor is no plain one."""
+    tensors = [each for each in args if isinstance(each, Tensor)]
+    if forward_mode():
+        _refuse_tangents(tensors)
+    plain = all(type(each) in PLAIN for each in tensors)
+    return not plain or bool(modes()) or (grad_enabled() and any_requires_grad(*args))
 
 
 def keys(args: tuple[Any, ...]) -> Any:

@@ -37,7 +37,7 @@ def _run(calls: Calls, x: Tensor, weight: Tensor, bias: Tensor | None, how: tupl
     plan = prepare() if calls is None else keep((weight, bias), key, prepare)
     y = x.new_empty((*shape[:-1], weight.shape[0]))
     if y.numel():
-        at = x.contiguous()
+        at = tensors.readable(x).contiguous()
         rows = y.numel() // weight.shape[0]
         native.execute_at(plan.native, rows, at.data_ptr(), 0, y.data_ptr())
         if calls is not None and at is x:

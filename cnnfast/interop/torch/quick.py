@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cnnfast.backends import native
-from cnnfast.interop.torch.library import LIBRARY, Kernel, define, grad_enabled, keys, modes, special
+from cnnfast.interop.torch.library import LIBRARY, Kernel, define, forward_mode, grad_enabled, keys, modes, special
 from cnnfast.interop.torch_weights import on_forget, stamp
 
 Calls = native.TensorCalls | None
@@ -28,7 +28,7 @@ def register_quick(schema: str, run: Run, fake: Kernel, backward: Kernel, setup:
     def kernel(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
         return run(None if _learns(weight) else calls, x, weight, bias, how)
 
-    calls = native.TensorCalls(Tensor, with_autograd, (modes, grad_enabled), None)
+    calls = native.TensorCalls(Tensor, with_autograd, (modes, grad_enabled, forward_mode), None)
     on_forget(calls.drop)
     LIBRARY.impl(op._opname, calls, "AutogradCPU")
     LIBRARY.impl(op._opname, native.TensorCalls(Tensor, kernel, (), _learns, calls), "CPU")

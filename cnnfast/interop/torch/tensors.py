@@ -43,7 +43,13 @@ def layout(last: bool) -> str:
 
 def in_layout(x: Tensor, last: bool) -> Tensor:
     """x itself where it lies so, else a copy that does."""
-    return x.contiguous(memory_format=memory_format(last))
+    return readable(x).contiguous(memory_format=memory_format(last))
+
+
+def readable(x: Tensor) -> Tensor:
+    """x itself, or a copy where its memory holds the negative of it, or numbers at odd addresses."""
+    plain = x.resolve_neg()
+    return plain.clone() if plain.data_ptr() % plain.element_size() else plain
 
 
 def ordered(size: Sequence[int], last: bool) -> Shape:
@@ -65,7 +71,7 @@ def empty(like: Tensor, size: Sequence[int], last: bool = False) -> Tensor:
 
 def view(x: Tensor, last: bool = False) -> Array:
     """x's memory as a NumPy array: NHWC's axes where `last`, which x must then lie in."""
-    plain = x.detach()
+    plain = x.detach().resolve_neg()
     return plain.permute(0, 2, 3, 1).numpy() if last else plain.numpy()
 
 
@@ -73,6 +79,8 @@ def check_images(name: str, x: Tensor) -> "np.dtype[Any]":
     """x must be (N, C, H, W) of float32 or float64; the dtype."""
     if x.ndim != 4:
         raise ValueError(f"{name} must have 4 dimensions (N, C, H, W), got shape {tuple(x.shape)}")
+    if 0 in x.shape[1:]:
+        raise ValueError(f"{name} must have no empty dimension but N, got shape {tuple(x.shape)}")
     return check_dtype(name, x)
 
 
