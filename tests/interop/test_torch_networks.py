@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,8 +131,8 @@ def onnx_file(net: nn.Module) -> bytes:
     return found
 
 
-def as_model(net: nn.Module) -> Any:
-    """The network in Keras' words, with its weights."""
+def as_model(net: nn.Module, layers: Any = layers, Model: Any = cnnfast.Model) -> Any:
+    """The network in Keras' words, with its weights: cnnfast's layers, or Keras' own."""
     x = inputs = layers.Input((16, 16, 3))
     x = layers.Conv2D(16, 3, padding="same")(x)
     x = skip = layers.MaxPooling2D(2)(layers.ReLU()(layers.BatchNormalization(epsilon=1e-3)(x)))
@@ -140,7 +141,7 @@ def as_model(net: nn.Module) -> Any:
     x = layers.BatchNormalization(epsilon=1e-5)(layers.DepthwiseConv2D(3, padding="same")(x))
     x = layers.ZeroPadding2D(1)(layers.ReLU(6)(x))
     x = layers.Flatten()(layers.Conv2D(32, 3, strides=2, activation="relu")(x))
-    model = cnnfast.Model(inputs, layers.Dense(10, activation="softmax")(x))
+    model = Model(inputs, layers.Dense(10, activation="softmax")(x))
     model.set_weights(list(keras_weights(weights_of(net))))
     return model
 
@@ -173,6 +174,17 @@ def test_one_network_from_everywhere_gives_the_same_bits(net: nn.Module) -> None
     }
     for name, y in found.items():
         assert np.array_equal(y, expected), (name, np.abs(y - expected).max())
+
+
+@torch.no_grad()
+def test_a_file_of_keras_has_these_bits_too(net: nn.Module, tmp_path: Path) -> None:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras", reason="writes the file: pip install keras")
+    as_model(net, keras.layers, keras.Model).save(tmp_path / "net.keras")
+    last = np.random.default_rng(0).standard_normal((3, 16, 16, 3), np.float32)
+    y = cnnfast.load_model(tmp_path / "net.keras").plan((3, 16, 16, 3))(last)
+    x = torch.from_numpy(last).permute(0, 3, 1, 2)
+    np.testing.assert_array_equal(y, torch.compile(net, backend="cnnfast")(x).numpy())
 
 
 @torch.no_grad()
