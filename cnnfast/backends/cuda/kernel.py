@@ -1,0 +1,151 @@
+"""A kernel, from its Python function to a device's code; and a plan, the launches that make an op.
+
+A problem is turned into a plan by looking at shapes alone: no device, no array. So the same plan runs on a device, in
+the simulator, in a CUDA graph and in a test that only compiles it.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, NamedTuple, ParamSpec, cast
+
+from cnnfast.backends.cuda.toolchain import SIMULATED, cuda, types
+
+P = ParamSpec("P")
+
+SHARED_STATIC = 48 * 1024
+"""Bytes of shared memory that a block may declare; beyond it the memory is dynamic (`Kernel.shared`)."""
+
+
+class Kernel(NamedTuple):
+    """A kernel for one class of shapes.
+
+    name: the function that made it and its arguments, the same in every process.
+    function: in Numba's CUDA dialect; its parameters are the step's arrays, then its scalars.
+    parameters: their Numba types.
+    block: threads, (x, y, z).
+    shared: bytes of dynamic shared memory.
+    blocks: so many blocks a multiprocessor are to fit: it bounds the registers. 0: as many as come.
+    needs: what its PTX must hold, so that a test sees a lost vector load.
+    arch: "" or "a", for instructions of one architecture alone (wgmma: sm_90a).
+    """
+
+    name: str
+    function: Callable[..., None]
+    parameters: tuple[Any, ...]
+    block: tuple[int, int, int]
+    shared: int = 0
+    blocks: int = 0
+    needs: tuple[str, ...] = ()
+    arch: str = ""
+
+
+class Step(NamedTuple):
+    """A launch: the kernel's arrays by their names in the plan, and its scalars."""
+
+    kernel: Kernel
+    grid: tuple[int, int, int]
+    arrays: tuple[str, ...]
+    scalars: tuple[int | float, ...]
+
+
+class Plan(NamedTuple):
+    """An op on arrays of known shapes: steps in order, and the buffers between them (name -> (elements, dtype))."""
+
+    steps: tuple[Step, ...]
+    scratch: Mapping[str, tuple[int, str]] = {}
+
+
+class Row(NamedTuple):
+    """An algorithm of an op: a row of its table.
+
+    takes: whether it computes this problem.
+    plan: (problem, tile) -> Plan.
+    tiles: the settings that `algorithm="tune"` tries; the first is the one that "auto" takes.
+    """
+
+    name: str
+    takes: Callable[[Any], bool]
+    plan: Callable[[Any, Any], Plan]
+    tiles: Callable[[Any], tuple[Any, ...]] = lambda problem: (None,)
+
+
+def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
+    """A function of plain values that makes a kernel: made once for each, and named after them."""
+
+    @cache
+    @wraps(make)
+    def made(*args: P.args, **kwargs: P.kwargs) -> Kernel:
+        given = [*map(str, args), *(f"{name}={value}" for name, value in kwargs.items())]
+        return make(*args, **kwargs)._replace(name=f"{make.__name__}({', '.join(given)})")
+
+    return cast(Callable[P, Kernel], made)
+
+
+def choose(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Row:
+    """The row named, or the first that takes the problem: a table's last row takes every one."""
+    for row in rows:
+        if algorithm in (None, row.name) and row.takes(problem):
+            return row
+    names = ", ".join(row.name for row in rows if row.takes(problem))
+    raise ValueError(f'algorithm "{algorithm}" does not take this problem on a CUDA device; these do: {names}')
+
+
+def ptx(made: Kernel, cc: tuple[int, int]) -> str:
+    """The kernel's PTX for a compute capability. No device is needed."""
+    bounds = (made.block[0] * made.block[1] * made.block[2], made.blocks) if made.blocks else None
+    target = (*cc, made.arch) if made.arch else cc
+    signature = types.void(*made.parameters)
+    text, _ = cuda.compile(
+        made.function, signature, device=False, abi="numba", cc=target, output="ptx", launch_bounds=bounds
+    )
+    return str(text)
+
+
+def cubin(made: Kernel, cc: tuple[int, int]) -> bytes:
+    """The kernel's code for a compute capability, from the cache on disk where it has been made before."""
+    kept = folder() / f"{hashlib.sha256(f'{made.name} {cc} {fingerprint()}'.encode()).hexdigest()[:32]}.cubin"
+    try:
+        return kept.read_bytes()
+    except OSError:
+        pass
+    from cuda.core import Program, ProgramOptions
+
+    options = ProgramOptions(arch=f"sm_{cc[0]}{cc[1]}{made.arch}")
+    code: bytes = Program(ptx(made, cc), "ptx", options).compile("cubin").code
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_bytes(code)
+        part.replace(kept)
+    except OSError:
+        pass  # a cache that cannot be written costs the next process a compilation
+    return code
+
+
+def folder() -> Path:
+    """Where compiled kernels are kept: CNNFAST_CACHE_DIR, or the user's cache."""
+    given = os.environ.get("CNNFAST_CACHE_DIR")
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cnnfast"
+    return base / "cuda"
+
+
+@cache
+def fingerprint() -> str:
+    """Of this package's sources and of the compiler: a kernel of another is not this one."""
+    import numba_cuda
+    from cuda.bindings import nvvm
+
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        found.update(path.read_bytes())
+    found.update(f"{numba_cuda.__version__} {nvvm.version()}".encode())
+    return found.hexdigest()
+
+
+def simulated(made: Kernel) -> Any:
+    """The kernel as the simulator runs it."""
+    assert SIMULATED
+    return cuda.jit(made.function)

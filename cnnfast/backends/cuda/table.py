@@ -1,0 +1,11 @@
+"""THE table of kernels on a device: op -> its algorithms. The checks without a device compile every row of it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from . import conv
+from .kernel import Row
+
+TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
+    "conv2d": conv.ROWS,
+}
