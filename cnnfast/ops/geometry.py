@@ -171,9 +171,14 @@ def as_bias(name: str, value: object, dtype: np.dtype[Any], dtypes: Dtypes, filt
     if value is None:
         return None
     bias = arrays.as_weight(name, value, dtype, dtypes)
-    if bias.shape != (filters,):
-        raise ValueError(f"{name} must have shape ({filters},), one number for each filter, got {bias.shape}")
+    check_bias(name, bias.shape, filters)
     return bias
+
+
+def check_bias(name: str, shape: tuple[int, ...], filters: int) -> None:
+    """A bias' shape: one number a filter."""
+    if shape != (filters,):
+        raise ValueError(f"{name} must have shape ({filters},), one number for each filter, got {shape}")
 
 
 def pointwise_filters(

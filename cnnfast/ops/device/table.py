@@ -1,0 +1,43 @@
+"""Which function computes which op on a device. An op that is not here refuses, by name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from cnnfast.ops.device import conv, elementwise, linear, norm, pool
+
+_ACTIVATIONS = (
+    "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "hardsigmoid", "tanh", "gelu", "silu", "hardswish", "mish",
+    "softplus",
+)  # fmt: skip
+
+OPS: Final[Mapping[str, Callable[..., Any]]] = {
+    "conv2d": conv.conv2d,
+    "depthwise_conv2d": conv.depthwise_conv2d,
+    "conv_transpose2d": conv.conv_transpose2d,
+    "separable_conv2d": conv.separable_conv2d,
+    "inverted_residual2d": conv.inverted_residual2d,
+    "conv2d_max_pool2d": conv.conv2d_max_pool2d,
+    "max_pool2d": pool.max_pool2d,
+    "min_pool2d": pool.min_pool2d,
+    "avg_pool2d": pool.avg_pool2d,
+    "lp_pool2d": pool.lp_pool2d,
+    "global_avg_pool2d": pool.global_avg_pool2d,
+    "global_max_pool2d": pool.global_max_pool2d,
+    "adaptive_avg_pool2d": pool.adaptive_avg_pool2d,
+    "adaptive_max_pool2d": pool.adaptive_max_pool2d,
+    "linear": linear.linear_,
+    "batch_norm": norm.batch_norm,
+    "batch_norm_train": norm.batch_norm_train,
+    "local_response_norm": norm.local_response_norm,
+    "prelu": elementwise.prelu,
+    **{name: elementwise.activation(name) for name in _ACTIVATIONS},
+    **{name: elementwise.combination(name) for name in ("add", "multiply")},
+    **{name: elementwise.softmax(name) for name in ("softmax", "log_softmax")},
+}
+"""The ops of `cnnfast`, by name."""
+
+COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d")
+"""Those that are others one after the other, and have no function of their own in the backend."""
+
+GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {}
+"""The functions of `cnnfast.grad`, by name."""

@@ -1,0 +1,66 @@
+"""`algorithm=` on a device: a row of the op's table there, or the fastest as measured."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from cnnfast.ops import checks, tuning, tuning_file
+from cnnfast.ops.device import given
+from cnnfast.ops.tuning_file import Key
+
+if TYPE_CHECKING:
+    from cnnfast.backends.cuda.arrays import DeviceArray
+
+
+def algorithms(op: str) -> tuple[str, ...]:
+    """The rows of the op's table on a device, the best first."""
+    return tuple(row.name for row in import_module(f"{given.BACKEND}.table").TABLE.get(op, ()))
+
+
+def algorithm(op: str, value: object) -> str | None:
+    """As `dispatch.algorithm`: a row's name, "tune", or None for "auto"."""
+    if isinstance(value, str) and value == "auto":
+        return None
+    return checks.choice("algorithm", value, ("auto", tuning.TUNE, *algorithms(op)))
+
+
+def computed(op: str, inputs: given.Inputs, y: "DeviceArray", row: str | None, **keywords: Any) -> Any:
+    """`given.compute` by the row that was asked for."""
+    if row == tuning.TUNE:
+        row = _fastest(op, inputs, y, keywords)
+    try:
+        return given.compute(op, inputs, y, algorithm=row, **keywords)
+    except ValueError:
+        if ":" not in (row or ""):
+            raise
+    return given.compute(op, inputs, y, algorithm=None, **keywords)  # a tile of another version's table
+
+
+def _fastest(op: str, inputs: given.Inputs, y: "DeviceArray", keywords: Mapping[str, Any]) -> str | None:
+    backend = import_module(f"{given.BACKEND}.run")
+    arrays = [None if each is None else (each.shape, each.strides) for each in inputs.values()]
+    problem = {"arrays": arrays, "dtype": y.dtype, **keywords}
+    frozen = tuple(sorted((name, tuning_file.frozen(value)) for name, value in problem.items()))
+    device, architecture = backend.place(y)
+    key = Key(device, architecture, 0, tuning_file.ON_DEVICE + op, frozen)
+
+    def candidates() -> dict[str, Callable[[], float]]:
+        found: dict[str, Callable[[], float]] = {}
+        for row in algorithms(op):
+            for tile in count():
+                name = f"{row}:{tile}"
+
+                def work(name: str = name) -> object:
+                    return given.compute(op, inputs, y, algorithm=name, **keywords)
+
+                try:
+                    work()
+                except ValueError:  # the row does not take the problem, or has no more tiles
+                    break
+                found[name] = lambda work=work: backend.seconds(work, y)  # type: ignore[misc]
+        return found
+
+    if "algorithm" not in given.takes(given.function(op)) or 0 in y.shape:
+        return None
+    return tuning.best(key, candidates)
