@@ -122,11 +122,12 @@ def _run(
     row = tune.algorithm(op, algorithm)
     order = given.channels_last(x, how.layout)
     checked = inputs if residual is None else {**inputs, "residual": given.beside("residual", residual, x)}
-    y = given.target(out, x, place.output_shape, checked, order=order)
-    aside = y if residual is None or given.dense(y) else given.target(None, x, y.shape, {}, order=order)
+    to = given.target(out, x, place.output_shape, checked, order=order)
+    y = to.array()
+    aside = y if residual is None or given.dense(y) else to._replace(out=None).array()
     inputs["residual"] = given.alike("residual", residual, aside)
     found = tune.computed(
-        op, inputs, aside, row, stride=how.stride, padding=place.padding, dilation=how.dilation, layout=how.layout,
+        op, inputs, to._replace(out=aside), row, stride=how.stride, padding=place.padding, dilation=how.dilation, layout=how.layout,
         activation=how.activation, precision=how.precision, **more,
     )  # fmt: skip
     return found if aside is y else given.copied_to(aside, y)

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from inspect import signature
 from math import prod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -77,24 +77,40 @@ def maybe(name: str, value: Any, x: "DeviceArray") -> "DeviceArray | None":
     return None if value is None else beside(name, value, x)
 
 
+class Target(NamedTuple):
+    """Where to write y: the caller's `out`, or else a new array of x's kind with its axes in this order."""
+
+    x: "DeviceArray"
+    shape: tuple[int, ...]
+    dtype: str
+    order: Sequence[int] | None
+    out: "DeviceArray | None"
+
+    def array(self) -> "DeviceArray":
+        """It."""
+        if self.out is not None:
+            return self.out
+        made: DeviceArray = import_module(f"{BACKEND}.arrays").empty(self.x, self.shape, self.dtype, self.order)
+        return made
+
+
 def target(
     out: Any, x: "DeviceArray", shape: Sequence[int], inputs: Inputs, *, dtype: str | None = None,
     order: Sequence[int] | None = None,
-) -> "DeviceArray":  # fmt: skip
-    """Where to write y: the caller's `out`, checked, or a new array of x's kind with its axes in this order."""
-    wanted = dtype or x.dtype
+) -> Target:  # fmt: skip
+    """`out` checked, as `pointwise.target` of the CPU's."""
+    to = Target(x, tuple(shape), dtype or x.dtype, order, None)
     if out is None:
-        made: DeviceArray = import_module(f"{BACKEND}.arrays").empty(x, shape, wanted, order)
-        return made
+        return to
     y = read("out", out, (*FLOATS, *INDICES))
     if y.device != x.device:
         raise TypeError(f"out must lie on CUDA device {x.device} as the first array does, got one on {y.device}")
-    if y.dtype != wanted:
-        raise TypeError(f"out must have dtype {wanted}, got {y.dtype}")
+    if y.dtype != to.dtype:
+        raise TypeError(f"out must have dtype {to.dtype}, got {y.dtype}")
     place = _place(y)
-    arrays.check_out(place, shape, place.dtype)
+    arrays.check_out(place, to.shape, place.dtype)
     arrays.check_no_overlap(place, [(name, _place(each)) for name, each in inputs.items() if each is not None])
-    return y
+    return to._replace(out=y)
 
 
 def _place(array: "DeviceArray") -> Any:
@@ -144,28 +160,33 @@ def takes(called: Callable[..., Any]) -> frozenset[str]:
 
 
 def compute(
-    op: str, inputs: Inputs, y: "DeviceArray", *, files: tuple[str, ...] = FORWARD,
+    op: str, inputs: Inputs, to: Target, *, files: tuple[str, ...] = FORWARD,
     also: Iterable[tuple[Sequence[int], str]] = (), **keywords: Any,
 ) -> Any:  # fmt: skip
-    """The backend's function of the op on checked arrays, into y: arrays of the caller's kind.
+    """The backend's function of the op on checked arrays: arrays of the caller's kind, y where `to` says.
 
     also: shapes and dtypes of what is returned beside y, which are zeros where there is nothing to compute.
     """
     called = function(op, files)
+    if not prod(to.shape) or not prod(to.x.shape):
+        return _nothing(to, also)
     names = takes(called)
-    x = next(each for each in inputs.values() if each is not None)
-    if not prod(y.shape) or not prod(x.shape):
-        return _nothing(x, y, also)
     given = {name: value for name, value in keywords.items() if name not in ("algorithm", "precision") or name in names}
-    found = called(*inputs.values(), **given, out=y) if "out" in names else _into(y, called(*inputs.values(), **given))
-    return tuple(each.owner for each in found) if type(found) is tuple else found.owner
+    if "out" in names:
+        given["out"] = to.array()
+    found = called(*inputs.values(), **given)
+    y, *rest = found if type(found) is tuple else (found,)
+    owner = y.owner if "out" in names or to.out is None else copied_to(y, to.out)
+    return (owner, *(each.owner for each in rest)) if rest else owner
 
 
-def _into(y: "DeviceArray", found: Any) -> Any:
-    """What a function returned that takes no `out`: its first array copied there."""
-    first, *rest = found if type(found) is tuple else (found,)
-    copied_to(first, y)
-    return (y, *rest) if type(found) is tuple else y
+def _nothing(to: Target, also: Iterable[tuple[Sequence[int], str]]) -> Any:
+    backend = import_module(f"{BACKEND}.arrays")
+    made = [to.array(), *(backend.empty(to.x, shape, dtype) for shape, dtype in also)]
+    for each in made:
+        import_module(f"{BACKEND}.run").zero(each)
+    owners = tuple(each.owner for each in made)
+    return owners if len(owners) > 1 else owners[0]
 
 
 def copied_to(x: "DeviceArray", y: "DeviceArray") -> Any:

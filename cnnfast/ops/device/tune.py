@@ -3,14 +3,11 @@
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cnnfast.ops import checks, tuning, tuning_file
 from cnnfast.ops.device import given
 from cnnfast.ops.tuning_file import Key
-
-if TYPE_CHECKING:
-    from cnnfast.backends.cuda.arrays import DeviceArray
 
 
 def algorithms(op: str) -> tuple[str, ...]:
@@ -25,24 +22,24 @@ def algorithm(op: str, value: object) -> str | None:
     return checks.choice("algorithm", value, ("auto", tuning.TUNE, *algorithms(op)))
 
 
-def computed(op: str, inputs: given.Inputs, y: "DeviceArray", row: str | None, **keywords: Any) -> Any:
+def computed(op: str, inputs: given.Inputs, to: given.Target, row: str | None, **keywords: Any) -> Any:
     """`given.compute` by the row that was asked for."""
     if row == tuning.TUNE:
-        row = _fastest(op, inputs, y, keywords)
+        row = _fastest(op, inputs, to, keywords)
     try:
-        return given.compute(op, inputs, y, algorithm=row, **keywords)
+        return given.compute(op, inputs, to, algorithm=row, **keywords)
     except ValueError:
         if ":" not in (row or ""):
             raise
-    return given.compute(op, inputs, y, algorithm=None, **keywords)  # a tile of another version's table
+    return given.compute(op, inputs, to, algorithm=None, **keywords)  # a tile of another version's table
 
 
-def _fastest(op: str, inputs: given.Inputs, y: "DeviceArray", keywords: Mapping[str, Any]) -> str | None:
+def _fastest(op: str, inputs: given.Inputs, to: given.Target, keywords: Mapping[str, Any]) -> str | None:
     backend = import_module(f"{given.BACKEND}.run")
     arrays = [None if each is None else (each.shape, each.strides) for each in inputs.values()]
-    problem = {"arrays": arrays, "dtype": y.dtype, **keywords}
+    problem = {"arrays": arrays, "dtype": to.dtype, **keywords}
     frozen = tuple(sorted((name, tuning_file.frozen(value)) for name, value in problem.items()))
-    device, architecture = backend.place(y)
+    device, architecture = backend.place(to.x)
     key = Key(device, architecture, 0, tuning_file.ON_DEVICE + op, frozen)
 
     def candidates() -> dict[str, Callable[[], float]]:
@@ -52,15 +49,15 @@ def _fastest(op: str, inputs: given.Inputs, y: "DeviceArray", keywords: Mapping[
                 name = f"{row}:{tile}"
 
                 def work(name: str = name) -> object:
-                    return given.compute(op, inputs, y, algorithm=name, **keywords)
+                    return given.compute(op, inputs, to, algorithm=name, **keywords)
 
                 try:
                     work()
                 except ValueError:  # the row does not take the problem, or has no more tiles
                     break
-                found[name] = lambda work=work: backend.seconds(work, y)  # type: ignore[misc]
+                found[name] = lambda work=work: backend.seconds(work, to.x)  # type: ignore[misc]
         return found
 
-    if "algorithm" not in given.takes(given.function(op)) or 0 in y.shape:
+    if "algorithm" not in given.takes(given.function(op)) or 0 in to.shape:
         return None
     return tuning.best(key, candidates)
