@@ -127,7 +127,7 @@ def _run(
     aside = y if residual is None or given.dense(y) else to._replace(out=None).array()
     inputs["residual"] = given.alike("residual", residual, aside)
     found = tune.computed(
-        op, inputs, to._replace(out=aside), row, stride=how.stride, padding=place.padding, dilation=how.dilation, layout=how.layout,
-        activation=how.activation, precision=how.precision, **more,
+        op, inputs, to._replace(out=aside), row, stride=how.stride, padding=place.padding, dilation=how.dilation,
+        layout=how.layout, activation=how.activation, precision=how.precision, **more,
     )  # fmt: skip
     return found if aside is y else given.copied_to(aside, y)

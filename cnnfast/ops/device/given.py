@@ -150,7 +150,11 @@ def function(op: str, files: tuple[str, ...] = FORWARD) -> Callable[..., Any]:
         if found is not None:
             checked: Callable[..., Any] = found
             return checked
-    raise Refused(op if files is FORWARD else f"grad.{op}")
+    raise Refused(_told(op, files))
+
+
+def _told(op: str, files: tuple[str, ...]) -> str:
+    return op if files is FORWARD else f"grad.{op}"
 
 
 @cache
@@ -171,13 +175,24 @@ def compute(
     if not prod(to.shape) or not prod(to.x.shape):
         return _nothing(to, also)
     names = takes(called)
-    given = {name: value for name, value in keywords.items() if name not in ("algorithm", "precision") or name in names}
+    given = {name: value for name, value in keywords.items() if name in names or not _spare(op, name, value, files)}
     if "out" in names:
         given["out"] = to.array()
     found = called(*inputs.values(), **given)
     y, *rest = found if type(found) is tuple else (found,)
     owner = y.owner if "out" in names or to.out is None else copied_to(y, to.out)
     return (owner, *(each.owner for each in rest)) if rest else owner
+
+
+def _spare(op: str, name: str, value: object, files: tuple[str, ...]) -> bool:
+    """Whether a keyword that the function does not have says nothing; Refused: it says what there is no kernel for."""
+    if name in ("algorithm", "precision"):
+        return True  # it has one way, which is as exact as any
+    if name == "padding_mode":
+        if value != "zeros":
+            raise Refused(f"{_told(op, files)} with padding_mode {value!r}")
+        return True
+    return False
 
 
 def _nothing(to: Target, also: Iterable[tuple[Sequence[int], str]]) -> Any:
@@ -192,14 +207,6 @@ def _nothing(to: Target, also: Iterable[tuple[Sequence[int], str]]) -> Any:
 def copied_to(x: "DeviceArray", y: "DeviceArray") -> Any:
     """x's elements in y: the caller's array."""
     return import_module(f"{BACKEND}.copy").copy(x, y).owner
-
-
-def _nothing(x: "DeviceArray", y: "DeviceArray", also: Iterable[tuple[Sequence[int], str]]) -> Any:
-    backend = import_module(f"{BACKEND}.arrays")
-    made = [y, *(backend.empty(x, shape, dtype) for shape, dtype in also)]
-    for each in made:
-        import_module(f"{BACKEND}.run").zero(each)
-    return tuple(each.owner for each in made) if len(made) > 1 else y.owner
 
 
 def alike(name: str, value: Any, y: "DeviceArray") -> "DeviceArray | None":

@@ -12,7 +12,7 @@ def batch_norm(
 ) -> Any:  # fmt: skip
     """`cnnfast.batch_norm`."""
     vectors = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
-    order, small, inputs = _arguments(x, vectors, eps, layout)
+    order, small, inputs = arguments(x, vectors, eps, layout)
     after = options.activation("activation", activation)
     y = given.target(out, inputs["x"], inputs["x"].shape, inputs, order=given.lying(inputs["x"]))
     return given.compute("batch_norm", inputs, y, eps=small, layout=order, activation=after)
@@ -22,7 +22,7 @@ def batch_norm_train(
     x: Any, weight: Any, bias: Any, *, eps: Any, layout: Any, activation: Any, out: Any
 ) -> Any:  # fmt: skip
     """`cnnfast.batch_norm_train`."""
-    order, small, inputs = _arguments(x, {"weight": weight, "bias": bias}, eps, layout)
+    order, small, inputs = arguments(x, {"weight": weight, "bias": bias}, eps, layout)
     after = norm_train.check_activation(activation)
     values = inputs["x"]
     channels = values.shape[-1 if order == "NHWC" else 1]
@@ -46,7 +46,7 @@ def local_response_norm(x: Any, size: Any, alpha: Any, beta: Any, k: Any, *, lay
     return given.compute("local_response_norm", {"x": values}, y, size=window, layout=order, **numbers)
 
 
-def _arguments(x: Any, vectors: dict[str, Any], eps: Any, layout: Any) -> tuple[str, float, dict[str, Any]]:
+def arguments(x: Any, vectors: dict[str, Any], eps: Any, layout: Any) -> tuple[str, float, dict[str, Any]]:
     """(layout, eps, x and the vectors of C numbers), of which weight and bias may be None."""
     order, small = options.layout(layout), norm.check_eps(eps)
     values = given.read("x", x)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cnnfast.ops.device import conv, elementwise, linear, norm, pool
+from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, norm, pool
 
 _ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "hardsigmoid", "tanh", "gelu", "silu", "hardswish", "mish",
@@ -39,5 +39,23 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d")
 """Those that are others one after the other, and have no function of their own in the backend."""
 
-GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {}
+GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
+    "conv2d_input": grad_conv.conv2d_input,
+    "conv2d_weight": grad_conv.conv2d_weight,
+    "depthwise_conv2d_input": grad_conv.depthwise_conv2d_input,
+    "depthwise_conv2d_weight": grad_conv.depthwise_conv2d_weight,
+    "linear_input": grad_conv.linear_input,
+    "linear_weight": grad_conv.linear_weight,
+    "bias": grad_conv.bias,
+    "max_pool2d": grad_pool.max_pool2d,
+    "min_pool2d": grad_pool.min_pool2d,
+    "avg_pool2d": grad_pool.avg_pool2d,
+    "lp_pool2d": grad_pool.lp_pool2d,
+    "adaptive_avg_pool2d": grad_pool.adaptive_avg_pool2d,
+    "global_avg_pool2d": grad_pool.global_avg_pool2d,
+    "global_max_pool2d": grad_pool.global_max_pool2d,
+    "activation": grad_rest.activation,
+    "batch_norm": grad_rest.batch_norm,
+    **{name: grad_rest.softmax(name) for name in ("softmax", "log_softmax")},
+}
 """The functions of `cnnfast.grad`, by name."""
