@@ -64,3 +64,10 @@ def zero(array: DeviceArray) -> None:
     elif prod(array.shape):
         size = prod(array.shape) * np.dtype(STORED[array.dtype]).itemsize
         driver.clear(array.address, size, array.device, array.stream)
+
+
+def capability(device: int) -> tuple[int, int]:
+    """The device's compute capability. The simulator's has every instruction with a twin."""
+    if SIMULATED:
+        return 9, 0
+    return driver.device(device).cc

@@ -36,8 +36,21 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 }
 """The ops of `cnnfast`, by name."""
 
+ABSENT: Final = (
+    "conv1d", "conv3d", "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "concatenate", "pad2d",
+    "upsample2d",
+)  # fmt: skip
+"""The ops that have no kernel for devices yet: together with OPS they are all."""
+
 COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d")
 """Those that are others one after the other, and have no function of their own in the backend."""
+
+ABSENT_GRADIENTS: Final = (
+    "add", "multiply", "unbroadcast", "prelu", "conv_transpose2d_input", "conv_transpose2d_weight", "conv1d_input",
+    "conv1d_weight", "conv3d_input", "conv3d_weight", "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d",
+    "max_unpool2d", "local_response_norm", "concatenate", "pad2d", "upsample2d",
+)  # fmt: skip
+"""Those of `cnnfast.grad` that have none."""
 
 GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
     "conv2d_input": grad_conv.conv2d_input,
