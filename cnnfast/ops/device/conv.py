@@ -31,6 +31,7 @@ def depthwise_conv2d(x: Any, weight: Any, bias: Any, *, residual: Any, algorithm
     place = geometry.depthwise_geometry(
         images.shape, kernels.shape, how.layouts, how.stride, how.padding, how.dilation, how.padding_mode
     )
+    kernels = given.contiguous(kernels)  # its two last axes are to be one
     inputs = {"x": images, "weight": kernels, "bias": _bias("bias", bias, images, place)}
     return _run("depthwise_conv2d", inputs, place, how, residual, algorithm, out, padding_mode=how.padding_mode)
 

@@ -158,9 +158,10 @@ def _told(op: str, files: tuple[str, ...]) -> str:
 
 
 @cache
-def takes(called: Callable[..., Any]) -> frozenset[str]:
-    """The names of a function's parameters."""
-    return frozenset(signature(called).parameters)
+def takes(called: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of this name, or hands on whatever keywords it is given."""
+    parameters = signature(called).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def compute(
@@ -174,13 +175,15 @@ def compute(
     called = function(op, files)
     if not prod(to.shape) or not prod(to.x.shape):
         return _nothing(to, also)
-    names = takes(called)
-    given = {name: value for name, value in keywords.items() if name in names or not _spare(op, name, value, files)}
-    if "out" in names:
+    given = {
+        name: value for name, value in keywords.items() if takes(called, name) or not _spare(op, name, value, files)
+    }
+    writes = takes(called, "out")
+    if writes:
         given["out"] = to.array()
     found = called(*inputs.values(), **given)
     y, *rest = found if type(found) is tuple else (found,)
-    owner = y.owner if "out" in names or to.out is None else copied_to(y, to.out)
+    owner = y.owner if writes or to.out is None else copied_to(y, to.out)
     return (owner, *(each.owner for each in rest)) if rest else owner
 
 
@@ -223,6 +226,16 @@ def copied(x: "DeviceArray", y: "DeviceArray") -> "DeviceArray":
     """A copy of x that lies as y does."""
     backend = import_module(f"{BACKEND}.arrays")
     made: DeviceArray = backend.empty(y, x.shape, y.dtype, backend.dense_order(y.shape, y.strides))
+    copied_to(x, made)
+    return made
+
+
+def contiguous(x: "DeviceArray") -> "DeviceArray":
+    """x itself where it is C-contiguous, else such a copy."""
+    backend = import_module(f"{BACKEND}.arrays")
+    if x.strides == backend.contiguous_strides(x.shape):
+        return x
+    made: DeviceArray = backend.empty(x, x.shape)
     copied_to(x, made)
     return made
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from cnnfast.ops import checks, tuning, tuning_file
 from cnnfast.ops.device import given
+from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.ops.tuning_file import Key
 
 
 def algorithms(op: str) -> tuple[str, ...]:
     """The rows of the op's table on a device, the best first."""
-    return tuple(row.name for row in import_module(f"{given.BACKEND}.table").TABLE.get(op, ()))
+    return tuple(row.name for row in import_module(f"{given.BACKEND}.table").TABLE.get(SIGNATURES[op].table, ()))
 
 
 def algorithm(op: str, value: object) -> str | None:
@@ -58,6 +59,6 @@ def _fastest(op: str, inputs: given.Inputs, to: given.Target, keywords: Mapping[
                 found[name] = lambda work=work: backend.seconds(work, to.x)  # type: ignore[misc]
         return found
 
-    if "algorithm" not in given.takes(given.function(op)) or 0 in to.shape:
+    if not given.takes(given.function(op), "algorithm") or 0 in to.shape:
         return None
     return tuning.best(key, candidates)

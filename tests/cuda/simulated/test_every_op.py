@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.verification import draw, judge
 from cnnfast.verification.case import Case, in_layout, layouts
 from cnnfast.verification.draw import SCHEDULE
+from cnnfast.verification.expected import Expected
 from cnnfast.verification.expected_dense import expected_of
 
 _spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
@@ -45,7 +47,7 @@ def test_the_backends_function_has_the_tables_arguments(op: str) -> None:
     parameters = inspect.signature(given.function(op)).parameters
     arrays = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
     assert arrays == [name.rstrip("?") for name in signature.inputs]
-    assert set(signature.lowered) <= set(parameters) - set(arrays)
+    assert all(name not in arrays and given.takes(given.function(op), name) for name in signature.lowered)
 
 
 @pytest.mark.parametrize("op", table.GRADIENTS)
@@ -74,8 +76,21 @@ def _right(case: Case) -> Any:
     return _expected(case.seed, case.index)
 
 
+def on_devices(case: Case, right: Expected) -> Expected:
+    """What is true of a device's kernels, which compute all of float32 in float32: lp_pool2d's powers and sums too, and
+    gelu's erfc, whose argument's rounding its tail multiplies by the argument's square."""
+    u, value = 2.0**-24, np.abs(right.value)
+    if case.op == "lp_pool2d":
+        window = np.prod(np.broadcast_to(case.lowered["kernel_size"], 2))
+        return replace(right, bound=right.bound + u * (window + 16) * (1 + 1 / case.lowered["norm_type"]) * value)
+    if case.op == "gelu" and case.attributes["approximate"] == "none":
+        return replace(right, bound=right.bound + 2 * u * case.x.astype(np.float64) ** 2 * value)
+    return right
+
+
+# batch_norm_train is not among what the oracle's cases are drawn of
 @pytest.mark.parametrize("turn", [0, 1])
-@pytest.mark.parametrize("op", table.OPS)
+@pytest.mark.parametrize("op", [op for op in table.OPS if op != "batch_norm_train"])
 def test_a_call_on_a_device_gives_what_the_oracle_does(op: str, turn: int) -> None:
     case = next(islice(cases(op), turn, None))
     layout = layouts(op)[-1 - turn % len(layouts(op))]
@@ -85,7 +100,7 @@ def test_a_call_on_a_device_gives_what_the_oracle_does(op: str, turn: int) -> No
     named = {"layout": layout} if "layout" in SIGNATURES[op].attributes else {}
     found = getattr(cnnfast, op)(**on_device, **case.attributes, **named)
     y, *rest = (device_arrays.numpy_of(each) for each in (found if isinstance(found, tuple) else (found,)))
-    right = _right(case)
+    right = on_devices(case, _right(case))
     if layout.startswith("NC"):
         y, rest = np.moveaxis(y, 1, -1), [np.moveaxis(each, 1, -1) for each in rest]
     indices = rest[0] if right.indices is not None else None
