@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from inspect import signature
+from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -24,9 +25,8 @@ LAST: Final = (0, 2, 3, 1)
 """The axes of an NCHW array whose channels are last in memory, the slowest first."""
 
 BACKEND: Final = "cnnfast.backends.cuda"
-FORWARD: Final = ("conv", "depthwise", "conv_transpose", "linear", "pool", "norm", "softmax", "elementwise", "resize")
-BACKWARD: Final = ("conv_grad", "depthwise_grad", "linear_grad", "pool_grad", "norm_grad", "elementwise_grad",
-                   "softmax_grad", "depthwise", "pool")  # fmt: skip
+FORWARD: Final = ("conv", "depthwise", "linear", "pool", "norm", "softmax", "elementwise", "conv_grad")
+BACKWARD: Final = ("conv_grad", "depthwise_grad", "pool_grad", "norm_grad", "elementwise_grad", "softmax_grad")
 """The backend's files in which functions of the ops, and of their gradients, are looked for by name."""
 
 Inputs = Mapping[str, "DeviceArray | None"]
@@ -238,6 +238,17 @@ def contiguous(x: "DeviceArray") -> "DeviceArray":
     made: DeviceArray = backend.empty(x, x.shape)
     copied_to(x, made)
     return made
+
+
+def rows(x: "DeviceArray") -> "DeviceArray":
+    """x with its rows, along the last axis, equally far apart: a copy where they are not."""
+    return x if even(x) else contiguous(x)
+
+
+def even(x: "DeviceArray") -> bool:
+    """Whether the axes but the last step as one."""
+    steps = [(size, step) for size, step in zip(x.shape[:-1], x.strides[:-1], strict=True) if size > 1]
+    return all(a[1] == b[0] * b[1] for a, b in pairwise(steps))
 
 
 def dense(y: "DeviceArray") -> bool:

@@ -5,8 +5,9 @@ from typing import Any
 from cnnfast.ops import arrays, checks, geometry, options, shapes
 from cnnfast.ops.device import given
 from cnnfast.ops.device.given import BACKWARD, Refused
+from cnnfast.ops.device.linear import by_rows
 from cnnfast.ops.geometry import Geometry, Options
-from cnnfast.ops.grad import conv_weight
+from cnnfast.ops.grad import conv_input, conv_weight
 from cnnfast.ops.grad import linear as linear_grad
 
 
@@ -105,6 +106,50 @@ def _weight(
     )  # fmt: skip
 
 
+def conv_transpose2d_input(
+    grad_output: Any, weight: Any, *, groups: Any, output_padding: Any, out: Any, **asked: Any
+) -> Any:  # fmt: skip
+    """`cnnfast.grad.conv_transpose2d_input`."""
+    how = geometry.conv_options("conv_transpose2d", activation=None, algorithm="auto", **asked)
+    count = checks.integer("groups", groups, minimum=1)
+    extra = checks.pair("output_padding", output_padding, minimum=0)
+    gradient = given.images("grad_output", grad_output, how.layout)
+    kernels = given.beside("weight", weight, gradient)
+    shape, place = conv_input.transposed_from(gradient.shape, kernels.shape, count, extra, how)
+    inputs = {"grad_output": gradient, "weight": kernels}
+    to = given.target(out, gradient, shape, inputs, order=given.channels_last(gradient, how.layout))
+    return given.compute(
+        "conv_transpose2d_input", inputs, to, files=BACKWARD, stride=how.stride, padding=place.padding,
+        output_padding=place.output_padding, dilation=how.dilation, groups=count, layout=how.layout,
+        precision=how.precision,
+    )  # fmt: skip
+
+
+def conv_transpose2d_weight(
+    grad_output: Any, x: Any, kernel_size: Any, *, stride: Any, padding: Any, output_padding: Any, dilation: Any,
+    groups: Any, layout: Any, precision: Any, out: Any,
+) -> Any:  # fmt: skip
+    """`cnnfast.grad.conv_transpose2d_weight`."""
+    order = options.layout(layout)
+    count = checks.integer("groups", groups, minimum=1)
+    images = given.images("x", x, order)
+    gradient = given.beside("grad_output", grad_output, images)
+    arrays.check_input("grad_output", gradient.shape, gradient.dtype, given.FLOATS, order)
+    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
+    extra = checks.pair("output_padding", output_padding, minimum=0)
+    place = conv_weight.transposed_place(
+        images.shape, gradient.shape, kernel, order, count, checks.pair("stride", stride, minimum=1),
+        checks.sides("padding", padding), checks.pair("dilation", dilation, minimum=1), extra,
+    )  # fmt: skip
+    inputs = {"grad_output": gradient, "x": images}
+    problem = place.problem
+    return given.compute(
+        "conv_transpose2d_weight", inputs, given.target(out, images, place.shape, inputs), files=BACKWARD,
+        kernel_size=kernel, stride=problem.stride, padding=problem.padding, output_padding=extra,
+        dilation=problem.dilation, groups=count, layout=order, precision=options.precision(precision),
+    )  # fmt: skip
+
+
 def linear_input(grad_output: Any, weight: Any, *, out: Any) -> Any:
     """`cnnfast.grad.linear_input`."""
     gradient = _rows("grad_output", given.read("grad_output", grad_output))
@@ -112,7 +157,8 @@ def linear_input(grad_output: Any, weight: Any, *, out: Any) -> Any:
     linear_grad.check_matrix(matrix.shape, gradient.shape)
     inputs = {"grad_output": gradient, "weight": matrix}
     to = given.target(out, gradient, (*gradient.shape[:-1], matrix.shape[1]), inputs)
-    return given.compute("linear_input", inputs, to, files=BACKWARD)
+    inputs["grad_output"] = given.rows(gradient)
+    return by_rows("linear_input", inputs, to, files=BACKWARD)
 
 
 def linear_weight(grad_output: Any, x: Any, *, out: Any) -> Any:
@@ -122,6 +168,7 @@ def linear_weight(grad_output: Any, x: Any, *, out: Any) -> Any:
     linear_grad.check_same_rows(gradient.shape, values.shape)
     inputs = {"grad_output": gradient, "x": values}
     to = given.target(out, values, (gradient.shape[-1], values.shape[-1]), inputs)
+    inputs = {name: given.rows(each) for name, each in inputs.items()}
     return given.compute("linear_weight", inputs, to, files=BACKWARD)
 
 
@@ -132,6 +179,8 @@ def bias(grad_output: Any, *, layout: Any) -> Any:
     linear_grad.check_summed(gradient.shape, order)
     channels = gradient.shape[-1 if order.endswith("C") else 1]
     to = given.target(None, gradient, (channels,), {})
+    if len(gradient.shape) != 4:
+        gradient = given.contiguous(gradient)
     return given.compute("bias", {"grad_output": gradient}, to, files=BACKWARD, layout=order)
 
 

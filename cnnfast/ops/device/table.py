@@ -46,8 +46,7 @@ COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d
 """Those that are others one after the other, and have no function of their own in the backend."""
 
 ABSENT_GRADIENTS: Final = (
-    "add", "multiply", "unbroadcast", "prelu", "conv_transpose2d_input", "conv_transpose2d_weight", "conv1d_input",
-    "conv1d_weight", "conv3d_input", "conv3d_weight", "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d",
+    "add", "multiply", "unbroadcast", "prelu", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight", "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d",
     "max_unpool2d", "local_response_norm", "concatenate", "pad2d", "upsample2d",
 )  # fmt: skip
 """Those of `cnnfast.grad` that have none."""
@@ -57,6 +56,8 @@ GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
     "conv2d_weight": grad_conv.conv2d_weight,
     "depthwise_conv2d_input": grad_conv.depthwise_conv2d_input,
     "depthwise_conv2d_weight": grad_conv.depthwise_conv2d_weight,
+    "conv_transpose2d_input": grad_conv.conv_transpose2d_input,
+    "conv_transpose2d_weight": grad_conv.conv_transpose2d_weight,
     "linear_input": grad_conv.linear_input,
     "linear_weight": grad_conv.linear_weight,
     "bias": grad_conv.bias,

@@ -19,6 +19,8 @@ if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
 import cnnfast
+import cnnfast.backends.reference.grad
+from cnnfast.backends import reference
 from cnnfast.ops.device import given, table
 from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.verification import draw, judge
@@ -51,8 +53,13 @@ def test_the_backends_function_has_the_tables_arguments(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", table.GRADIENTS)
-def test_the_gradients_functions_are_there(op: str) -> None:
-    given.function(op, given.BACKWARD)
+def test_the_gradients_functions_have_the_oracles_arguments(op: str) -> None:
+    found = given.function(op, given.BACKWARD)
+    wanted = inspect.signature(getattr(reference.grad, op)).parameters
+    arrays = [name for name, each in wanted.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    parameters = inspect.signature(found).parameters
+    assert [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD] == arrays
+    assert all(given.takes(found, name) for name in wanted)
 
 
 def cases(op: str, dtype: str = "float32") -> Iterator[Case]:
