@@ -46,8 +46,9 @@ COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d
 """Those that are others one after the other, and have no function of their own in the backend."""
 
 ABSENT_GRADIENTS: Final = (
-    "add", "multiply", "unbroadcast", "prelu", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight", "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d",
-    "max_unpool2d", "local_response_norm", "concatenate", "pad2d", "upsample2d",
+    "add", "multiply", "unbroadcast", "prelu", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
+    "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "local_response_norm", "concatenate",
+    "pad2d", "upsample2d",
 )  # fmt: skip
 """Those of `cnnfast.grad` that have none."""
 
