@@ -3,7 +3,6 @@
 import importlib.util
 import inspect
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -26,8 +25,8 @@ from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.verification import draw, judge
 from cnnfast.verification.case import Case, in_layout, layouts
 from cnnfast.verification.draw import SCHEDULE
-from cnnfast.verification.expected import Expected
 from cnnfast.verification.expected_dense import expected_of
+from cnnfast.verification.expected_device import on_device
 
 _spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
 assert _spec
@@ -83,31 +82,19 @@ def _right(case: Case) -> Any:
     return _expected(case.seed, case.index)
 
 
-def on_devices(case: Case, right: Expected) -> Expected:
-    """What is true of a device's kernels, which compute all of float32 in float32: lp_pool2d's powers and sums too, and
-    gelu's erfc, whose argument's rounding its tail multiplies by the argument's square."""
-    u, value = 2.0**-24, np.abs(right.value)
-    if case.op == "lp_pool2d":
-        window = np.prod(np.broadcast_to(case.lowered["kernel_size"], 2))
-        return replace(right, bound=right.bound + u * (window + 16) * (1 + 1 / case.lowered["norm_type"]) * value)
-    if case.op == "gelu" and case.attributes["approximate"] == "none":
-        return replace(right, bound=right.bound + 2 * u * case.x.astype(np.float64) ** 2 * value)
-    return right
-
-
 # batch_norm_train is not among what the oracle's cases are drawn of
 @pytest.mark.parametrize("turn", [0, 1])
 @pytest.mark.parametrize("op", [op for op in table.OPS if op != "batch_norm_train"])
 def test_a_call_on_a_device_gives_what_the_oracle_does(op: str, turn: int) -> None:
     case = next(islice(cases(op), turn, None))
     layout = layouts(op)[-1 - turn % len(layouts(op))]
-    on_device = {
+    arrays = {
         name: None if each is None else device_arrays.OnDevice(each) for name, each in in_layout(case, layout).items()
     }
     named = {"layout": layout} if "layout" in SIGNATURES[op].attributes else {}
-    found = getattr(cnnfast, op)(**on_device, **case.attributes, **named)
+    found = getattr(cnnfast, op)(**arrays, **case.attributes, **named)
     y, *rest = (device_arrays.numpy_of(each) for each in (found if isinstance(found, tuple) else (found,)))
-    right = on_devices(case, _right(case))
+    right = on_device(case, _right(case))
     if layout.startswith("NC"):
         y, rest = np.moveaxis(y, 1, -1), [np.moveaxis(each, 1, -1) for each in rest]
     indices = rest[0] if right.indices is not None else None
