@@ -1,4 +1,4 @@
-"""All ops on a CUDA device: fresh random data each time, against the oracle, poisoned outputs, streams, torch's answers.
+"""All ops on a CUDA device: fresh random data each time, against the oracle; poisoned outputs, streams, and torch.
 
     pip install "cnnfast[cuda]" torch cupy-cuda13x && pytest tests/test_cuda.py
     compute-sanitizer --tool memcheck python -m pytest tests/test_cuda.py -k small
@@ -131,7 +131,8 @@ def test_every_row_of_conv2d() -> None:
                 check(case, of, "NHWC", algorithm=row)
                 taken.add(row)
             except ValueError as error:
-                assert "does not take this problem" in str(error), error
+                if "does not take this problem" not in str(error):
+                    raise
     assert "plain" in taken
 
 
