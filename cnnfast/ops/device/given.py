@@ -26,7 +26,7 @@ LAST: Final = (0, 2, 3, 1)
 
 BACKEND: Final = "cnnfast.backends.cuda"
 FORWARD: Final = ("conv", "depthwise", "linear", "pool", "norm", "softmax", "elementwise", "conv_grad")
-BACKWARD: Final = ("conv_grad", "depthwise_grad", "pool_grad", "norm_grad", "elementwise_grad", "softmax_grad")
+BACKWARD: Final = ("conv_grad", "grad.depthwise", "grad.pool", "grad.norm", "grad.elementwise", "grad.softmax")
 """The backend's files in which functions of the ops, and of their gradients, are looked for by name."""
 
 Inputs = Mapping[str, "DeviceArray | None"]
@@ -144,7 +144,7 @@ def function(op: str, files: tuple[str, ...] = FORWARD) -> Callable[..., Any]:
         try:
             found = getattr(import_module(module), op, None)
         except ModuleNotFoundError as error:
-            if error.name != module:
+            if not module.startswith(error.name or "?"):
                 raise
             continue
         if found is not None:

@@ -46,7 +46,7 @@ COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d
 """Those that are others one after the other, and have no function of their own in the backend."""
 
 ABSENT_GRADIENTS: Final = (
-    "add", "multiply", "unbroadcast", "prelu", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
+    "unbroadcast", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
     "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "local_response_norm", "concatenate",
     "pad2d", "upsample2d",
 )  # fmt: skip
@@ -70,6 +70,8 @@ GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
     "global_avg_pool2d": grad_pool.global_avg_pool2d,
     "global_max_pool2d": grad_pool.global_max_pool2d,
     "activation": grad_rest.activation,
+    "prelu": grad_rest.prelu,
+    **{name: grad_rest.combination(name) for name in ("add", "multiply")},
     "batch_norm": grad_rest.batch_norm,
     **{name: grad_rest.softmax(name) for name in ("softmax", "log_softmax")},
 }
