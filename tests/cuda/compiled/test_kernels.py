@@ -13,7 +13,7 @@ if toolchain.SIMULATED:
 pytest.importorskip("nvidia.cu13", reason='pip install "cnnfast[cuda-check]"')
 
 from cnnfast.backends.cuda.kernel import Kernel
-from cnnfast.backends.cuda.problem import Conv
+from cnnfast.backends.cuda.problem import Conv, Copy
 from cnnfast.backends.cuda.table import TABLE
 
 DEVICES = [(8, 0), (9, 0)]
@@ -36,6 +36,7 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
         conv(14, 6, 10, 5, dtype="float64"),
     ],
+    "copy": [Copy((1, 2, 3, 4, 5), (0, 60, 1, 15, 3), (0, 60, 20, 5, 1), "bfloat16")],
 }
 """For each table, problems that every row of it finds one of its own among."""
 
