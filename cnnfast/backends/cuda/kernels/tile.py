@@ -103,11 +103,11 @@ def loader(dtype: str, size: int, tile: Tile, along: str, width: int) -> Loader:
 
     def fetch(j: Any, p: Any, at: Any, by: Any, step: Any, steps: Any, t: Any) -> Any:
         k = position(j, t)[1]
-        return load(p, np.int32(at + by), at >= 0 and step + k < steps)
+        return load(p, np.int32(at + by), at >= 0 and np.int32(step + k) < steps)
 
     def put(j: Any, shared: Any, base: Any, t: Any, values: Any) -> Any:
         m, k = position(j, t)
-        place(shared, np.int32(base + k * row + m), values)
+        place(shared, np.int32(base + np.int32(k * row + m)), values)
         return np.int32(0)
 
     return Loader(count, position, repeated(fetch, count, at=1), repeated(put, count, values=1))
