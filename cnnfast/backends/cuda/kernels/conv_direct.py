@@ -13,9 +13,8 @@ from cnnfast.backends.cuda.elements import ELEMENTS
 from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tile import multiply
 from cnnfast.backends.cuda.kernel import Kernel, kernel
-from cnnfast.backends.cuda.toolchain import cuda, pointer
+from cnnfast.backends.cuda.toolchain import cuda, pointer, types
 
-from .flat import flat, parameters
 from .outputs import Epilogue, outputs
 from .tile import OUTSIDE, Tile, corner, fragments, loader, quotient, width_of
 
@@ -170,6 +169,11 @@ def conv_direct(dtype: str, tile: Tile, ways: Ways, after: Epilogue) -> Kernel:
     out = computed if after.split else element.stored
     pointers = (*(element.pointer,) * 4, pointer(out))
     return Kernel(
-        "", flat(conv, Walk), (*pointers, *parameters(Walk)), (tile.threads, 1, 1), blocks=tile.blocks,
-        needs=("fma.rn.f", "ld.shared.v", "ld.global.nc.v"),
+        "", conv, (*pointers, *scalar_types(Walk)), (tile.threads, 1, 1), blocks=tile.blocks,
+        needs=("fma.rn.f", "ld.shared.v", "ld.global.nc.v"), scalars=Walk,
     )  # fmt: skip
+
+
+def scalar_types(scalars: Any) -> tuple[Any, ...]:
+    """Of a NamedTuple's fields: 32 bits, 64 for `divisor`'s factors."""
+    return tuple(types.int64 if name.endswith("factor") else types.int32 for name in scalars._fields)
