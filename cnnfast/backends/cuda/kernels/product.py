@@ -24,6 +24,7 @@ class Product(NamedTuple):
 
     w_group: from a group's weights to the next one's; w_first, y_first: where the first lie.
     arrays: the names of x, weight and y.
+    rounded: weight has zeros to the end of each 16 bytes.
     """
 
     conv: Conv
@@ -31,6 +32,7 @@ class Product(NamedTuple):
     w_first: int = 0
     y_first: int = 0
     arrays: tuple[str, str, str] = ("x", "weight", "y")
+    rounded: bool = False
 
 
 class Setting(NamedTuple):
@@ -65,7 +67,7 @@ def reach(problem: Conv) -> tuple[int, int, int]:
 def settings(product: Product) -> tuple[Setting, ...]:
     """The tiles, by the time their blocks take one after the other on a multiprocessor, the shortest first."""
     conv = product.conv
-    filters, computed = conv.K // conv.groups, ELEMENTS[conv.dtype].computed.name
+    filters = conv.K // conv.groups
     steps = conv.R * conv.S * -(conv.C // conv.groups // -8)
 
     def setting(tile: Tile) -> tuple[float, Setting]:
@@ -76,7 +78,7 @@ def settings(product: Product) -> tuple[Setting, ...]:
         share = 1.0 if tile.m_each * tile.n_each == 64 else 1.2  # fewer multiply-adds a load
         return rounds * tile.m * tile.n * share / parts, Setting(tile, parts)
 
-    return tuple(found for _, found in sorted(map(setting, TILES[computed]), key=lambda pair: pair[0]))
+    return tuple(found for _, found in sorted(map(setting, TILES[conv.dtype]), key=lambda pair: pair[0]))
 
 
 def dense(product: Product) -> bool:
@@ -100,7 +102,7 @@ def plan(product: Product, setting: Setting) -> Plan:
     steps: list[Step] = []
     scratch: dict[str, tuple[int, str]] = {}
     w_strides, w_first = (product.w_group, *conv.weight_strides), product.w_first
-    along = weight_way(conv, w_strides, w_first)
+    along = "outer" if product.rounded else weight_way(conv, w_strides, w_first)
     if not along:
         copy = f"packed_{weight}_{w_first}"
         sizes = groups, conv.R, conv.S, channels, filters

@@ -42,8 +42,10 @@ class Tile(NamedTuple):
 TILES = {
     "float32": (Tile(128, 128, 8, 8), Tile(128, 64, 8, 8), Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
     "float64": (Tile(64, 64, 8, 4), Tile(64, 32, 4, 4)),
+    "float16": (Tile(128, 64, 8, 8), Tile(64, 32, 8, 4)),
+    "bfloat16": (Tile(128, 64, 8, 8), Tile(64, 32, 8, 4)),
 }
-"""By the dtype computed in, the largest first."""
+"""By dtype, the largest first: a half's are few, since it is other kernels' to multiply them."""
 
 
 def fragments(tile: Tile, width: int) -> tuple[Fragment, Fragment]:
