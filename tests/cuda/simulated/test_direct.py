@@ -14,9 +14,10 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import conv
 from cnnfast.backends.cuda.arrays import DeviceArray, host
+from cnnfast.backends.cuda.intrinsics.integers import divisor, quotient
 from cnnfast.backends.cuda.kernels import direct
 from cnnfast.backends.cuda.kernels.product import Setting
-from cnnfast.backends.cuda.kernels.tile import TILES, Tile, divisor
+from cnnfast.backends.cuda.kernels.tile import TILES, Tile
 from cnnfast.backends.cuda.problem import Conv
 
 RNG = np.random.default_rng(5)
@@ -92,8 +93,8 @@ def test_division_by_multiplication() -> None:
     numbers = np.r_[0:100, 2**31 - 100 : 2**31].astype(object)
     for d in (1, 2, 3, 7, 49, 224, 12544, 2**20 + 1, 2**31 - 1):
         factor, shift = divisor(d)
-        assert factor * (2**31 - 1) < 2**63
-        assert all(n * factor >> shift == n // d for n in [*numbers, d - 1, d, d + 1, 2 * d - 1] if n < 2**31)
+        assert factor < 2**32
+        assert all(quotient(n, factor, shift) == n // d for n in [*numbers, d - 1, d, d + 1, 2 * d - 1] if n < 2**31)
 
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast.backends.cuda.elements import ELEMENTS
+from cnnfast.backends.cuda.intrinsics.integers import over
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import cuda, types
@@ -35,15 +36,15 @@ def unfold(dtype: str, mode: str) -> Kernel:
         i = np.int32(cuda.grid(1))
         if i >= count:
             return
-        tap = i % row
-        group = i // row % groups
-        pixel = i // (row * groups)
-        c = tap % C
-        r, s = tap // (C * S), tap // C % S
-        h = inside(pixel // Q % P * stride_h - top + r * dilation_h, H)
-        w = inside(pixel % Q * stride_w - left + s * dilation_w, W)
+        part = over(i, row)
+        tap, pixel = np.int32(i - part * row), over(part, groups)
+        point, line = over(tap, C), over(pixel, Q)
+        r, n = over(point, S), over(line, P)
+        h = inside((line - n * P) * stride_h - top + r * dilation_h, H)
+        w = inside((pixel - line * Q) * stride_w - left + (point - r * S) * dilation_w, W)
         if r < R and h >= 0 and w >= 0:
-            columns[i] = x[pixel // (P * Q) * xn + h * xh + w * xw + (group * C + c) * xc]
+            c = (part - pixel * groups) * C + tap - point * C
+            columns[i] = x[n * xn + h * xh + w * xw + c * xc]
         else:
             columns[i] = stored(0)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from cnnfast.backends.cuda.elements import ELEMENTS
+from cnnfast.backends.cuda.intrinsics.integers import over
 from cnnfast.backends.cuda.kernel import Kernel, Step, kernel
 from cnnfast.backends.cuda.toolchain import cuda, types
 
@@ -24,12 +25,12 @@ def pack(dtype: str) -> Kernel:
         i = np.int32(cuda.grid(1))
         if i >= count:
             return
-        k = i % columns
-        tap = i // columns % rows
-        c = tap % C
-        s = tap // C % S
-        r = tap // (C * S)
-        group = i // (columns * rows)
+        row = over(i, columns)
+        group = over(row, rows)
+        tap = np.int32(row - group * rows)
+        point = over(tap, C)
+        r = over(point, S)
+        k, c, s = i - row * columns, tap - point * C, point - r * S
         if k < K and r < R:
             out[i] = weight[first + group * w_group + r * wr + s * ws + c * wc + k * wk]
         else:
