@@ -178,6 +178,7 @@ def bias(grad_output: DeviceArray, *, layout: str = "NHWC") -> DeviceArray:
     else:
         inner = math.prod(y.shape[2:])
         sizes, strides = (y.shape[0], 1, inner, y.shape[1]), (y.strides[0], 0, y.strides[-1], y.strides[1])
-    found = empty(y, (sizes[3],))
-    run(bias_plan(Sums(*sizes, y.dtype, strides)), {"y": y, "bias": found}, y)
+    N, P, Q, K = sizes
+    found = empty(y, (K,))
+    run(bias_plan(Sums(N, P, Q, K, y.dtype, strides)), {"y": y, "bias": found}, y)
     return found

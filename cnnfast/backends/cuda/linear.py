@@ -36,9 +36,8 @@ def linear(
 
 def pitch(array: DeviceArray) -> int:
     """From a row to the next."""
-    return next(
-        (step for size, step in zip(array.shape[-2::-1], array.strides[-2::-1], strict=True) if size > 1), array.shape[-1]
-    )  # fmt: skip
+    outer = zip(array.shape[-2::-1], array.strides[-2::-1], strict=True)
+    return next((step for size, step in outer if size > 1), array.shape[-1])
 
 
 def problem_of(x: DeviceArray, weight: DeviceArray, y: DeviceArray, precision: str) -> Conv:

@@ -22,7 +22,7 @@ class Phase(NamedTuple):
     the padding and dilation of the convolution that they are."""
 
     first: int
-    count: int
+    rows: int
     tap: int
     taps: int
     step: int
@@ -51,7 +51,7 @@ def products(problem: Conv) -> list[Product]:
     made = []
     for h, w in pairs(rows, columns):
         conv = problem._replace(
-            H=problem.P, W=problem.Q, C=problem.K, K=problem.C, R=h.taps, S=w.taps, P=h.count, Q=w.count, stride=(1, 1),
+            H=problem.P, W=problem.Q, C=problem.K, K=problem.C, R=h.taps, S=w.taps, P=h.rows, Q=w.rows, stride=(1, 1),
             padding=((h.padding, 0), (w.padding, 0)), dilation=(h.dilation, w.dilation), x_strides=problem.y_strides,
             weight_strides=(wr * h.step, ws * w.step, wk, wc),
             y_strides=(xn, xh * problem.stride[0], xw * problem.stride[1], xc),

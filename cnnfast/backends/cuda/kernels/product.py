@@ -119,9 +119,9 @@ def plan(product: Product, setting: Setting) -> Plan:
     (Pf, Ps), (Qf, Qs) = divisor(conv.P), divisor(conv.Q)
     walk = Walk(
         conv.pixels, filters, channels, -(filters // -tile.n), parts, -(slices * conv.R * conv.S // -parts), slices,
-        conv.R * conv.S, conv.H, conv.W, max(conv.S, 1), conv.P, conv.Q, *conv.stride, *conv.dilation, conv.padding[0][0],
-        conv.padding[1][0], *conv.x_strides, channels * conv.x_strides[3], *w_strides[1:], w_strides[0], w_first,
-        *conv.y_strides, filters * conv.y_strides[3], count, product.y_first, Pf, Ps, Qf, Qs,
+        conv.R * conv.S, conv.H, conv.W, max(conv.S, 1), conv.P, conv.Q, *conv.stride, *conv.dilation,
+        conv.padding[0][0], conv.padding[1][0], *conv.x_strides, channels * conv.x_strides[3], *w_strides[1:],
+        w_strides[0], w_first, *conv.y_strides, filters * conv.y_strides[3], count, product.y_first, Pf, Ps, Qf, Qs,
     )  # fmt: skip
     bias, residual = "bias" if conv.has_bias else "", "residual" if conv.has_residual else ""
     target = f"parts_of_{y}" if split else y
