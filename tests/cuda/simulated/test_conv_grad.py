@@ -57,6 +57,13 @@ def test_conv2d(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, i
 
 
 @LAYOUTS
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_every_padding(layout: str, mode: str) -> None:
+    given = {"padding": ((2, 1), (0, 3)), "stride": (2, 1), "padding_mode": mode}
+    test_conv2d(layout, (1, 4, 5, 4), 4, (3, 2), given)
+
+
+@LAYOUTS
 @pytest.mark.parametrize(
     ("C", "given"),
     [

@@ -14,8 +14,10 @@ from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import cuda, device, pointer
 
 from .conv_direct import scalar_types
+from .direct import takes
 from .outputs import Epilogue, outputs
-from .product import PROCESSORS, Setting, multiple, takes
+from .pad import padded, padding
+from .product import PROCESSORS, Setting, multiple
 from .sum_parts import second_step
 from .tile import OUTSIDE, TILES, Tile, corner, fragments, loader, width_of
 
@@ -183,8 +185,17 @@ def settings(problem: Conv) -> tuple[Setting, ...]:
 
 
 def plan(problem: Conv, setting: Setting) -> Plan:
-    """The parts of the sums, then the sums; one launch where there is one part. The arrays are the forward
-    convolution's: `y` is read, and `weight` written."""
+    """A copy of x with its border where that is not zeros, and the sums. The arrays are the forward convolution's: `y`
+    is read, and `weight` written."""
+    if problem.padding_mode == "zeros":
+        return sums(problem, setting, "x")
+    conv, count = padded(problem)
+    made = sums(conv, setting, "padded")
+    return Plan((padding(problem, ("x", "padded")), *made.steps), {"padded": (count, problem.dtype), **made.scratch})
+
+
+def sums(problem: Conv, setting: Setting, x: str) -> Plan:
+    """The parts of the sums, then the sums; one launch where there is one part."""
     tile, parts = setting
     width, groups = width_of(problem.dtype), problem.groups
     channels, filters = problem.C // groups, problem.K // groups
@@ -211,7 +222,7 @@ def plan(problem: Conv, setting: Setting) -> Plan:
     wide = wide and (split or (problem.aligned and as_computed))
     made = conv_weight(problem.dtype, tile, x_wide, g_wide, Epilogue(along, wide, split=split))
     grid = -(rows // -tile.m) * walk.blocks_n, parts * groups, 1
-    steps = [Step(made, grid, ("x", "y", "parts" if split else "weight"), tuple(walk))]
+    steps = [Step(made, grid, (x, "y", "parts" if split else "weight"), tuple(walk))]
     scratch: dict[str, tuple[int, str]] = {}
     if split:
         scratch["parts"] = parts * count, ELEMENTS[problem.dtype].computed.name
