@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, copy
+from . import conv, conv_grad, copy, linear
 from .kernel import Row
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d": conv.ROWS,
     "copy": copy.ROWS,
+    "linear": linear.ROWS,
+    "conv2d_input": conv_grad.INPUT_ROWS,
+    "conv2d_weight": conv_grad.WEIGHT_ROWS,
+    "bias": conv_grad.BIAS_ROWS,
 }
