@@ -18,3 +18,10 @@ def run(plan: Plan, arrays: Mapping[str, DeviceArray], like: DeviceArray) -> Non
             simulated(made)[grid, made.block, 0, made.shared](*(held[name] for name in names), *scalars)
         return
     raise NotImplementedError
+
+
+def capability(device: int) -> tuple[int, int]:
+    """The device's compute capability. The simulator's is the least that we name."""
+    if SIMULATED:
+        return 8, 0
+    raise NotImplementedError
