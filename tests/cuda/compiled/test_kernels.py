@@ -23,9 +23,10 @@ DEVICES = [(8, 0), (9, 0)]
 def conv(H: int, C: int, K: int, R: int, stride: int = 1, groups: int = 1, dtype: str = "float32", **more: Any) -> Conv:
     """A "same" convolution in NHWC."""
     P, pad, c = -(H // -stride), R // 2, C // groups
+    weight_strides = more.pop("weight_strides", (R * c * K, c * K, K, 1))
     return Conv(
         1, H, H, C, K, R, R, P, P, (stride, stride), ((pad, pad), (pad, pad)), (1, 1), groups, dtype,
-        more.pop("precision", "default"), (H * H * C, H * C, C, 1), (R * c * K, c * K, K, 1), (P * P * K, P * K, K, 1),
+        more.pop("precision", "default"), (H * H * C, H * C, C, 1), weight_strides, (P * P * K, P * K, K, 1),
         **more,
     )  # fmt: skip
 
@@ -36,6 +37,10 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 64, 1, 2, dtype="float16"),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
         conv(14, 6, 10, 5, dtype="float64"),
+        conv(14, 64, 128, 3, precision="fast", has_residual=True),
+        conv(56, 64, 256, 3, dtype="float16", has_residual=True, cc=(9, 0)),
+        conv(14, 64, 128, 1, precision="fast", cc=(9, 0)),
+        conv(14, 64, 128, 3, groups=2, dtype="float16", weight_strides=(96, 32, 1, 288), has_bias=True),
     ],
     "copy": [Copy((1, 2, 3, 4, 5), (0, 60, 1, 15, 3), (0, 60, 20, 5, 1), "bfloat16")],
     "linear": [
