@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv
+from . import conv, maps
 from .kernel import Row
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d": conv.ROWS,
+    "map": maps.ROWS,
 }
