@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, maps
+from . import conv, maps, pool
 from .kernel import Row
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d": conv.ROWS,
     "map": maps.ROWS,
+    "pool2d": pool.ROWS,
 }

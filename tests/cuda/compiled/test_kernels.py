@@ -15,6 +15,7 @@ pytest.importorskip("nvidia.cu13", reason='pip install "cnnfast[cuda-check]"')
 from cnnfast.backends.cuda.arrays import contiguous_strides
 from cnnfast.backends.cuda.kernel import Kernel
 from cnnfast.backends.cuda.kernels.mapped import Map
+from cnnfast.backends.cuda.kernels.pooled import Pool
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.table import TABLE
 
@@ -45,6 +46,18 @@ def batch_norm(*shape: int, dtype: str = "float32", name: str | None = "relu") -
     return Map(key, shape, (walk, walk, *(parameter,) * 4), (dtype, dtype, *("float32",) * 4))
 
 
+def pool(kind: str, H: int, C: int, R: int, stride: int, pad: int = 0, layout: str = "NHWC", **more: Any) -> Pool:
+    """A pool over squares."""
+    P = (H + 2 * pad - R) // stride + 1
+    steps = [
+        (H * H * C, H * C, C, 1) if layout == "NHWC" else (H * H * C, H, 1, H * H) for H in (H, P)
+    ]  # fmt: skip
+    return Pool(
+        kind, 32, H, H, C, P, P, (R, R), (stride, stride), (pad, pad), (1, 1), more.pop("dtype", "float32"), *steps,
+        **more,
+    )  # fmt: skip
+
+
 PROBLEMS: dict[str, list[Any]] = {
     "conv2d": [
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
@@ -61,6 +74,19 @@ PROBLEMS: dict[str, list[Any]] = {
         *(batch_norm(100352, 64, dtype=dtype) for dtype in DTYPES[:3]),
         *(batch_norm(32, 64, 3136, dtype=dtype) for dtype in DTYPES[:3]),
         batch_norm(32, 512, 49, name="silu"),
+    ],
+    "pool2d": [
+        *(pool("max", 112, 64, 3, 2, 1, dtype=dtype) for dtype in DTYPES),
+        pool("max", 112, 64, 3, 2, 1, indices=True),
+        pool("max", 112, 64, 3, 2, 1, indices=True, dtype="float16"),
+        pool("max", 112, 64, 2, 2, layout="NCHW"),
+        pool("min", 112, 64, 3, 2, 1, layout="NCHW", dtype="bfloat16"),
+        pool("avg", 56, 64, 2, 2),
+        pool("avg", 56, 64, 3, 1, 1, padded=(58, 58), dtype="float16"),
+        pool("avg", 7, 2048, 7, 1, adaptive=True),
+        pool("max", 7, 2048, 7, 1, layout="NCHW", adaptive=True, indices=True),
+        pool("lp", 56, 64, 3, 2, 1, norm_type=2.0),
+        pool("lp", 56, 64, 9, 2, 1, norm_type=3.0),
     ],
 }
 """For each table, problems that every row of it finds one of its own among."""

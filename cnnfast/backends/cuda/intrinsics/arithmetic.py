@@ -45,3 +45,61 @@ def inverse_root_twin(v: Any) -> Any:
 
 
 inverse_root = instruction(lambda v: v, _inverse_root, inverse_root_twin)
+
+
+def _extreme(word: str) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = args
+        if a.type == F32:
+            return assembly(builder, f"{word}.NaN.f32 $0, $1, $2;", F32, "=f,f,f", a, b)
+        better = builder.fcmp_ordered(">" if word == "max" else "<", b, a)
+        return builder.select(builder.or_(better, builder.fcmp_unordered("uno", b, b)), b, a)
+
+    return emit
+
+
+def maximum_twin(a: Any, b: Any) -> Any:
+    """The larger, or NaN where either is."""
+    return b if b > a or b != b else a
+
+
+def minimum_twin(a: Any, b: Any) -> Any:
+    """The smaller, or NaN where either is."""
+    return b if b < a or b != b else a
+
+
+maximum = instruction(lambda a, b: a, _extreme("max"), maximum_twin)
+minimum = instruction(lambda a, b: a, _extreme("min"), minimum_twin)
+
+
+def _chosen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.select(args[0], args[1], args[2])
+
+
+def chosen_twin(condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds, else b, without a branch: a and b are of one type."""
+    return a if condition else b
+
+
+def _beats(ordered: str) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = args
+        first_nan = builder.and_(builder.fcmp_unordered("uno", b, b), builder.fcmp_ordered("ord", a, a))
+        return builder.or_(builder.fcmp_ordered(ordered, b, a), first_nan)
+
+    return emit
+
+
+def larger_twin(a: Any, b: Any) -> Any:
+    """Whether b takes a's place as the maximum: NaN wins, the first of equals stays."""
+    return b > a or (b != b and a == a)
+
+
+def smaller_twin(a: Any, b: Any) -> Any:
+    """Whether b takes a's place as the minimum."""
+    return b < a or (b != b and a == a)
+
+
+chosen = instruction(lambda condition, a, b: a, _chosen, chosen_twin)
+larger = instruction(lambda a, b: types.boolean, _beats(">"), larger_twin)
+smaller = instruction(lambda a, b: types.boolean, _beats("<"), smaller_twin)
