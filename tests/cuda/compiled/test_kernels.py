@@ -64,6 +64,14 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 64, 1, 2, dtype="float16"),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
         conv(14, 6, 10, 5, dtype="float64"),
+        conv(56, 64, 64, 3, groups=64, has_bias=True, activation=("relu6", 0.0)),
+        conv(56, 64, 64, 7, groups=64, has_bias=True, has_residual=True),
+        conv(56, 64, 64, 5, 2, groups=64, dtype="float16"),
+        conv(56, 64, 64, 3, groups=64, dtype="bfloat16"),
+        conv(28, 64, 128, 3, groups=64),
+        conv(56, 64, 64, 3, groups=64, has_bias=True)._replace(
+            x_strides=(200704, 56, 1, 3136), weight_strides=(3, 1, 9, 9), y_strides=(200704, 56, 1, 3136)
+        ),
     ],
     "map": [
         *(flat(("activation", name, 0.1), dtype) for name in ("relu", "gelu", "mish") for dtype in DTYPES),
