@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, maps, pool
+from . import conv, maps, pool, sums
 from .kernel import Row
+from .kernels import depthwise_gradient, pool_gradient
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d": conv.ROWS,
     "map": maps.ROWS,
     "pool2d": pool.ROWS,
+    "depthwise_input": depthwise_gradient.INPUT_ROWS,
+    "depthwise_weight": depthwise_gradient.WEIGHT_ROWS,
+    "pool2d_gradient": pool_gradient.ROWS,
+    "sums": sums.ROWS,
 }

@@ -16,6 +16,7 @@ from cnnfast.backends.cuda.arrays import contiguous_strides
 from cnnfast.backends.cuda.kernel import Kernel
 from cnnfast.backends.cuda.kernels.mapped import Map
 from cnnfast.backends.cuda.kernels.pooled import Pool
+from cnnfast.backends.cuda.kernels.reduced import Sums
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.table import TABLE
 
@@ -58,6 +59,21 @@ def pool(kind: str, H: int, C: int, R: int, stride: int, pad: int = 0, layout: s
     )  # fmt: skip
 
 
+def statistics(rows: int, C: int, pixels: int, dtype: str = "float32") -> Sums:
+    """Of (rows, channels), or of (images, channels, pixels)."""
+    walks = (0, pixels or 1, C * max(1, pixels), min(1, pixels)), (0, pixels or 1, 0, 0)
+    result = "float64" if dtype == "float64" else "float32"
+    return Sums(("moments",), ("statistics", rows), 1, C, rows, pixels, walks, (dtype, dtype, result, result))
+
+
+def batch_norm_gradient(dtype: str) -> Sums:
+    """With relu, over (rows, channels)."""
+    more = 1e-5, True, True, "relu", False, 1
+    key = ("sums", *(("batch_norm_gradient", which, *more) for which in ("weight", "bias")))
+    walks = ((0, 1, 64, 0),) * 2 + ((0, 1, 0, 0),) * 4
+    return Sums(key, ("plain", 1), 1, 64, 100352, 0, walks, (dtype, dtype, *("float32",) * 6))
+
+
 PROBLEMS: dict[str, list[Any]] = {
     "conv2d": [
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
@@ -95,6 +111,35 @@ PROBLEMS: dict[str, list[Any]] = {
         pool("max", 7, 2048, 7, 1, layout="NCHW", adaptive=True, indices=True),
         pool("lp", 56, 64, 3, 2, 1, norm_type=2.0),
         pool("lp", 56, 64, 9, 2, 1, norm_type=3.0),
+    ],
+    "depthwise_input": [
+        conv(56, 64, 64, 3, groups=64),
+        conv(56, 64, 64, 3, 2, groups=64),
+        conv(56, 64, 64, 5, 2, groups=64, dtype="float16"),
+    ],
+    "depthwise_weight": [
+        conv(56, 64, 64, 3, groups=64),
+        conv(56, 64, 64, 3, groups=64, dtype="bfloat16"),
+        conv(56, 64, 64, 7, groups=64),
+        conv(28, 64, 128, 3, groups=64),
+    ],
+    "pool2d_gradient": [
+        pool("max", 112, 64, 3, 2, 1, indices=True),
+        pool("max", 112, 64, 3, 2, 1, indices=True, dtype="float16"),
+        pool("max", 112, 64, 2, 2, layout="NCHW", indices=True),
+        pool("avg", 56, 64, 2, 2, dtype="bfloat16"),
+        pool("avg", 7, 2048, 7, 1, adaptive=True),
+    ],
+    "sums": [
+        statistics(100352, 64, 0),
+        statistics(100352, 64, 0, "float64"),
+        statistics(32, 64, 3136),
+        statistics(32, 64, 3136, "bfloat16"),
+        statistics(32, 512, 49),
+        batch_norm_gradient("float32"),
+        batch_norm_gradient("float16"),
+        Sums(("sums", ("copy",)), ("one", 49), 32, 2048, 49, 0, ((100352, 1, 2048, 0),), ("float16",) * 2),
+        Sums(("sums", ("copy",)), ("one", 49), 32, 2048, 1, 49, ((100352, 49, 0, 1),), ("float32",) * 2),
     ],
 }
 """For each table, problems that every row of it finds one of its own among."""

@@ -36,7 +36,7 @@ class Form(NamedTuple):
 
 
 SCALARS = ("A", "B", "U", "V", "K", "multiplier", "before_a", "before_b", "x_tiles", "y_tiles", "z_tiles", "count",
-           "xn", "xa", "xb", "xc", "wa", "wb", "wk", "yn", "ya", "yb", "yk")  # fmt: skip
+           "xn", "xa", "xb", "xc", "origin", "wa", "wb", "wk", "yn", "ya", "yb", "yk")  # fmt: skip
 """A, U: input and output along the run; B, V: along the other axis; before_*: their padding."""
 
 
@@ -74,7 +74,7 @@ def depthwise(dtype: str, after: tuple[str | None, float], has_bias: bool, has_r
     lines += [f"c{at} = base + min(max(a + {at}, 0), A - 1) * xa" for at in places]
     lines += [f"in{at} = (a + {at} >= 0) & (a + {at} < A)" for at in places]
     lines += [f"for r in range({across[0]}):", f"    at = b + r * {across[2]}", "    if at >= 0 and at < B:"]
-    lines += [f"        w{s} = load(weight, r * wb + {s} * wa + k * wk)" for s in range(taps)]
+    lines += [f"        w{s} = load(weight, origin + r * wb + {s} * wa + k * wk)" for s in range(taps)]
     for at in places:
         lines.append(f"        v{at} = kept(in{at}, load(x, c{at} + at * xb))")
         for t in range(run):
@@ -127,18 +127,19 @@ def _threads(size: int, most: int) -> int:
 
 
 def plan(problem: Conv, run: int) -> Plan:
-    """One launch."""
+    """One launch. A negative stride of the weight says that it is walked backwards, from its last row or column."""
     found = form(problem, run)
     made = depthwise(problem.dtype, problem.activation, problem.has_bias, problem.has_residual, found)
     (xn, xh, xw, xc), (wr, ws, _, wk), (yn, yp, yq, yk) = problem.x_strides, problem.weight_strides, problem.y_strides
+    start = -sum(min(0, step) * (size - 1) for step, size in ((wr, problem.R), (ws, problem.S)))
     N, H, W, P, Q, K = problem.N, problem.H, problem.W, problem.P, problem.Q, problem.K
     top, left = problem.padding[0][0], problem.padding[1][0]
     if found.last:
         sizes = K // found.lanes, -(Q // -run), P
-        order = (W, H, Q, P), (left, top), (xn, xw, xh, xc, ws, wr, wk, yn, yq, yp, yk)
+        order = (W, H, Q, P), (left, top), (xn, xw, xh, xc, start, ws, wr, wk, yn, yq, yp, yk)
     else:
         sizes = Q, -(P // -run), N * K
-        order = (H, W, P, Q), (top, left), (xn, xh, xw, xc, wr, ws, wk, yn, yp, yq, yk)
+        order = (H, W, P, Q), (top, left), (xn, xh, xw, xc, start, wr, ws, wk, yn, yp, yq, yk)
     tiles = [-(size // -threads) for size, threads in zip(sizes, found.block, strict=True)]
     blocks = tiles[0] * tiles[1] * tiles[2] * (N if found.last else 1)
     scalars = (*order[0], K, K // problem.C, *order[1], *tiles, N * K, *order[2])

@@ -196,6 +196,8 @@ def form(problem: Pool) -> Form:
     a = _threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
     b = _threads(sizes[1], min(THREADS // a, 4 if last else 8))
     block = a, b, _threads(sizes[2], THREADS // a // b)
+    if block[1:] == (1, 1):
+        block = _threads(sizes[0], 64), 1, 1
     return Form(last, lanes, taps, problem.stride if taps else (0, 0), block, items)
 
 

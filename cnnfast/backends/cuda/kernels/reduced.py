@@ -84,14 +84,14 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
         "tx, ty = cuda.threadIdx.x, cuda.threadIdx.y",
         "rest = quotient(cuda.blockIdx.x, tiles)", "tile = cuda.blockIdx.x - rest * tiles",
         "part = rest", "rest = quotient(rest, chunks)", "part = part - rest * chunks", "o = rest",
-        f"k = tile" if form.pixels else f"k = (tile * {bx} + tx) * {lanes}",
-        "end = min(rows, (part + 1) * chunk)", f"r = part * chunk + ty",
+        "k = tile" if form.pixels else f"k = (tile * {bx} + tx) * {lanes}",
+        "end = min(rows, (part + 1) * chunk)", "r = part * chunk + ty",
     ]  # fmt: skip
     lines += [f"t{s}_{k} = zero" for s in range(sums) for k in range(lanes)]
     for i, (has_outer, _, _) in enumerate(form.steps):
         outer = f"o * o{i} + " if has_outer else ""
         lines.append(f"b{i} = {outer}" + (f"k * k{i}" if form.pixels else f"min(k, kept - {lanes}) * k{i}"))
-    walk = ["j"] if form.pixels else []
+    ahead = ROWS if lanes < 8 else ROWS // 2
 
     def one_pass(items: int, indent: str) -> list[str]:
         made = []
@@ -114,13 +114,13 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
                 made += [f"{indent}t{s}_{k} += term{s}({given})" for s in range(sums)]
         return made
 
-    if walk:
+    if form.pixels:
         reach = bx * lanes
-        lines += ["while r < end:", f"    j = tx * {lanes}", f"    while j + {(ROWS - 1) * reach} < pixels:",
-                  *one_pass(ROWS, " " * 8), f"        j += {ROWS * reach}", "    while j < pixels:",
+        lines += ["while r < end:", f"    j = tx * {lanes}", f"    while j + {(ahead - 1) * reach} < pixels:",
+                  *one_pass(ahead, " " * 8), f"        j += {ahead * reach}", "    while j < pixels:",
                   *one_pass(1, " " * 8), f"        j += {reach}", f"    r += {by}"]  # fmt: skip
     else:
-        lines += [f"while r + {(ROWS - 1) * by} < end:", *one_pass(ROWS, "    "), f"    r += {ROWS * by}",
+        lines += [f"while r + {(ahead - 1) * by} < end:", *one_pass(ahead, "    "), f"    r += {ahead * by}",
                   "while r < end:", *one_pass(1, "    "), f"    r += {by}"]  # fmt: skip
     for s in range(sums):
         if form.pixels:
@@ -144,7 +144,7 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
             lines += [f"    t{s} = t{s}_{lane}" for s in range(sums)]
         if form.direct:
             lines += [f"    at = k + {lane}"]
-            lines += [f"    {line}" for line in _finish(sums, len(ends), f"(o * kept + at)", 0, form.steps)]
+            lines += [f"    {line}" for line in _finish(sums, len(ends), "(o * kept + at)", 0, form.steps)]
         else:
             lines += [f"    parts[(part * {sums} + {s}) * outer * kept + {at}] = t{s}" for s in range(sums)]
     made = generated("reduced", [*(f"x{i}" for i in range(operands)), *outs, *scalars], lines, **known)
