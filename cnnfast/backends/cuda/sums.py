@@ -55,7 +55,7 @@ def per_channel(
     arrays = [x if each is None else each for each in operands]
     problem = Sums(
         key, finish, dims[0] if images else 1, C, rows, 0 if last else area, tuple(walks),
-        (*(each.dtype for each in arrays), *(each.dtype for each in results)), all(each.address % 16 == 0 for each in arrays),
+        tuple(each.dtype for each in (*arrays, *results)), all(each.address % 16 == 0 for each in arrays),
     )  # fmt: skip
     given = {f"x{i}": each for i, each in enumerate(arrays)}
     run(plan(problem), given | {f"y{i}": each for i, each in enumerate(results)}, x)

@@ -11,7 +11,6 @@ toolchain = pytest.importorskip(
 if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
-from cnnfast.backends import reference
 
 from cnnfast.backends.cuda.arrays import host
 from cnnfast.backends.cuda.grad import depthwise
@@ -33,7 +32,9 @@ CASES: list[tuple[tuple[int, int], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("kernel", "options"), CASES, ids=str)
-@pytest.mark.parametrize(("layout", "C", "multiplier"), [("NHWC", 8, 1), ("NHWC", 3, 2), ("NCHW", 3, 1), ("NCHW", 3, 2)])
+@pytest.mark.parametrize(
+    ("layout", "C", "multiplier"), [("NHWC", 8, 1), ("NHWC", 3, 2), ("NCHW", 3, 1), ("NCHW", 3, 2)]
+)
 def test_gradients_agree(
     kernel: tuple[int, int], options: dict[str, Any], layout: str, C: int, multiplier: int
 ) -> None:  # fmt: skip

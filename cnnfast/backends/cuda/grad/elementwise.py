@@ -40,7 +40,8 @@ def unbroadcast(grad_output: DeviceArray, shape: tuple[int, ...]) -> DeviceArray
         first = last = summed[0]
         while last + 1 < len(full) and (last + 1 in summed or full[last + 1] == 1 == found.shape[last + 1]):
             last += 1
-        before, rows, after = (_product(found.shape[s]) for s in (slice(first), slice(first, last + 1), slice(last + 1, None)))
+        parts = slice(first), slice(first, last + 1), slice(last + 1, None)
+        before, rows, after = (_product(found.shape[part]) for part in parts)
         made = (*found.shape[:first], *full[first : last + 1], *found.shape[last + 1 :])
         result = empty(found, made, found.dtype)
         if after == 1:

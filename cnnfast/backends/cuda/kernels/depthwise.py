@@ -9,7 +9,7 @@ Bytes moved: x and y once, the least there is, and of the lines that runs share 
 a tile of lines, so that for 3x3 it asks the second cache for (8 + 2) / 8 of x.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnnfast.backends.cuda.activations import activation
 from cnnfast.backends.cuda.elements import ELEMENTS, access, wide_needs
@@ -19,6 +19,8 @@ from cnnfast.backends.cuda.intrinsics.lanes import kept, multiply_add
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import types
+
+from .places import threads, tiled
 
 THREADS = 128
 
@@ -42,10 +44,8 @@ SCALARS = ("A", "B", "U", "V", "K", "multiplier", "before_a", "before_b", "x_til
 
 def _place(form: Form) -> list[str]:
     """n, u (the run's first output), v and k of a thread."""
-    i, j, d = form.block
-    lines = ["rest = quotient(cuda.blockIdx.x, x_tiles)", f"i = (cuda.blockIdx.x - rest * x_tiles) * {i} + cuda.threadIdx.x",
-             "tile = rest", "rest = quotient(tile, y_tiles)",
-             f"u = ((tile - rest * y_tiles) * {j} + cuda.threadIdx.y) * {form.run}"]  # fmt: skip
+    d = form.block[2]
+    lines = [*tiled(form.block), f"u = j * {form.run}"]
     if form.last:
         lines += ["n = quotient(rest, z_tiles)", f"v = (rest - n * z_tiles) * {d} + cuda.threadIdx.z",
                   f"k = i * {form.lanes}"]  # fmt: skip
@@ -64,7 +64,8 @@ def depthwise(dtype: str, after: tuple[str | None, float], has_bias: bool, has_r
     zero = element.computed(0)
     known = {
         "load": load, "store": store, "quotient": quotient, "kept": kept(lanes), "multiply_add": multiply_add(lanes),
-        "activate": activation(*after, computed=element.computed.name), "zeros": zero if lanes == 1 else (zero,) * lanes,
+        "activate": activation(*after, computed=element.computed.name),
+        "zeros": zero if lanes == 1 else (zero,) * lanes,
     }  # fmt: skip
     lines = [
         *_place(form), "base = n * xn + quotient(k, multiplier) * xc",
@@ -113,17 +114,10 @@ def form(problem: Conv, run: int) -> Form:
     )  # fmt: skip
     runs = -((problem.Q if last else problem.P) // -run)
     sizes = (problem.K // lanes, runs, problem.P) if last else (problem.Q, runs, problem.N * problem.K)
-    i = _threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
-    j = _threads(sizes[1], min(THREADS // i, 2 if last else 4))
-    block = i, j, _threads(sizes[2], THREADS // i // j)
+    i = threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
+    j = threads(sizes[1], min(THREADS // i, 2 if last else 4))
+    block = i, j, threads(sizes[2], THREADS // i // j)
     return Form(last, lanes, run, across if last else down, down if last else across, block)
-
-
-def _threads(size: int, most: int) -> int:
-    threads = 1
-    while threads * 2 <= min(most, 64) and threads < size:
-        threads *= 2
-    return threads
 
 
 def plan(problem: Conv, run: int) -> Plan:

@@ -20,6 +20,7 @@ from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import types
 
 from . import depthwise, reduced
+from .places import threads
 
 THREADS, BLOCKS, RUN = 128, 1024, 8
 
@@ -71,12 +72,13 @@ def taps(dtype: str, form: Form) -> Kernel:
                 lines.append(f"            t{s} = multiply_add(t{s}, v, g{u})")
     lines += [f"            q += {RUN}", f"    row += {bz}"]
     for s in range(S):
-        lines += [f"shared[((tz * {br} + r) * {bk} + tx) * {lanes} + {k}] = {member(f't{s}', k, lanes)}" for k in range(lanes)]
+        mine = f"((tz * {br} + r) * {bk} + tx) * {lanes}"
+        lines += [f"shared[{mine} + {k}] = {member(f't{s}', k, lanes)}" for k in range(lanes)]
         lines += ["cuda.syncthreads()", "if tz == 0 and k < K:"]
         for k in range(lanes):
-            at = f"((i * {br} + r) * {bk} + tx) * {lanes} + {k}"
+            other = f"((i * {br} + r) * {bk} + tx) * {lanes} + {k}"
             lines += [f"    total = {member(f't{s}', k, lanes)}", f"    for i in range(1, {bz}):",
-                      f"        total += shared[{at}]",
+                      f"        total += shared[{other}]",
                       f"    parts[part * size + r * wr + {s} * ws + (k + {k}) * wk] = total"]  # fmt: skip
         lines.append("cuda.syncthreads()")
     made = generated("taps", ["x", "grad", "parts", *scalars], lines, **known)
@@ -93,8 +95,8 @@ def weight_plan(problem: Conv, tile: None) -> Plan:
     wide = last and problem.aligned and problem.K == problem.C and all(step % lanes == 0 for step in steps)
     lanes = lanes if wide else 1
     rows = problem.N * problem.P
-    bk = depthwise._threads(problem.K // lanes, max(1, min(16, THREADS // problem.R)))
-    bz = depthwise._threads(rows, max(1, THREADS // (bk * problem.R)))
+    bk = threads(problem.K // lanes, max(1, min(16, THREADS // problem.R)))
+    bz = threads(rows, max(1, THREADS // (bk * problem.R)))
     form = Form(last, lanes, problem.S, problem.stride[1], problem.dilation[1], (bk, problem.R, bz))
     tiles = -(problem.K // lanes // -bk)
     chunks = max(1, min(-(BLOCKS // -tiles), rows // (2 * bz), 512))
@@ -173,8 +175,8 @@ def _turned(problem: Conv, tile: None) -> Plan:
         weight_strides=(-wr, -ws, wc, wk), padding=((reach[0] - top, 0), (reach[1] - left, 0)),
         activation=(None, 0.0), has_bias=False, has_residual=False,
     )  # fmt: skip
-    (step,) = depthwise.plan(back, depthwise.tiles(back)[0]).steps or (None,)
-    return Plan((step._replace(arrays=("grad", "weight", "grad", "grad", "result")),) if step else ())
+    steps = depthwise.plan(back, depthwise.tiles(back)[0]).steps
+    return Plan(tuple(step._replace(arrays=("grad", "weight", "grad", "grad", "result")) for step in steps))
 
 
 INPUT_ROWS: tuple[Row, ...] = (

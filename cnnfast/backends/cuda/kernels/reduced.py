@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.backends.cuda.elements import ELEMENTS, access, wide_needs
-from cnnfast.backends.cuda.generate import generated, member, tuple_of
+from cnnfast.backends.cuda.generate import generated, member
 from cnnfast.backends.cuda.intrinsics.arithmetic import quotient
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.toolchain import types
 
-from .sums import Finish, Key, finishes, terms
+from .functions import Key
+from .sums import Finish, finishes, terms
 
 THREADS, BLOCKS, ROWS = 256, 1024, 4
 """BLOCKS: how many fill any device; ROWS: whose loads a thread has under way."""
@@ -148,7 +149,7 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
         else:
             lines += [f"    parts[(part * {sums} + {s}) * outer * kept + {at}] = t{s}" for s in range(sums)]
     made = generated("reduced", [*(f"x{i}" for i in range(operands)), *outs, *scalars], lines, **known)
-    out_types = [ELEMENTS[dtype].pointer for dtype in dtypes[operands:]] if form.direct else [ELEMENTS[computed].pointer]
+    out_types = [ELEMENTS[dtype].pointer for dtype in (dtypes[operands:] if form.direct else [computed])]
     parameters = (
         *(ELEMENTS[dtype].pointer for dtype in dtypes[:operands]), *out_types, *(types.int64,) * 7,
         known["kind"], *(types.int64,) * (3 * operands),
@@ -193,7 +194,7 @@ def plan(problem: Sums, tile: None) -> Plan:
     lanes = ELEMENTS[problem.dtypes[0]].width
     axis = 3 if problem.pixels else 1
     wide = problem.aligned and fast % lanes == 0 and all(
-        each[axis] == 0 or each[axis] == 1 and all(step % lanes == 0 for i, step in enumerate(each) if i != axis)
+        each[axis] == 0 or (each[axis] == 1 and all(step % lanes == 0 for i, step in enumerate(each) if i != axis))
         for each in problem.strides
     ) and problem.strides[0][axis] == 1  # fmt: skip
     lanes = lanes if wide else 1
