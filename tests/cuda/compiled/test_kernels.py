@@ -35,6 +35,7 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 64, 1, 2, dtype="float16"),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
         conv(14, 6, 10, 5, dtype="float64"),
+        conv(56, 64, 128, 3)._replace(x_strides=(200704, 56, 1, 3136), y_strides=(401408, 56, 1, 3136)),  # NCHW
     ],
 }
 """For each table, problems that every row of it finds one of its own among."""

@@ -25,7 +25,8 @@ def _copy(context: Any, builder: Any, signature: Any, args: Any) -> None:
 def copy_async_twin(to: Any, i: Any, source: Any, j: Any) -> None:
     """to[i ...] = source[j ...], 16 bytes, at the latest when it is waited for."""
     count = 16 // source.itemsize
-    assert i % count == 0 and j in range(0, len(source) - count + 1, count), f"a copy from {j} of {len(source)} to {i}"
+    assert int(i) in range(0, len(to) - count + 1, count), f"a copy to {i} of {len(to)}"
+    assert int(j) in range(0, len(source) - count + 1, count), f"a copy of {count} from {j} of {len(source)}"
     to[i : i + count] = source[j : j + count]
 
 

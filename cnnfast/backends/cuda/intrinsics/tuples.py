@@ -1,23 +1,12 @@
 """Arithmetic on tuples: values that stand in registers, and loops over them that are gone when the code is made."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from cnnfast.backends.cuda.toolchain import device, types
+from cnnfast.backends.cuda.toolchain import types
 
-from .build import F32, I32, I64, address, call, instruction, unpacked
-
-
-def mapped(function: Callable[..., Any], count: int) -> Any:
-    """each(values, *args) = (function(values[0], 0, *args), ...): of a tuple's members, which constants alone name."""
-    names = function.__code__.co_varnames[2 : function.__code__.co_argcount]
-    rest = "".join(f", {name}" for name in names)
-    space: dict[str, Any] = {"one": device(function)}
-    calls = " ".join(f"one(values[{i}], {i}{rest})," for i in range(count))
-    exec(f"def each(values{rest}):\n    return ({calls})", space)
-    return device(space["each"])
+from .build import F32, I32, I64, address, instruction, unpacked
 
 
 def _transpose_type(rows: Any) -> Any:
@@ -34,19 +23,6 @@ def _transpose(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 def transpose_twin(rows: Any) -> Any:
     """A tuple of rows as one of columns."""
     return tuple(zip(*rows, strict=True))
-
-
-def _outer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    sums, left, right = (unpacked(builder, *each) for each in zip(args, signature.args, strict=True))
-    pairs = [(a, b) for a in left for b in right]
-    parts = [call(builder, "llvm.fma.f32", F32, a, b, total) for (a, b), total in zip(pairs, sums, strict=True)]
-    return context.make_tuple(builder, signature.return_type, parts)
-
-
-def outer_twin(sums: Any, left: Any, right: Any) -> Any:
-    """sums + the products of left's members with right's, right's the faster."""
-    pairs = [(a, b) for a in left for b in right]
-    return tuple(total + a * b for (a, b), total in zip(pairs, sums, strict=True))
 
 
 def _scatter(context: Any, builder: Any, signature: Any, args: Any) -> None:
@@ -101,7 +77,6 @@ def masked_twin(p: Any, at: Any, offsets: Any, mask: Any, masks: Any) -> Any:
 
 
 transpose = instruction(_transpose_type, _transpose, transpose_twin)
-outer = instruction(lambda sums, left, right: sums, _outer, outer_twin)
 scatter = instruction(lambda p, i, step, values: types.void, _scatter, scatter_twin)
 masked = instruction(
     lambda p, at, offsets, mask, masks: types.UniTuple(types.float32, offsets.count), _masked, masked_twin

@@ -30,17 +30,16 @@ from typing import Final
 from cnnfast.backends.cuda.kernel import Plan, Row, Step
 from cnnfast.backends.cuda.problem import Conv
 
-from .batched_gemm import DEPTH, Tile, batched_gemm
+from .batched_gemm import batched_gemm
+from .product import LIMIT, PROCESSORS, multiple, reach
+from .tile import Tile
 from .winograd_steps import THREADS, Lanes, winograd_inputs, winograd_outputs, winograd_weights
 
 PRODUCTS: Final = 36
-TILES: Final = (Tile(128, 128), Tile(128, 64), Tile(64, 64), Tile(32, 64))
+TILES: Final = (Tile(128, 128, 8, 8), Tile(128, 64, 8, 8), Tile(64, 64, 8, 8))
 """A block's tiles x output channels."""
 SCRATCH: Final = 1 << 29
 """Bytes of V and M together; more tiles than that are computed in turns."""
-REACH: Final = 1 << 31
-"""Elements that a 32-bit index counts."""
-MULTIPROCESSORS: Final = 132
 FMA, BYTES = 30e12, 4.8e12
 """Multiply-adds and bytes a second: what the docstring takes a device to do."""
 
@@ -59,25 +58,18 @@ def gain(problem: Conv) -> float:
     """Seconds that it should save, weights transformed each time: what its products save, less its bytes' way."""
     _, _, count = _tiles(problem)
     C, K = problem.C, problem.K
-    saved = (9 * problem.pixels - PRODUCTS * _up(count, 32)) * C * _up(K, 64) / FMA
+    saved = (9 * problem.pixels - PRODUCTS * _up(count, 64)) * C * _up(K, 64) / FMA
     moved = 4 * (PRODUCTS * 2 * (count * (C + K) + C * K))
     return saved - moved / BYTES
 
 
 def takes(problem: Conv) -> bool:
     """Whether it computes the problem."""
-    strides = problem.x_strides, problem.weight_strides, problem.y_strides
-    sizes = (problem.N, problem.H, problem.W, problem.C), (3, 3, problem.C, problem.K), (
-        problem.N, problem.P, problem.Q, problem.K,
-    )  # fmt: skip
-    reach = max(
-        sum(size * step for size, step in zip(*pair, strict=True)) for pair in zip(sizes, strides, strict=True)
-    )  # fmt: skip
     return (
         (problem.R, problem.S, problem.stride, problem.dilation, problem.groups) == (3, 3, (1, 1), (1, 1), 1)
         and (problem.dtype, problem.padding_mode) == ("float32", "zeros")
         and problem.precision != "strict"
-        and reach < REACH
+        and max(reach(problem)) < LIMIT
     )
 
 
@@ -89,21 +81,21 @@ def tiles(problem: Conv) -> tuple[Tile, ...]:
         return PRODUCTS * -(count // -tile.m) * -(problem.K // -tile.n)
 
     fitting = [tile for tile in TILES if _up(problem.K, tile.n) < problem.K + 64 or tile.n == 64]
-    best = next((tile for tile in fitting if blocks(tile) >= 2 * MULTIPROCESSORS), fitting[-1])
+    best = next((tile for tile in fitting if blocks(tile) >= 2 * PROCESSORS), fitting[-1])
     return best, *(tile for tile in fitting if tile != best)
 
 
 def plan(problem: Conv, tile: Tile) -> Plan:
     """The weights' step, and three more for each turn."""
     down, across, count = _tiles(problem)
-    all_c, all_k = _up(problem.C, DEPTH), _up(problem.K, tile.n)
+    all_c, all_k = _up(problem.C, tile.depth), _up(problem.K, tile.n)
     turn = max(SCRATCH // (4 * PRODUCTS * (all_c + all_k)) // tile.m, 1) * tile.m
     all_t = min(turn, _up(count, tile.m))
     last = problem.x_strides[3] == 1
     into = Lanes(8, 16) if last else Lanes(32, 4)
     wide = (
         problem.aligned and problem.Q % 4 == 0 and problem.y_strides[2] == 1
-        and all(step % 4 == 0 for i, step in enumerate(problem.y_strides) if i != 2)
+        and multiple(4, *(step for i, step in enumerate(problem.y_strides) if i != 2))
     )  # fmt: skip
     back = Lanes(4, 32) if problem.y_strides[3] == 1 else Lanes(16, 8)
     ending = problem.activation, problem.has_bias, problem.has_residual

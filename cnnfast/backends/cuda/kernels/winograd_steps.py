@@ -13,7 +13,7 @@ from cnnfast.backends.cuda.activations import activation
 from cnnfast.backends.cuda.intrinsics.index import quotient
 from cnnfast.backends.cuda.intrinsics.memory import load_vector, store_vector
 from cnnfast.backends.cuda.intrinsics.repeat import repeated
-from cnnfast.backends.cuda.intrinsics.tuples import collect, mapped, masked, scatter, transpose
+from cnnfast.backends.cuda.intrinsics.tuples import collect, masked, scatter, transpose
 from cnnfast.backends.cuda.kernel import Kernel, kernel
 from cnnfast.backends.cuda.toolchain import cuda, device, pointer, types
 
@@ -43,38 +43,37 @@ def _mask(i: Any, first: Any, size: Any) -> Any:
     return np.int32(-1) if first + i >= 0 and first + i < size else np.int32(0)
 
 
-def _row(row: Any, i: Any, x: Any, at: Any, columns: Any, masks: Any) -> Any:
+def _row(i: Any, offset: Any, mask: Any, x: Any, at: Any, columns: Any, masks: Any) -> Any:
     """B^T of a row of pixels, of which those beyond an edge are zeros."""
-    offset, mask = row
     return inputs(masked(x, np.int32(at + offset), columns, mask, masks))
 
 
-def _taps(values: Any, i: Any) -> Any:
+def _taps(i: Any, values: Any) -> Any:
     return taps(values)
 
 
-def _inputs(values: Any, i: Any) -> Any:
+def _inputs(i: Any, values: Any) -> Any:
     return inputs(values)
 
 
-def _outputs(values: Any, i: Any) -> Any:
+def _outputs(i: Any, values: Any) -> Any:
     return outputs(values)
 
 
-def _plus(value: Any, i: Any, b: Any) -> Any:
+def _plus(i: Any, value: Any, b: Any) -> Any:
     return value + b
 
 
-def _put(row: Any, i: Any, to: Any, at: Any, plane: Any) -> Any:
+def _put(i: Any, row: Any, to: Any, at: Any, plane: Any) -> Any:
     scatter(to, at + 6 * i * plane, plane, row)
     return 0
 
 
 _weights_3, _offsets, _masks, _collect = repeated(_weights, 3), repeated(_offset, 6), repeated(_mask, 6), collect(6)
-_rows, _inputs_6, _taps_3, _taps_6, _outputs_4, _add = (
-    mapped(_row, 6), mapped(_inputs, 6), mapped(_taps, 3), mapped(_taps, 6), mapped(_outputs, 4), mapped(_plus, 4)
-)  # fmt: skip
-_put_tile = mapped(_put, 6)
+_rows, _inputs_6 = repeated(_row, 6, offset=1, mask=1), repeated(_inputs, 6, values=1)
+_outputs_4 = repeated(_outputs, 4, values=1)
+_taps_3, _taps_6, _add = repeated(_taps, 3, values=1), repeated(_taps, 6, values=1), repeated(_plus, 4, value=1)
+_put_tile = repeated(_put, 6, row=1)
 """Product (i, j) of a tile's six rows to plane 6 i + j."""
 
 
@@ -102,7 +101,7 @@ def winograd_weights() -> Kernel:
 
 @kernel
 def winograd_inputs(lanes: Lanes) -> Kernel:
-    """V[f][c][t] of the tiles from the `first` on, (B^T d B)[f]; zeros where there is no such channel."""
+    """V[f][c][t] of the tiles from the `first` on, (B^T d B)[f]."""
 
     def transform(
         x: Any, v: Any, first: Any, tiles: Any, down: Any, across: Any, H: Any, W: Any, C: Any, all_c: Any, all_t: Any,
@@ -116,9 +115,9 @@ def winograd_inputs(lanes: Lanes) -> Kernel:
         row = quotient(tile, across)
         n = quotient(row, down)
         w, h = (tile - row * across) * FOUR - left, (row - n * down) * FOUR - top
-        at, there = n * xn + min(c, C - 1) * xc, np.int32(-1) if c < C else np.int32(0)
+        at = n * xn + min(c, C - 1) * xc  # beyond the last channel the weights are zeros
         columns, masks = _offsets(w, W, xw), _masks(w, W)
-        rows = _rows(transpose((_offsets(h, H, xh), _masks(h, H))), x, at, columns, masks)
+        rows = _rows(_offsets(h, H, xh), _masks(h, H), x, at, columns, masks)
         _put_tile(transpose(_inputs_6(transpose(rows))), v, c * all_t + t, all_c * all_t)
 
     return Kernel("", transform, (FLOAT, FLOAT, *(types.int32,) * 15), (lanes.tiles, lanes.channels, 1))
@@ -133,29 +132,24 @@ def winograd_outputs(
     activate = activation(*after)
     load, store = load_vector(4), store_vector(4)
 
-    def finished(value: Any, i: Any, y: Any, residual: Any, at: Any, step: Any, q: Any, Q: Any) -> Any:
+    def finished(i: Any, value: Any, y: Any, residual: Any, at: Any, step: Any, q: Any, Q: Any) -> Any:
         if q + i < Q:
             if has_residual:
                 value += residual[at + i * step]
             y[at + i * step] = activate(value)
         return 0
 
-    def ended(pair: Any, i: Any) -> Any:
-        return activate(pair[0] + pair[1])
+    def ended(i: Any, value: Any, added: Any) -> Any:
+        return activate(value + added if has_residual else value)
 
-    def active(value: Any, i: Any) -> Any:
-        return activate(value)
-
-    finish, end, end_plain = mapped(finished, 4), mapped(ended, 4), mapped(active, 4)
+    finish, end = repeated(finished, 4, value=1), repeated(ended, 4, value=1, added=1)
 
     @device
     def put_row(y: Any, residual: Any, at: Any, step: Any, q: Any, Q: Any, values: Any) -> None:
         if not wide:
             finish(values, y, residual, at, step, q, Q)
-        elif has_residual:
-            store(y, at, end(transpose((values, load(residual, at)))))
         else:
-            store(y, at, end_plain(values))
+            store(y, at, end(values, load(residual, at) if has_residual else values))
 
     def sums_of_row(i: Any, m: Any, at: Any, plane: Any) -> Any:
         return outputs(_collect(m, at + 6 * i * plane, plane))

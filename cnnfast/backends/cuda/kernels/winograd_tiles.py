@@ -7,7 +7,7 @@ A row of B^T is the product of x - p over all points p but its own; G's row is 1
 at p; A's column is 1, p, p^2, p^3. A tile is a tuple of rows, each a tuple: registers.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
