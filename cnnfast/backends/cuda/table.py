@@ -3,9 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv
+from . import conv, conv_grad, linear
 from .kernel import Row
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d": conv.ROWS,
+    "linear": linear.ROWS,
+    "conv2d_input": conv_grad.INPUT_ROWS,
+    "conv2d_weight": conv_grad.WEIGHT_ROWS,
+    "bias": conv_grad.BIAS_ROWS,
 }

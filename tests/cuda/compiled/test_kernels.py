@@ -13,6 +13,7 @@ if toolchain.SIMULATED:
 pytest.importorskip("nvidia.cu13", reason='pip install "cnnfast[cuda-check]"')
 
 from cnnfast.backends.cuda.kernel import Kernel
+from cnnfast.backends.cuda.kernels.channel_sums import Sums
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.table import TABLE
 
@@ -37,6 +38,13 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(14, 6, 10, 5, dtype="float64"),
         conv(56, 64, 128, 3)._replace(x_strides=(200704, 56, 1, 3136), y_strides=(401408, 56, 1, 3136)),  # NCHW
     ],
+    "linear": [
+        conv(1, 2048, 1000, 1, has_bias=True),
+        conv(1, 2048, 1000, 1, has_bias=True, has_residual=True, dtype="float16"),
+    ],
+    "conv2d_input": [conv(56, 64, 128, 3, 2)],
+    "conv2d_weight": [conv(56, 64, 128, 3)],
+    "bias": [Sums(8, 56, 56, 64, "float32", (200704, 3584, 64, 1))],
 }
 """For each table, problems that every row of it finds one of its own among."""
 

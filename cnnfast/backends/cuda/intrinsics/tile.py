@@ -145,3 +145,27 @@ def rotated(by: int) -> Any:
         return values[by:] + values[:by]
 
     return instruction(lambda values: values, emit, rotate)
+
+
+def dots(n: int, m: int, size: int) -> Any:
+    """multiply(sums, a, b): sums[i * n + j] += the product of a's j-th and b's i-th `size` values. a and b are tuples of
+    loads, tuples themselves."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums, (a, b) = unpacked(builder, args[0], signature.args[0]), (
+            [value for load in unpacked(builder, arg, kind) for value in unpacked(builder, load, kind.dtype)]
+            for arg, kind in zip(args[1:], signature.args[1:], strict=True)
+        )
+        name = f"llvm.fma.f{signature.args[0].dtype.bitwidth}"
+        for c in range(size):
+            for i in range(m):
+                for j in range(n):
+                    left, right, at = a[j * size + c], b[i * size + c], i * n + j
+                    sums[at] = call(builder, name, left.type, left, right, sums[at])
+        return context.make_tuple(builder, signature.return_type, sums)
+
+    def multiply(sums: Any, a: Any, b: Any) -> Any:
+        left, right = np.asarray(a).reshape(n, size), np.asarray(b).reshape(m, size)
+        return tuple(np.asarray(sums) + (right @ left.T).ravel())
+
+    return instruction(lambda sums, a, b: sums, emit, multiply)

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.backends.cuda.elements import ELEMENTS
+from cnnfast.backends.cuda.intrinsics.integers import modulo, over, quotient
 from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tile import multiply
 from cnnfast.backends.cuda.kernel import Kernel, kernel
-from cnnfast.backends.cuda.toolchain import cuda, pointer
+from cnnfast.backends.cuda.toolchain import cuda, pointer, types
 
-from .flat import flat, parameters
 from .outputs import Epilogue, outputs
-from .tile import OUTSIDE, Tile, corner, fragments, loader, quotient, width_of
+from .tile import OUTSIDE, Tile, corner, fragments, loader, width_of
 
 
 class Ways(NamedTuple):
@@ -124,19 +124,20 @@ def conv_direct(dtype: str, tile: Tile, ways: Ways, after: Epilogue) -> Kernel:
         xs = cuda.shared.array(x_both, computed)
         ws = cuda.shared.array(w_both, computed)
         t, block, z = np.int32(cuda.threadIdx.x), np.int32(cuda.blockIdx.x), np.int32(cuda.blockIdx.y)
-        group, part = np.int32(z // k.parts), np.int32(z % k.parts)
-        m0, n0 = np.int32(block // k.blocks_n * tile_m), np.int32(block % k.blocks_n * tile_n)
+        group, part = over(z, k.parts), modulo(z, k.parts)
+        m0, n0 = np.int32(over(block, k.blocks_n) * tile_m), np.int32(modulo(block, k.blocks_n) * tile_n)
         i = np.int32(part * k.part_steps)
         end = np.int32(min(i + k.part_steps, k.taps * k.slices))
-        tap = np.int32(i // k.slices)
-        c = np.int32(i % k.slices * depth)
-        r, s = np.int32(tap // k.S), np.int32(tap % k.S)
+        tap = over(i, k.slices)
+        c = np.int32(modulo(i, k.slices) * depth)
+        r, s = over(tap, k.S), modulo(tap, k.S)
         starts = starts_of(t, m0, group * k.x_group, k)
         at = at_taps(starts, r * k.dilation_h, s * k.dilation_w, k)
         to = filter_starts(t, n0, k.w_first + group * k.w_group, k)
         tap_w = np.int32(r * k.wr + s * k.ws)
-        x_put(xs, 0, t, x_fetch(x, at, c * k.xc, c, k.channels, t))
-        w_put(ws, 0, t, w_fetch(weight, to, tap_w + c * k.wc, c, k.channels, t))
+        limit = k.channels if i < end else np.int32(0)  # where there are no taps nothing is read
+        x_put(xs, 0, t, x_fetch(x, at, c * k.xc, c, limit, t))
+        w_put(ws, 0, t, w_fetch(weight, to, tap_w + c * k.wc, c, limit, t))
         m, n = at_corner(t)
         sums = nothing
         half = np.int32(0)
@@ -170,6 +171,11 @@ def conv_direct(dtype: str, tile: Tile, ways: Ways, after: Epilogue) -> Kernel:
     out = computed if after.split else element.stored
     pointers = (*(element.pointer,) * 4, pointer(out))
     return Kernel(
-        "", flat(conv, Walk), (*pointers, *parameters(Walk)), (tile.threads, 1, 1), blocks=tile.blocks,
-        needs=("fma.rn.f", "ld.shared.v", "ld.global.nc.v"),
+        "", conv, (*pointers, *scalar_types(Walk)), (tile.threads, 1, 1), blocks=tile.blocks,
+        needs=("fma.rn.f", "ld.shared.v", "ld.global.nc.v"), scalars=Walk,
     )  # fmt: skip
+
+
+def scalar_types(scalars: Any) -> tuple[Any, ...]:
+    """Of a NamedTuple's fields: 32 bits, 64 for `divisor`'s factors."""
+    return tuple(types.int64 if name.endswith("factor") else types.int32 for name in scalars._fields)

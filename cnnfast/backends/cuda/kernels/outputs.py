@@ -6,12 +6,13 @@ import numpy as np
 
 from cnnfast.backends.cuda.activations import activation
 from cnnfast.backends.cuda.elements import ELEMENTS
+from cnnfast.backends.cuda.intrinsics.integers import quotient
 from cnnfast.backends.cuda.intrinsics.memory import store_vector
 from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tile import Fragment, gather, rotated
 from cnnfast.backends.cuda.toolchain import device
 
-from .tile import OUTSIDE, quotient, width_of
+from .tile import OUTSIDE, width_of
 
 
 class Epilogue(NamedTuple):

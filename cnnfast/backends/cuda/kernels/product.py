@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from cnnfast.backends.cuda.elements import ELEMENTS
+from cnnfast.backends.cuda.intrinsics.integers import divisor
 from cnnfast.backends.cuda.kernel import Plan, Step
 from cnnfast.backends.cuda.problem import Conv
 
@@ -10,7 +11,7 @@ from .conv_direct import Walk, Ways, conv_direct
 from .outputs import Epilogue
 from .pack import packing
 from .sum_parts import second_step
-from .tile import TILES, Tile, divisor, width_of
+from .tile import TILES, Tile, width_of
 
 PROCESSORS = 132
 """Multiprocessors that a plan is made for: an H100's. An A100 has 108."""
@@ -24,6 +25,7 @@ class Product(NamedTuple):
 
     w_group: from a group's weights to the next one's; w_first, y_first: where the first lie.
     arrays: the names of x, weight and y.
+    rounded: weight has zeros to the end of each 16 bytes.
     """
 
     conv: Conv
@@ -31,6 +33,7 @@ class Product(NamedTuple):
     w_first: int = 0
     y_first: int = 0
     arrays: tuple[str, str, str] = ("x", "weight", "y")
+    rounded: bool = False
 
 
 class Setting(NamedTuple):
@@ -65,7 +68,7 @@ def reach(problem: Conv) -> tuple[int, int, int]:
 def settings(product: Product) -> tuple[Setting, ...]:
     """The tiles, by the time their blocks take one after the other on a multiprocessor, the shortest first."""
     conv = product.conv
-    filters, computed = conv.K // conv.groups, ELEMENTS[conv.dtype].computed.name
+    filters = conv.K // conv.groups
     steps = conv.R * conv.S * -(conv.C // conv.groups // -8)
 
     def setting(tile: Tile) -> tuple[float, Setting]:
@@ -76,7 +79,7 @@ def settings(product: Product) -> tuple[Setting, ...]:
         share = 1.0 if tile.m_each * tile.n_each == 64 else 1.2  # fewer multiply-adds a load
         return rounds * tile.m * tile.n * share / parts, Setting(tile, parts)
 
-    return tuple(found for _, found in sorted(map(setting, TILES[computed]), key=lambda pair: pair[0]))
+    return tuple(found for _, found in sorted(map(setting, TILES[conv.dtype]), key=lambda pair: pair[0])[:3])
 
 
 def dense(product: Product) -> bool:
@@ -93,14 +96,15 @@ def dense(product: Product) -> bool:
 
 def plan(product: Product, setting: Setting) -> Plan:
     """The weights brought in order where they are not, the product, and the sum of its parts."""
-    conv, (tile, parts) = product.conv, setting
+    conv, tile = product.conv, setting.tile
+    parts = setting.parts if dense(product) else 1
     width, groups = width_of(conv.dtype), conv.groups
     channels, filters = conv.C // groups, conv.K // groups
     x, weight, y = product.arrays
     steps: list[Step] = []
     scratch: dict[str, tuple[int, str]] = {}
     w_strides, w_first = (product.w_group, *conv.weight_strides), product.w_first
-    along = weight_way(conv, w_strides, w_first)
+    along = "outer" if product.rounded or not conv.R * conv.S else weight_way(conv, w_strides, w_first)
     if not along:
         copy = f"packed_{weight}_{w_first}"
         sizes = groups, conv.R, conv.S, channels, filters
@@ -115,7 +119,7 @@ def plan(product: Product, setting: Setting) -> Plan:
     (Pf, Ps), (Qf, Qs) = divisor(conv.P), divisor(conv.Q)
     walk = Walk(
         conv.pixels, filters, channels, -(filters // -tile.n), parts, -(slices * conv.R * conv.S // -parts), slices,
-        conv.R * conv.S, conv.H, conv.W, conv.S, conv.P, conv.Q, *conv.stride, *conv.dilation, conv.padding[0][0],
+        conv.R * conv.S, conv.H, conv.W, max(conv.S, 1), conv.P, conv.Q, *conv.stride, *conv.dilation, conv.padding[0][0],
         conv.padding[1][0], *conv.x_strides, channels * conv.x_strides[3], *w_strides[1:], w_strides[0], w_first,
         *conv.y_strides, filters * conv.y_strides[3], count, product.y_first, Pf, Ps, Qf, Qs,
     )  # fmt: skip

@@ -6,7 +6,6 @@ m_each x n_each sums, in groups of 16 bytes that lie m / groups apart: a warp's 
 a row. An 8 x 8 thread does 64 multiply-adds for 4 loads of 16 bytes.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +41,10 @@ class Tile(NamedTuple):
 TILES = {
     "float32": (Tile(128, 128, 8, 8), Tile(128, 64, 8, 8), Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
     "float64": (Tile(64, 64, 8, 4), Tile(64, 32, 4, 4)),
+    "float16": (Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
+    "bfloat16": (Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
 }
-"""By the dtype computed in, the largest first."""
+"""By dtype, the largest first: a half's are few, since it is other kernels' to multiply them."""
 
 
 def fragments(tile: Tile, width: int) -> tuple[Fragment, Fragment]:
@@ -116,17 +117,3 @@ def loader(dtype: str, size: int, tile: Tile, along: str, width: int) -> Loader:
 def width_of(dtype: str) -> int:
     """Of what is computed with, the elements in 16 bytes."""
     return 2 if dtype == "float64" else 4
-
-
-def divisor(d: int) -> tuple[int, int]:
-    """(factor, shift) with n // d == n * factor >> shift for 0 <= n < 2**31 (Granlund and Montgomery 1994)."""
-    shift = 31 + (d - 1).bit_length()
-    return -(-(1 << shift) // d), shift
-
-
-def _quotient(n: Any, factor: Any, shift: Any) -> Any:
-    """n // d by `divisor(d)`."""
-    return np.int32((np.int64(n) * factor) >> shift)
-
-
-quotient: Callable[..., Any] = device(_quotient)
