@@ -5,11 +5,11 @@ from typing import Any
 
 from .arrays import DeviceArray, empty
 from .kernel import Plan, Row, choose
-from .kernels import conv_plain, conv_winograd, direct, im2col
+from .kernels import conv_plain, conv_winograd, depthwise, direct, im2col
 from .problem import Conv, Pair
 from .run import run
 
-ROWS: tuple[Row, ...] = (conv_winograd.ROW, direct.ROW, im2col.ROW, conv_plain.ROW)
+ROWS: tuple[Row, ...] = (depthwise.ROW, conv_winograd.ROW, direct.ROW, im2col.ROW, conv_plain.ROW)
 """conv2d's algorithms on a device, the best first; the last takes every problem."""
 
 LAST = (0, 2, 3, 1)

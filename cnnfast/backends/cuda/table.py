@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, conv_grad, linear
+from . import conv, conv_grad, linear, maps, pool
 from .kernel import Row
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
@@ -12,4 +12,6 @@ TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d_input": conv_grad.INPUT_ROWS,
     "conv2d_weight": conv_grad.WEIGHT_ROWS,
     "bias": conv_grad.BIAS_ROWS,
+    "map": maps.ROWS,
+    "pool2d": pool.ROWS,
 }
