@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 from .arrays import DeviceArray, empty
-from .kernel import Plan, Row, choose
+from .kernel import Plan, Row, planned
 from .kernels import conv_plain, conv_winograd, depthwise, direct, im2col
 from .problem import Conv, Pair
 from .run import run
@@ -19,8 +19,7 @@ LAST = (0, 2, 3, 1)
 @lru_cache(maxsize=1024)
 def plan(problem: Conv, algorithm: str | None = None) -> Plan:
     """The launches of a convolution."""
-    row = choose(ROWS, problem, algorithm)
-    return row.plan(problem, row.tiles(problem)[0])
+    return planned(ROWS, problem, algorithm)
 
 
 def conv2d(

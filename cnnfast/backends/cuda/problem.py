@@ -42,3 +42,12 @@ class Conv(NamedTuple):
     def pixels(self) -> int:
         """Of the output, over the batch."""
         return self.N * self.P * self.Q
+
+
+class Copy(NamedTuple):
+    """y = x, both of five dimensions, with strides in elements."""
+
+    shape: tuple[int, ...]
+    x_strides: tuple[int, ...]
+    y_strides: tuple[int, ...]
+    dtype: str

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, conv_grad, linear, maps, pool
+from . import conv, conv_grad, copy, linear, maps, pool
 from .kernel import Row
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
@@ -14,4 +14,5 @@ TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "bias": conv_grad.BIAS_ROWS,
     "map": maps.ROWS,
     "pool2d": pool.ROWS,
+    "copy": copy.ROWS,
 }

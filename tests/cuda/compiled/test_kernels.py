@@ -17,7 +17,7 @@ from cnnfast.backends.cuda.kernel import Kernel
 from cnnfast.backends.cuda.kernels.channel_sums import Sums
 from cnnfast.backends.cuda.kernels.mapped import Map
 from cnnfast.backends.cuda.kernels.pooled import Pool
-from cnnfast.backends.cuda.problem import Conv
+from cnnfast.backends.cuda.problem import Conv, Copy
 from cnnfast.backends.cuda.table import TABLE
 
 DEVICES = [(8, 0), (9, 0)]
@@ -105,6 +105,7 @@ PROBLEMS: dict[str, list[Any]] = {
     "conv2d_input": [conv(56, 64, 128, 3, 2)],
     "conv2d_weight": [conv(56, 64, 128, 3)],
     "bias": [Sums(8, 56, 56, 64, "float32", (200704, 3584, 64, 1))],
+    "copy": [Copy((1, 2, 3, 4, 5), (0, 60, 1, 15, 3), (0, 60, 20, 5, 1), "bfloat16")],
 }
 """For each table, problems that every row of it finds one of its own among."""
 
