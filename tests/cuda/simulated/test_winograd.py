@@ -14,6 +14,7 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import conv
 from cnnfast.backends.cuda.arrays import host
+from cnnfast.backends.cuda.kernel import choose
 from cnnfast.backends.cuda.kernels import conv_winograd
 from cnnfast.backends.cuda.problem import Conv
 
@@ -69,7 +70,7 @@ def layer(n: int, size: int, channels: int, filters: int) -> Conv:
 
 def test_auto_takes_it_where_it_pays() -> None:
     taken = [
-        conv.choose(conv.ROWS, layer(*size), None).name == "winograd"
+        choose(conv.ROWS, layer(*size), None).name == "winograd"
         for size in ((32, 56, 64, 64), (32, 28, 128, 128), (8, 14, 256, 256), (1, 7, 512, 512), (32, 224, 3, 64))
     ]
     assert taken == [True, True, True, False, False]
