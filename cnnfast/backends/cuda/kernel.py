@@ -67,12 +67,14 @@ class Row(NamedTuple):
     takes: whether it computes this problem.
     plan: (problem, tile) -> Plan.
     tiles: the settings that `algorithm="tune"` tries; the first is the one that "auto" takes.
+    pays: whether "auto" is to choose it; by its name it can be asked for wherever it takes.
     """
 
     name: str
     takes: Callable[[Any], bool]
     plan: Callable[[Any, Any], Plan]
     tiles: Callable[[Any], tuple[Any, ...]] = lambda problem: (None,)
+    pays: Callable[[Any], bool] = lambda problem: True
 
 
 def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
@@ -88,9 +90,9 @@ def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
 
 
 def choose(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Row:
-    """The row named, or the first that takes the problem: a table's last row takes every one."""
+    """The row named, or the first that takes the problem and pays: a table's last row does for every one."""
     for row in rows:
-        if algorithm in (None, row.name) and row.takes(problem):
+        if row.takes(problem) and (row.pays(problem) if algorithm is None else algorithm == row.name):
             return row
     names = ", ".join(row.name for row in rows if row.takes(problem))
     raise ValueError(f'algorithm "{algorithm}" does not take this problem on a CUDA device; these do: {names}')

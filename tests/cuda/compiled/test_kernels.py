@@ -15,10 +15,10 @@ pytest.importorskip("nvidia.cu13", reason='pip install "cnnfast[cuda-check]"')
 from cnnfast.backends.cuda.arrays import contiguous_strides
 from cnnfast.backends.cuda.kernel import Kernel
 from cnnfast.backends.cuda.kernels.channel_sums import Sums as ChannelSums
-from cnnfast.backends.cuda.problem import Conv, Copy
 from cnnfast.backends.cuda.kernels.mapped import Map
 from cnnfast.backends.cuda.kernels.pooled import Pool
 from cnnfast.backends.cuda.kernels.reduced import Sums
+from cnnfast.backends.cuda.problem import Conv, Copy
 from cnnfast.backends.cuda.table import TABLE
 
 DEVICES = [(8, 0), (9, 0)]
@@ -86,6 +86,7 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 256, 3, dtype="float16", has_residual=True, cc=(9, 0)),
         conv(14, 64, 128, 1, precision="fast", cc=(9, 0)),
         conv(14, 64, 128, 3, groups=2, dtype="float16", weight_strides=(96, 32, 1, 288), has_bias=True),
+        conv(56, 64, 128, 3)._replace(x_strides=(200704, 56, 1, 3136), y_strides=(401408, 56, 1, 3136)),  # NCHW
         conv(56, 64, 64, 3, groups=64, has_bias=True, activation=("relu6", 0.0)),
         conv(56, 64, 64, 7, groups=64, has_bias=True, has_residual=True),
         conv(56, 64, 64, 5, 2, groups=64, dtype="float16"),
