@@ -6,7 +6,7 @@ A device array is known by its shape, strides, dtype's name and address. Nothing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
-from inspect import signature
+from inspect import isfunction, signature
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -40,7 +40,11 @@ class Refused(NotImplementedError):
 
 
 def read(name: str, value: Any, dtypes: Sequence[str] = FLOATS) -> "DeviceArray":
-    """An array on a device, of one of the dtypes."""
+    """An array on a device, of one of the dtypes; or one that has been read, and is now seen otherwise."""
+    if type(value).__name__ == "DeviceArray":
+        known: DeviceArray = value
+        arrays.check_dtype(name, known.dtype, dtypes)
+        return known
     if not exchange.on_device(value):
         kind = type(value)
         raise TypeError(
@@ -98,10 +102,12 @@ def target(
     out: Any, x: "DeviceArray", shape: Sequence[int], inputs: Inputs, *, dtype: str | None = None,
     order: Sequence[int] | None = None,
 ) -> Target:  # fmt: skip
-    """`out` checked, as `pointwise.target` of the CPU's."""
+    """`out` checked, as `pointwise.target` of the CPU's; or what makes a new array."""
     to = Target(x, tuple(shape), dtype or x.dtype, order, None)
     if out is None:
         return to
+    if isfunction(out):
+        return to._replace(out=out(to))
     y = read("out", out, (*FLOATS, *INDICES))
     if y.device != x.device:
         raise TypeError(f"out must lie on CUDA device {x.device} as the first array does, got one on {y.device}")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnfast.ops import checks, elementwise, norm_train, options
+from cnnfast.ops.activations import check_slopes
 from cnnfast.ops.device import given, norm
 from cnnfast.ops.device.given import BACKWARD
 from cnnfast.ops.grad import activations
@@ -22,7 +23,7 @@ def prelu(grad_output: Any, x: Any, weight: Any, *, out: Any) -> Any:
     """`cnnfast.grad.prelu`."""
     values = given.read("x", x)
     slopes = given.beside("weight", weight, values)
-    activations.check_slopes(slopes.shape, values.shape)
+    check_slopes(slopes.shape, values.shape)
     inputs = {"grad_output": like(grad_output, values), "x": values, "weight": slopes}
     to = given.target(out, values, values.shape, inputs, order=given.lying(values))
     return given.compute("prelu", inputs, to, files=BACKWARD, also=((slopes.shape, values.dtype),))
