@@ -33,10 +33,11 @@ def lift(name: str, value: Any, axes: str, axis: int) -> Any:
     """A 3-D array with a height of 1 at `axis`."""
     found = given.read(name, value)
     lines.check_line(name, found.shape, axes)
-    step = found.shape[axis] * found.strides[axis]
+    shape, strides = found.shape, found.strides
+    step = shape[axis] * strides[axis]
     return found._replace(
-        shape=(*found.shape[:axis], 1, *found.shape[axis:]), strides=(*found.strides[:axis], step, *found.strides[axis:])
-    )
+        shape=(*shape[:axis], 1, *shape[axis:]), strides=(*strides[:axis], step, *strides[axis:])
+    )  # fmt: skip
 
 
 def max_pool1d(
