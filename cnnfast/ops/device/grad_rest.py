@@ -6,7 +6,7 @@ from typing import Any
 from cnnfast.ops import checks, elementwise, norm_train, options
 from cnnfast.ops.activations import check_slopes
 from cnnfast.ops.device import given, norm
-from cnnfast.ops.device.given import BACKWARD
+from cnnfast.ops.device.found import BACKWARD
 from cnnfast.ops.grad import activations
 
 
