@@ -13,6 +13,10 @@ STORED: Final = {"float32": np.float32, "float64": np.float64, "float16": np.uin
 """How the simulator's memory holds each dtype."""
 
 
+NOWHERE: Final = -1
+"""The device of recorded arrays, whose addresses are no memory's."""
+
+
 class DeviceArray(NamedTuple):
     """An array: its first element's address (in the simulator the flat memory from there on), strides in elements."""
 
@@ -90,7 +94,8 @@ def array(told: Described, owner: Any) -> DeviceArray:
     """The array that a framework has described."""
     strides = contiguous_strides(told.shape) if told.strides is None else settled(told.shape, told.strides)
     # a dtype that no kernel takes is refused by whoever knows the argument's name: it needs no memory
-    pointer = memory(told.address, told.shape, strides, told.dtype) if told.dtype in STORED else None
+    known = told.dtype in STORED and told.device != NOWHERE
+    pointer = memory(told.address, told.shape, strides, told.dtype) if known else None
     return DeviceArray(
         pointer, told.shape, strides, told.dtype, told.device, told.stream, told.address, owner, told.writable
     )
@@ -129,7 +134,7 @@ def empty(
     kind = framework_of(like.owner)
     owner = kind.make(like, tuple(shape), strides, name)
     found = array(kind.describe("a new array", owner), owner)._replace(dtype=name, stream=like.stream)
-    if SIMULATED and found.pointer.size:
+    if SIMULATED and found.device != NOWHERE and found.pointer.size:
         found.pointer[:] = poison(name)
     return found
 

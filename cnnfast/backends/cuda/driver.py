@@ -177,6 +177,15 @@ def clear(address: int, size: int, number: int, stream: int) -> None:
         call("writing zeros", "cuMemsetD8Async", address, 0, size, stream)
 
 
+def write(address: int, values: Any, number: int, stream: int) -> None:
+    """A contiguous NumPy array's numbers to a device's memory."""
+    if SIMULATED:
+        ctypes.memmove(address, values.ctypes.data, values.nbytes)
+        return
+    with current(device(number)):
+        call("writing constants", "cuMemcpyHtoDAsync", address, values.ctypes.data, values.nbytes, stream)
+
+
 def follow(stream: int, others: Iterable[int], number: int) -> None:
     """What comes on `stream` is to come after what the other streams still do."""
     late = {other for other in others if other != stream}

@@ -127,10 +127,21 @@ def _make_numba(like: DeviceArray, shape: Shape, strides: Shape, dtype: str) -> 
         return cuda.device_array(shape, kind, strides=steps, stream=stream)
 
 
+def _recorded(name: str, value: Any) -> Described:
+    found: Described = sys.modules[RECORDING].describe(name, value)
+    return found
+
+
+def _make_recorded(like: DeviceArray, shape: Shape, strides: Shape, dtype: str) -> Any:
+    return sys.modules[RECORDING].make(like, shape, strides, dtype)
+
+
+RECORDING: Final = f"{__package__}.recording"
 FRAMEWORKS: Final = (
     Framework("torch", "Tensor", _torch, _make_torch),
     Framework("cupy", "ndarray", _cupy, _make_cupy),
     Framework("jax", "Array", _jax, _make_jax, waits=True),
+    Framework(RECORDING, "Recorded", _recorded, _make_recorded),
 )
 ANYBODY: Final = Framework("numba", "", _anybody, _make_numba)
 

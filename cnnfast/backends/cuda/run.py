@@ -7,13 +7,17 @@ from time import perf_counter
 import numpy as np
 
 from . import driver
-from .arrays import STORED, DeviceArray, empty, poison
+from .arrays import NOWHERE, STORED, DeviceArray, empty, poison
 from .kernel import Plan, simulated
 from .toolchain import SIMULATED
 
 
 def run(plan: Plan, arrays: Mapping[str, DeviceArray], like: DeviceArray) -> None:
-    """Launch the steps in order on like's device and stream. `arrays`: by the names that the steps use."""
+    """Launch the steps in order on like's device and stream. `arrays`: by the names that the steps use. Of recorded
+    arrays they are written down."""
+    if like.device == NOWHERE:
+        like.owner.recorder.record(plan, arrays)
+        return
     if SIMULATED:
         held = {name: array.pointer for name, array in arrays.items()}
         held |= {name: np.full(n, poison(dtype), STORED[dtype]) for name, (n, dtype) in plan.scratch.items()}
