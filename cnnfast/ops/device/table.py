@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, lines, norm, pool
+from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, lines, norm, pool, resize
 
 _ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "hardsigmoid", "tanh", "gelu", "silu", "hardswish", "mish",
@@ -33,6 +33,9 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "batch_norm_train": norm.batch_norm_train,
     "local_response_norm": norm.local_response_norm,
     "prelu": elementwise.prelu,
+    "pad2d": resize.pad2d,
+    "upsample2d": resize.upsample2d,
+    "concatenate": resize.concatenate,
     **{name: elementwise.activation(name) for name in _ACTIVATIONS},
     **{name: elementwise.combination(name) for name in ("add", "multiply")},
     **{name: elementwise.softmax(name) for name in ("softmax", "log_softmax")},
@@ -40,7 +43,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 """The ops of `cnnfast`, by name."""
 
 ABSENT: Final = (
-    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d", "concatenate", "pad2d", "upsample2d",
+    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d",
 )
 """The ops that have no kernel for devices yet: together with OPS they are all."""
 
