@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, options, pointwise, shapes
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.checks import Sides
+from cnnfast.ops.checks import Pair, Sides
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.signatures import FLOATS, KEPT
 
