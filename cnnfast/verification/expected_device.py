@@ -9,9 +9,9 @@ from cnnfast.verification.expected import PRECISIONS, Expected
 
 
 def on_device(case: Case, right: Expected) -> Expected:
-    """All of float32 is computed in float32 there: lp_pool2d's powers and sums too; the places that upsample2d reads at,
-    which err by as much of a pixel as they are far; and gelu's erfc, whose argument's rounding its tail multiplies by
-    the argument's square."""
+    """All of float32 is computed in float32 there: lp_pool2d's powers and sums too; the places that upsample2d reads
+    at, which err by as much of a pixel as they are far; and gelu's erfc, whose argument's rounding its tail multiplies
+    by the argument's square."""
     if right.bound is None:
         return right
     u, value = PRECISIONS[case.dtype.name].u, np.abs(right.value)

@@ -31,7 +31,6 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "linear": linear.linear_,
     "batch_norm": norm.batch_norm,
     "batch_norm_train": norm.batch_norm_train,
-    "local_response_norm": norm.local_response_norm,
     "prelu": elementwise.prelu,
     "pad2d": resize.pad2d,
     "upsample2d": resize.upsample2d,
@@ -43,7 +42,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 """The ops of `cnnfast`, by name."""
 
 ABSENT: Final = (
-    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d",
+    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d", "local_response_norm",
 )
 """The ops that have no kernel for devices yet: together with OPS they are all."""
 
@@ -51,7 +50,7 @@ COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d
 """Those that are others one after the other, or another seen otherwise, and need no function of the backend's own."""
 
 ABSENT_GRADIENTS: Final = (
-    "unbroadcast", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
+    "unbroadcast", "lp_pool2d", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
     "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "local_response_norm", "concatenate",
     "pad2d", "upsample2d",
 )  # fmt: skip
@@ -70,7 +69,6 @@ GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
     "max_pool2d": grad_pool.max_pool2d,
     "min_pool2d": grad_pool.min_pool2d,
     "avg_pool2d": grad_pool.avg_pool2d,
-    "lp_pool2d": grad_pool.lp_pool2d,
     "adaptive_avg_pool2d": grad_pool.adaptive_avg_pool2d,
     "global_avg_pool2d": grad_pool.global_avg_pool2d,
     "global_max_pool2d": grad_pool.global_max_pool2d,
