@@ -53,7 +53,7 @@ def read(given: Sequence[Any]) -> list[Any]:
 
 def _run(node: Node, arrays: list[Any]) -> tuple[Any, ...]:
     import cnnfast
-    from cnnfast.ops.device.given import Refused
+    from cnnfast.ops.device.found import Refused
     from cnnfast.ops.device.table import OPS
 
     if node.op not in OPS:

@@ -6,7 +6,7 @@ from typing import Any
 from cnnfast.ops import checks, elementwise, norm_train, options
 from cnnfast.ops.activations import check_slopes
 from cnnfast.ops.device import given, norm
-from cnnfast.ops.device.given import BACKWARD
+from cnnfast.ops.device.found import BACKWARD
 from cnnfast.ops.grad import activations
 
 
@@ -71,9 +71,9 @@ def softmax(op: str) -> Callable[..., Any]:
     """`cnnfast.grad.softmax` or `cnnfast.grad.log_softmax`."""
 
     def along(grad_output: Any, y: Any, axis: Any, *, out: Any) -> Any:
-        values = given.read("y", y)
+        values = given.contiguous(given.read("y", y))
         at = elementwise.check_axis("axis", axis, len(values.shape))
-        inputs = {"grad_output": like(grad_output, values), "y": values}
+        inputs = {"grad_output": given.contiguous(like(grad_output, values)), "y": values}
         to = given.target(out, values, values.shape, inputs, order=given.lying(values))
         return given.compute(op, inputs, to, files=BACKWARD, axis=at)
 
