@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, maps, pool, sums
+from . import conv, maps, pool, shape, softmax, sums
 from .kernel import Row
 from .kernels import depthwise_gradient, pool_gradient
 
@@ -14,5 +14,7 @@ TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "depthwise_input": depthwise_gradient.INPUT_ROWS,
     "depthwise_weight": depthwise_gradient.WEIGHT_ROWS,
     "pool2d_gradient": pool_gradient.ROWS,
+    "resize": shape.ROWS,
+    "softmax": softmax.ROWS,
     "sums": sums.ROWS,
 }
