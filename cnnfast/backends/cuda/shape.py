@@ -25,9 +25,12 @@ def plan(problem: Resize) -> Plan:
 
 def _resize(mode: str, x: DeviceArray, layout: str, size: Pair, **more: Any) -> DeviceArray:
     y = pool.like(x, layout, size)
-    shape, x_strides = pool.image(x, layout)
+    (N, H, W, C), x_strides = pool.image(x, layout)
     aligned = x.address % 16 == y.address % 16 == 0
-    problem = Resize(mode, *shape, *size, x.dtype, x_strides, pool.image(y, layout)[1], aligned=aligned, **more)
+    P, Q = size
+    problem = Resize(
+        mode, N, H, W, C, P, Q, x.dtype, x_strides, pool.image(y, layout)[1], aligned=aligned, **more
+    )  # fmt: skip
     run(plan(problem), {"x": x, "y": y}, x)
     return y
 
