@@ -82,7 +82,7 @@ def load_vector(count: int) -> Any:
         return context.make_tuple(builder, signature.return_type, parts)
 
     def load(p: Any, i: Any) -> Any:
-        assert i in range(0, len(p) - count + 1, count), f"a load of {count} at {i} of {len(p)}"
+        assert int(i) in range(0, len(p) - count + 1, count), f"a load of {count} at {i} of {len(p)}"
         return tuple(p[i : i + count])
 
     return instruction(lambda p, i: types.UniTuple(p.dtype, count), emit, load)
@@ -107,7 +107,7 @@ def store_vector(count: int) -> Any:
         done.align = count * bits // 8
 
     def store(p: Any, i: Any, values: Any) -> None:
-        assert i in range(0, len(p) - count + 1, count), f"a store of {count} at {i} of {len(p)}"
+        assert int(i) in range(0, len(p) - count + 1, count), f"a store of {count} at {i} of {len(p)}"
         p[i : i + count] = values
 
     return instruction(lambda p, i, values: types.void, emit, store)
