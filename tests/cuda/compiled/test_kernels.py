@@ -16,6 +16,7 @@ from cnnfast.backends.cuda.arrays import contiguous_strides
 from cnnfast.backends.cuda.kernel import Kernel
 from cnnfast.backends.cuda.kernels.channel_sums import Sums as ChannelSums
 from cnnfast.backends.cuda.kernels.mapped import Map
+from cnnfast.backends.cuda.kernels.neighbours import Neighbours
 from cnnfast.backends.cuda.kernels.pooled import Pool
 from cnnfast.backends.cuda.kernels.reduced import Sums
 from cnnfast.backends.cuda.kernels.resized import Resize
@@ -145,7 +146,9 @@ PROBLEMS: dict[str, list[Any]] = {
         pool("max", 112, 64, 2, 2, layout="NCHW", indices=True),
         pool("avg", 56, 64, 2, 2, dtype="bfloat16"),
         pool("avg", 7, 2048, 7, 1, adaptive=True),
+        pool("lp", 56, 64, 3, 2, 1, norm_type=2.0),
     ],
+    "local_response_norm": [Neighbours(1 << 20, 64, 1, 5, 1e-4, 0.75, 1.0, "float32")],
     "resize": [
         resize("constant", 56, 58, start=(1, 1)),
         resize("reflect", 56, 58, dtype="float16", start=(1, 1)),
