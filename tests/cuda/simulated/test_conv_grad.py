@@ -14,6 +14,8 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import conv_grad
 from cnnfast.backends.cuda.arrays import host
+from cnnfast.backends.cuda.kernels import grad_input
+from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.reference import grad
 
 RNG = np.random.default_rng(7)
@@ -43,6 +45,17 @@ def made(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, int], gi
     if layout == "NCHW":
         return random(N, C, H, W, dtype=dtype), random(K, c, *kernel, dtype=dtype), options
     return random(*size, dtype=dtype), random(*kernel, c, K, dtype=dtype), options
+
+
+def test_a_strided_gradient_multiplies_by_no_zeros() -> None:
+    """Its convolutions have the forward one's products, each once: at stride 2, a quarter of the pixels' a tap."""
+    problem = Conv(
+        1, 8, 8, 4, 4, 3, 3, 4, 4, (2, 2), ((1, 1), (1, 1)), (1, 1), 1, "float32", "default", (256, 32, 4, 1),
+        (48, 16, 4, 1), (64, 16, 4, 1),
+    )  # fmt: skip
+    made = [product.conv for product in grad_input.products(problem)]
+    assert sorted(conv.R * conv.S for conv in made) == [1, 2, 2, 4]
+    assert sum(conv.pixels * conv.R * conv.S for conv in made) == problem.pixels * 9
 
 
 @LAYOUTS

@@ -20,13 +20,15 @@ OUTSIDE = -(2**31)
 
 
 class Tile(NamedTuple):
-    """A block's m x n outputs, m_each x n_each a thread."""
+    """A block's m x n outputs, m_each x n_each a thread; `resident` threads are to fit a multiprocessor: with 512, each
+    has 128 registers, which 64 sums leave room enough in."""
 
     m: int
     n: int
     m_each: int
     n_each: int
     depth: int = 8
+    resident: int = 512
 
     @property
     def threads(self) -> int:
@@ -34,13 +36,13 @@ class Tile(NamedTuple):
 
     @property
     def blocks(self) -> int:
-        """That are to fit a multiprocessor: 128 registers a thread where it has 64 sums."""
-        return 512 // self.threads
+        """That are to fit a multiprocessor."""
+        return self.resident // self.threads
 
 
 TILES = {
     "float32": (Tile(128, 128, 8, 8), Tile(128, 64, 8, 8), Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
-    "float64": (Tile(64, 64, 8, 4), Tile(64, 32, 4, 4)),
+    "float64": (Tile(64, 64, 8, 4, resident=384), Tile(64, 32, 4, 4)),
     "float16": (Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
     "bfloat16": (Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
 }
