@@ -56,7 +56,8 @@ class TensorCall:
 @final
 class TensorCalls:
     def __new__(
-        cls, tensor: type, otherwise: Any, watched: tuple[Any, ...], learns: Any, last: TensorCalls | None = None
+        cls, tensor: type, otherwise: Any, watched: tuple[Any, ...], learns: Any, last: TensorCalls | None = None,
+        spellings: dict[tuple[Any, ...], tuple[Any, ...]] | None = None,
     ) -> TensorCalls: ...
     def __call__(self, x: Any, weight: Any, bias: Any = None, *how: Any) -> Any: ...
     def remember(self, weight: Any, call: TensorCall) -> bool: ...

@@ -1,6 +1,17 @@
 # Convolutions and dense layers of tensors that are called again and again, where a call in Python would cost as much as a small convolution. Tensors
 # are of a class that is handed in, whose words are torch's: no tensor library is known here.
 
+cdef extern from "dlpack.h":
+    ctypedef struct dlpack_exchange:
+        pass
+    ctypedef struct tensor_mark:
+        uintptr_t data
+    const dlpack_exchange *exchange_of(object tensor_class) except? NULL
+    int mark_of(const dlpack_exchange *exchange, object tensor, tensor_mark *out) except -1
+    bint same_kind(const tensor_mark *a, const tensor_mark *b)
+    bint same_memory(const tensor_mark *a, const tensor_mark *b)
+
+
 @cython.final
 cdef class TensorCall:
     """A call made ready for the next one: where that is like it, and weight and bias have not changed, it runs at once.
@@ -12,55 +23,73 @@ cdef class TensorCall:
     cdef Plan plan
     cdef int64_t n
     cdef bint small
-    cdef size_t weight_at, weight_size, bias_at, bias_size
+    cdef const dlpack_exchange *exchange
+    cdef tensor_mark x, weight, bias
+    cdef size_t itemsize, weight_size, bias_size
     cdef uint64_t weight_sample, bias_sample
-    cdef size_t itemsize
-    cdef object shape, strides, dtype, version, weight_shape, weight_strides, bias, bias_shape, bias_strides, bias_version, empty_like, like
+    cdef object version, biased, bias_version, empty_like, like
     cdef tuple how
 
     def __cinit__(self, Plan plan not None, int64_t n, x, weight, bias, tuple how not None, empty_like, like):
         self.plan, self.n, self.how, self.empty_like, self.like = plan, n, how, empty_like, like
-        self.shape, self.strides, self.dtype, self.version = x.shape, x.stride(), x.dtype, weight._version
-        self.itemsize = x.element_size()
-        self.weight_shape, self.weight_strides = weight.shape, weight.stride()
         self.small = cnnfast_plan_info(plan.plan).flops < 1e5  # some microseconds: others may wait for the lock so long
-        self.weight_at, self.weight_size = weight.data_ptr(), weight.nbytes
-        self.weight_sample = memory_sample(<const void *>self.weight_at, self.weight_size)
-        self.bias, self.bias_at, self.bias_size = None, 0, 0
+        self.exchange = exchange_of(type(x))
+        if self.exchange is NULL:
+            raise TypeError(f"x must be of a class with __dlpack_c_exchange_api__, got {type(x).__name__}")
+        mark_of(self.exchange, x, &self.x)
+        mark_of(self.exchange, weight, &self.weight)
+        self.itemsize, self.version = x.element_size(), weight._version
+        self.weight_size, self.biased, self.bias_size = weight.nbytes, None, 0
         if bias is not None:
-            self.bias, self.bias_version = weakref.ref(bias), bias._version
-            self.bias_shape, self.bias_strides = bias.shape, bias.stride()
-            self.bias_at, self.bias_size = bias.data_ptr(), bias.nbytes
-        self.bias_sample = memory_sample(<const void *>self.bias_at, self.bias_size)
+            mark_of(self.exchange, bias, &self.bias)
+            self.biased, self.bias_version, self.bias_size = weakref.ref(bias), bias._version, bias.nbytes
+        self.weight_sample = memory_sample(<const void *>self.weight.data, self.weight_size)
+        self.bias_sample = memory_sample(<const void *>self.bias.data, self.bias_size)
 
-    cdef bint fits(self, x, weight, bias, tuple how) except -1:
-        cdef size_t bias_at = 0
-        if how != self.how or x.dtype is not self.dtype or x.shape != self.shape or weight._version != self.version:
+    cdef bint fits(self, x, tensor_mark *seen, weight, bias, tuple how) except -1:
+        """Whether it is this call again; x is `seen`."""
+        cdef tensor_mark other
+        mark_of(self.exchange, x, seen)
+        if not same_kind(seen, &self.x) or seen.data == 0 or seen.data % self.itemsize or how != self.how or x.is_neg():
             return False
-        if x.stride() != self.strides or x.is_neg() or <size_t>x.data_ptr() % self.itemsize:
+        mark_of(self.exchange, weight, &other)
+        if not same_memory(&other, &self.weight) or weight._version != self.version:
             return False
-        if weight.shape != self.weight_shape or weight.stride() != self.weight_strides:
+        if (bias is None) != (self.biased is None):
             return False
         if bias is not None:
-            if self.bias is None or self.bias() is not bias or bias._version != self.bias_version:
+            if self.biased() is not bias or bias._version != self.bias_version:
                 return False
-            if bias.shape != self.bias_shape or bias.stride() != self.bias_strides:
+            mark_of(self.exchange, bias, &other)
+            if not same_memory(&other, &self.bias):
                 return False
-            bias_at = bias.data_ptr()
-        return (<size_t>weight.data_ptr() == self.weight_at and bias_at == self.bias_at and
-                memory_sample(<const void *>self.weight_at, self.weight_size) == self.weight_sample and
-                memory_sample(<const void *>self.bias_at, self.bias_size) == self.bias_sample)
+        return (memory_sample(<const void *>self.weight.data, self.weight_size) == self.weight_sample and
+                memory_sample(<const void *>self.bias.data, self.bias_size) == self.bias_sample)
 
-    cdef run(self, x):
+    cdef run(self, const tensor_mark *x):
         cdef cnnfast_args args
-        y = self.empty_like(self.like)
+        cdef tensor_mark y
+        made = self.empty_like(self.like)
+        mark_of(self.exchange, made, &y)
         if self.small:
             memset(&args, 0, sizeof(args))
-            args.N, args.x, args.y = self.n, <const void *><size_t>x.data_ptr(), <void *><size_t>y.data_ptr()
+            args.N, args.x, args.y = self.n, <const void *>x.data, <void *>y.data
             check(cnnfast_plan_run_allocating(self.plan.plan, &args))
         else:
-            execute_at(self.plan, self.n, x.data_ptr(), 0, y.data_ptr())
-        return y
+            execute_at(self.plan, self.n, x.data, 0, y.data)
+        return made
+
+
+cdef bint hashable(tuple how):
+    """Integers and tuples of them: 1.0 and True would be found where 1 stands."""
+    for each in how:
+        if type(each) is tuple:
+            for part in <tuple>each:
+                if type(part) is not int:
+                    return False
+        elif type(each) is not int:
+            return False
+    return True
 
 
 @cython.final
@@ -69,6 +98,8 @@ cdef class TensorCalls:
     `otherwise`.
 
     tensor : the class of x
+    spellings : where a user calls, what stands in `how` as a user writes it -> as the remembered calls have it; a call that is spelled otherwise
+        goes to `otherwise`. None: all callers spell alike.
     otherwise : the op itself, of the same arguments; it may `remember` a call
     watched : functions; where one answers true the call goes to `otherwise`
     learns : of a weight: whether the call goes to `otherwise`; None: never
@@ -76,18 +107,27 @@ cdef class TensorCalls:
     cdef object tensor
     cdef object otherwise, learns
     cdef tuple watched
-    cdef dict last
+    cdef dict last, spellings
 
-    def __cinit__(self, tensor, otherwise, tuple watched not None, learns, TensorCalls last=None):
-        self.tensor, self.otherwise, self.watched, self.learns = tensor, otherwise, watched, learns
+    def __cinit__(self, tensor, otherwise, tuple watched not None, learns, TensorCalls last=None, dict spellings=None):
+        self.tensor, self.otherwise, self.watched, self.learns, self.spellings = tensor, otherwise, watched, learns, spellings
         self.last = {} if last is None else last.last
 
     def __call__(self, x, weight, bias=None, *how):
         cdef TensorCall call
+        cdef tensor_mark seen
+        cdef bint again
         if type(x) is self.tensor:
             call = self.last.get(<size_t><void *>weight)
-            if call is not None and not self.busy(weight) and call.fits(x, weight, bias, how):
-                return call.run(x)
+            if call is not None and not self.busy(weight):
+                spelled = how if self.spellings is None else self.spellings.get(how) if hashable(how) else None
+                if spelled is not None:
+                    try:
+                        again = call.fits(x, &seen, weight, bias, spelled)
+                    except Exception:  # a tensor without memory: the op itself says what is wrong with it
+                        again = False
+                    if again:
+                        return call.run(&seen)
         return self.otherwise(x, weight, bias, *how)
 
     cdef bint busy(self, weight) except -1:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cnnfast.interop.torch import conv, conv_transpose, norm, pool  # noqa: F401  they register the ops
 from cnnfast.interop.torch import linear as _linear  # noqa: F401
+from cnnfast.interop.torch.quick import direct
 from cnnfast.ops import shapes
 from cnnfast.ops.options import activation as _activation
 
@@ -46,15 +47,37 @@ def conv2d(
     >>> ct.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3), padding=1, activation="relu")[0, 0].tolist()
     [[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]
     """
-    sides = _padding(padding, weight, stride, dilation)
     if activation is None and residual is None:
-        return _batched(lambda x: _OPS.conv2d(x, weight, bias, stride, sides, dilation, groups), input)
+        call = _conv2d if _compiles() else _conv2d_again
+        return call(input, weight, bias, stride, padding, dilation, groups)
+    sides = _padding(padding, weight, stride, dilation)
     name, alpha = _activation("activation", activation)
     if residual is not None and residual.ndim == 3:
         residual = residual.unsqueeze(0)
     return _batched(
         lambda x: _OPS.conv2d_fused(x, weight, bias, residual, stride, sides, dilation, groups, name, alpha), input
     )
+
+
+def _conv2d(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Ints, padding: Any, dilation: Ints, groups: int
+) -> Tensor:
+    sides = _padding(padding, weight, stride, dilation)
+    y: Tensor = _batched(lambda x: _OPS.conv2d(x, weight, bias, stride, sides, dilation, groups), input)
+    return y
+
+
+def _conv2d_spelled(stride: Ints, padding: Ints, dilation: Ints, groups: int) -> tuple[Any, ...]:
+    """As the dispatcher has them: lists, and defaults at the end left out."""
+    given = *([each, each] if isinstance(each, int) else list(each) for each in (stride, padding, dilation)), groups
+    defaults = [1, 1], [0, 0], [1, 1], 1
+    last = max((i + 1 for i in range(4) if given[i] != defaults[i]), default=0)
+    return given[:last]
+
+
+_conv2d_again = direct("conv2d", _conv2d, _conv2d_spelled)
+_linear_again = direct("linear", _OPS.linear.default, lambda: ())
+_compiles = torch.compiler.is_dynamo_compiling
 
 
 def conv_transpose2d(
@@ -131,7 +154,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, *, activat
     [0.0]
     """
     if activation is None:
-        return _OPS.linear(input, weight, bias)
+        return (_OPS.linear if _compiles() else _linear_again)(input, weight, bias)
     return _OPS.linear(input, weight, bias, *_activation("activation", activation))
 
 

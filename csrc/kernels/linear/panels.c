@@ -5,8 +5,8 @@
  * Each output is one chain: its bias, then one FMA per c, ascending. Where C is blocked, the chain waits in y. */
 #include "linear/problem.h"
 
-#include "activation.h"
 #include "common/cost.h"
+#include "common/epilogue.h"
 
 #if CNNFAST_REAL
 
@@ -103,6 +103,11 @@ typedef struct {
     bool ends;   /* the activation is due */
 } place;
 
+/* Over what a tile just stored, still in L1; the activations are too long to stand in every kind of tile. */
+static __attribute__((noinline)) void activate(int rows, int64_t y_step, int64_t count, real *y, const epilogue *e) {
+    for (int i = 0; i < rows; i++) epilogue_run(e, y + i * y_step, count);
+}
+
 INLINE void tile_run(int m, int v, const place *t, const epilogue *e) {
     vec acc[MOST_ROWS][MOST_PANELS];
 #pragma GCC unroll 16
@@ -143,13 +148,7 @@ INLINE void tile_run(int m, int v, const place *t, const epilogue *e) {
             if (j < v - 1 || t->last == LANES) v_store(to, acc[i][j]);
             else v_store_n(to, acc[i][j], t->last);
         }
-    if (!t->ends || e->activation == CNNFAST_NONE) return;
-    for (int i = 0; i < m; i++) /* over what was just stored, still in L1 */
-        for (int j = 0; j < v; j++) {
-            real *at = t->y + i * t->y_step + j * LANES;
-            const int lanes = j < v - 1 ? LANES : t->last;
-            v_store_n(at, v_activation(v_load_n(at, lanes), e->activation, (real)e->alpha), lanes);
-        }
+    if (t->ends && e->activation != CNNFAST_NONE) activate(m, t->y_step, v * LANES - LANES + t->last, t->y, e);
 }
 
 #define PANELS(m, n)                                                              \
