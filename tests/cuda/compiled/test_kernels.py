@@ -30,12 +30,22 @@ def conv(H: int, C: int, K: int, R: int, stride: int = 1, groups: int = 1, dtype
     )  # fmt: skip
 
 
+def first(problem: Conv) -> Conv:
+    """In NCHW."""
+    H, W, C, K, R, S, P, Q = problem[1:9]
+    return problem._replace(
+        x_strides=(C * H * W, W, 1, H * W), weight_strides=(S, 1, R * S, C * R * S // problem.groups),
+        y_strides=(K * P * Q, Q, 1, P * Q),
+    )  # fmt: skip
+
+
 PROBLEMS: dict[str, list[Any]] = {
     "conv2d": [
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
         conv(56, 64, 64, 1, 2, dtype="float16"),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
         conv(14, 8, 16, 5, dtype="float64"),
+        first(conv(56, 64, 64, 3, has_bias=True)),
     ],
     "linear": [
         conv(1, 2048, 1000, 1, has_bias=True)._replace(weight_strides=(0, 0, 1, 2048)),

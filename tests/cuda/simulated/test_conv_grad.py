@@ -14,7 +14,9 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import conv_grad
 from cnnfast.backends.cuda.arrays import host
-from cnnfast.backends.cuda.kernels import grad_input
+from cnnfast.backends.cuda.kernels import grad_input, grad_weight
+from cnnfast.backends.cuda.kernels.product import Setting
+from cnnfast.backends.cuda.kernels.tile import TILES, Tile
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.reference import grad
 
@@ -67,6 +69,17 @@ def test_conv2d(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, i
     assert np.allclose(found, grad.conv2d_input(g, w, input_shape=x.shape, **options), rtol=1e-5, atol=1e-5)
     found = conv_grad.conv2d_weight(host(g), host(x), kernel_size=kernel, **options).owner
     assert np.allclose(found, grad.conv2d_weight(g, x, kernel_size=kernel, **options), rtol=1e-5, atol=1e-5)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("tile", TILES["float32"][:3], ids=str)
+def test_every_tile_and_sums_in_parts(layout: str, tile: Tile, monkeypatch: pytest.MonkeyPatch) -> None:
+    for plan in (conv_grad.input_plan, conv_grad.weight_plan):
+        plan.cache_clear()
+    rows = [row._replace(tiles=lambda problem: (Setting(tile, 3),)) for row in (grad_input.ROW, grad_weight.ROW)]
+    monkeypatch.setattr(conv_grad, "INPUT_ROWS", (rows[0],))
+    monkeypatch.setattr(conv_grad, "WEIGHT_ROWS", (rows[1],))
+    test_conv2d(layout, (1, 5, 6, 12), 12, (2, 1), {"padding": ((1, 0), (0, 0))})
 
 
 @LAYOUTS

@@ -14,7 +14,7 @@ from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import cuda, device, pointer
 
 from .conv_direct import scalar_types
-from .direct import takes
+from .direct import fits
 from .outputs import Epilogue, outputs
 from .pad import padded, padding
 from .product import PROCESSORS, Setting, multiple
@@ -230,4 +230,4 @@ def sums(problem: Conv, setting: Setting, x: str) -> Plan:
     return Plan(tuple(steps), scratch)
 
 
-ROW = Row("direct", takes, plan, settings)
+ROW = Row("direct", fits, plan, settings)

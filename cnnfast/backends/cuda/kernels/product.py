@@ -60,6 +60,11 @@ def reach(problem: Conv) -> tuple[int, int, int]:
     return x, weight, y
 
 
+def filled(problem: Conv) -> bool:
+    """Whether the groups are not too small for a tile."""
+    return problem.groups == 1 or min(problem.C, problem.K) // problem.groups >= 4
+
+
 def settings(product: Product) -> tuple[Setting, ...]:
     """The tiles, by the time their blocks take one after the other on a multiprocessor, the shortest first."""
     conv = product.conv
