@@ -114,6 +114,20 @@ def test_conv_transpose2d(layout: str, C: int, given: Any) -> None:
     assert np.allclose(found, grad.conv_transpose2d_weight(z, x, kernel_size=(2, 3), **options), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("layout", ["NLC", "NCL"])
+@pytest.mark.parametrize("given", [{}, {"stride": 2, "padding": (2, 1), "groups": 2, "padding_mode": "reflect"}])
+def test_conv1d(layout: str, given: Any) -> None:
+    last = layout == "NLC"
+    c = 4 // given.get("groups", 1)
+    x, w = (random(2, 9, 4), random(3, c, 8)) if last else (random(2, 4, 9), random(8, c, 3))
+    g = random(*reference.conv1d(x, w, layout=layout, **given).shape)
+    options: Any = {"layout": layout} | given
+    found = conv_grad.conv1d_input(host(g), host(w), input_shape=x.shape, **options).owner
+    assert np.allclose(found, grad.conv1d_input(g, w, input_shape=x.shape, **options), rtol=1e-5, atol=1e-5)
+    found = conv_grad.conv1d_weight(host(g), host(x), kernel_size=3, **options).owner
+    assert np.allclose(found, grad.conv1d_weight(g, x, kernel_size=3, **options), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(3, 8), (2, 5, 7)])
 def test_linear(shape: tuple[int, ...]) -> None:
     x, w, g = random(*shape), random(12, shape[-1]), random(*shape[:-1], 12)

@@ -49,6 +49,12 @@ TILES = {
 """By dtype, the largest first: a half's are few, since it is other kernels' to multiply them."""
 
 
+def small(dtype: str) -> tuple[Tile, ...]:
+    """Those whose sums leave registers for the places of a thread's loads, where each is of one element elsewhere."""
+    width = width_of(dtype)
+    return tuple(tile for tile in TILES[dtype] if tile.m_each * tile.n_each <= 8 * width)
+
+
 def fragments(tile: Tile, width: int) -> tuple[Fragment, Fragment]:
     """A thread's share of the pixels and of the filters."""
     m_groups, n_groups = tile.m_each // width, tile.n_each // width
