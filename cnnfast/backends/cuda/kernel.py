@@ -6,6 +6,7 @@ the simulator, in a CUDA graph and in a test that only compiles it.
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from pathlib import Path
@@ -66,12 +67,14 @@ class Row(NamedTuple):
     takes: whether it computes this problem.
     plan: (problem, tile) -> Plan.
     tiles: the settings that `algorithm="tune"` tries; the first is the one that "auto" takes.
+    pays: whether "auto" is to choose it; by its name it can be asked for wherever it takes.
     """
 
     name: str
     takes: Callable[[Any], bool]
     plan: Callable[[Any, Any], Plan]
     tiles: Callable[[Any], tuple[Any, ...]] = lambda problem: (None,)
+    pays: Callable[[Any], bool] = lambda problem: True
 
 
 def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
@@ -87,16 +90,28 @@ def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
 
 
 def choose(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Row:
-    """The row named, or the first that takes the problem: a table's last row takes every one."""
+    """The row named, or the first that takes the problem and pays: a table's last row does for every one."""
     for row in rows:
-        if algorithm in (None, row.name) and row.takes(problem):
+        if row.takes(problem) and (row.pays(problem) if algorithm is None else algorithm == row.name):
             return row
     names = ", ".join(row.name for row in rows if row.takes(problem))
     raise ValueError(f'algorithm "{algorithm}" does not take this problem on a CUDA device; these do: {names}')
 
 
+def planned(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Plan:
+    """The plan of the row named, or of the first that takes the problem, with the tile that "auto" takes; "row:2" asks
+    for the row's third tile, as `algorithm="tune"` does. ValueError: there is none."""
+    name, _, number = (algorithm or "").partition(":")
+    row = choose(rows, problem, name or None)
+    tiles = row.tiles(problem)
+    at = int(number or 0)
+    if at >= len(tiles):
+        raise ValueError(f'algorithm "{name}" has {len(tiles)} tiles for this problem, got number {at}')
+    return row.plan(problem, tiles[at])
+
+
 def ptx(made: Kernel, cc: tuple[int, int]) -> str:
-    """The kernel's PTX for a compute capability. No device is needed."""
+    """The kernel's PTX for a compute capability, its entry called "kernel". No device is needed."""
     bounds = (made.block[0] * made.block[1] * made.block[2], made.blocks) if made.blocks else None
     target = (*cc, made.arch) if made.arch else cc
     parameters = made.parameters
@@ -107,7 +122,9 @@ def ptx(made: Kernel, cc: tuple[int, int]) -> str:
     text, _ = cuda.compile(
         made.function, signature, device=False, abi="numba", cc=target, output="ptx", launch_bounds=bounds
     )
-    return str(text)
+    entry = re.search(r"\.entry\s+(\w+)", text)
+    assert entry, f"{made.name} has no entry"
+    return re.sub(rf"\b{entry[1]}\b", "kernel", text)
 
 
 def cubin(made: Kernel, cc: tuple[int, int]) -> bytes:

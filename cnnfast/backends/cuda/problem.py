@@ -37,8 +37,19 @@ class Conv(NamedTuple):
     has_residual: bool = False
     aligned: bool = True
     """x, weight, residual and y start at multiples of 16 bytes."""
+    cc: Pair = (8, 0)
+    """The device's compute capability: what its instructions are."""
 
     @property
     def pixels(self) -> int:
         """Of the output, over the batch."""
         return self.N * self.P * self.Q
+
+
+class Copy(NamedTuple):
+    """y = x, both of five dimensions, with strides in elements."""
+
+    shape: tuple[int, ...]
+    x_strides: tuple[int, ...]
+    y_strides: tuple[int, ...]
+    dtype: str

@@ -72,7 +72,7 @@ def test_conv2d(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, i
 
 
 @LAYOUTS
-@pytest.mark.parametrize("tile", TILES["float32"][:3], ids=str)
+@pytest.mark.parametrize("tile", TILES["float32"][:2], ids=str)
 def test_every_tile_and_sums_in_parts(layout: str, tile: Tile, monkeypatch: pytest.MonkeyPatch) -> None:
     for plan in (conv_grad.input_plan, conv_grad.weight_plan):
         plan.cache_clear()
@@ -82,8 +82,7 @@ def test_every_tile_and_sums_in_parts(layout: str, tile: Tile, monkeypatch: pyte
     test_conv2d(layout, (1, 5, 6, 12), 12, (2, 1), {"padding": ((1, 0), (0, 0))})
 
 
-@LAYOUTS
-@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize(("mode", "layout"), [("reflect", "NHWC"), ("replicate", "NCHW"), ("circular", "NHWC")])
 def test_every_padding(layout: str, mode: str) -> None:
     given = {"padding": ((2, 1), (0, 3)), "stride": (2, 1), "padding_mode": mode}
     test_conv2d(layout, (1, 4, 5, 4), 4, (3, 2), given)

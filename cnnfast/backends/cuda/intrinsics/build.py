@@ -11,7 +11,7 @@ from cnnfast.backends.cuda.toolchain import SIMULATED, types
 if not SIMULATED:
     from numba.cuda.extending import intrinsic
 
-I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+VOID, I8, I16, I32, I64 = ir.VoidType(), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 HALF, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
 
@@ -46,6 +46,14 @@ def address(context: Any, builder: Any, kind: Any, base: Any, index: Any, index_
     if isinstance(kind, types.Array):
         base = context.make_array(kind)(context, builder, base).data
     return builder.gep(base, [offset])
+
+
+def shared_address(context: Any, builder: Any, kind: Any, base: Any, index: Any, index_type: Any) -> Any:
+    """The 32-bit address of base[index] in shared memory, as PTX takes it."""
+    data = context.make_array(kind)(context, builder, base).data
+    first = builder.ptrtoint(builder.addrspacecast(data, data.type.pointee.as_pointer(3)), I32)
+    offset = context.cast(builder, index, index_type, types.int32)
+    return builder.add(first, builder.mul(offset, ir.Constant(I32, kind.dtype.bitwidth // 8)))
 
 
 def call(builder: Any, name: str, result: Any, *args: Any) -> Any:

@@ -57,7 +57,7 @@ def gather(name: str, count: int) -> Any:
     def load(p: Any, i: Any, valid: Any) -> Any:
         if not valid:
             return (nothing,) * count
-        assert i in range(0, len(p) - count + 1, count), f"a load of {count} at {i} of {len(p)}"
+        assert int(i) in range(0, len(p) - count + 1, count), f"a load of {count} at {i} of {len(p)}"
         return tuple(widen(value) for value in p[i : i + count])
 
     return instruction(lambda p, i, valid: types.UniTuple(computed, count), emit, load)

@@ -11,7 +11,7 @@ from .conv_direct import Walk, Ways, conv_direct
 from .outputs import Epilogue
 from .pack import packing
 from .sum_parts import second_step
-from .tile import TILES, Tile, small, width_of
+from .tile import Tile, tiles_of, width_of
 
 PROCESSORS = 132
 """Multiprocessors that a plan is made for: an H100's. An A100 has 108."""
@@ -79,7 +79,8 @@ def settings(product: Product) -> tuple[Setting, ...]:
         share = 1.0 if tile.m_each * tile.n_each == 64 else 1.2  # fewer multiply-adds a load
         return rounds * tile.m * tile.n * share / parts, Setting(tile, parts)
 
-    tiles = TILES[conv.dtype] if x_way(conv) != ("sum", False) else small(conv.dtype)
+    along, wide = x_way(conv)
+    tiles = tiles_of(conv.dtype, wide, along == "sum")
     return tuple(found for _, found in sorted(map(setting, tiles), key=lambda pair: pair[0])[:3])
 
 
@@ -131,7 +132,7 @@ def plan(product: Product, setting: Setting) -> Plan:
     if split:
         scratch[target] = parts * count, ELEMENTS[conv.dtype].computed.name
         names = target, bias, residual, y
-        steps.append(second_step(conv.dtype, count, parts, names, conv.y_strides[3], conv.K, conv.activation))
+        steps.append(second_step(conv.dtype, count, parts, names, max(conv.y_strides[3], 1), conv.K, conv.activation))
     return Plan(tuple(steps), scratch)
 
 

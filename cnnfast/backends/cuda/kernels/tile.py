@@ -49,10 +49,14 @@ TILES = {
 """By dtype, the largest first: a half's are few, since it is other kernels' to multiply them."""
 
 
-def small(dtype: str) -> tuple[Tile, ...]:
-    """Those whose sums leave registers for the places of a thread's loads, where each is of one element elsewhere."""
-    width = width_of(dtype)
-    return tuple(tile for tile in TILES[dtype] if tile.m_each * tile.n_each <= 8 * width)
+def tiles_of(dtype: str, wide: bool, scattered: bool = False) -> tuple[Tile, ...]:
+    """Those whose sums leave registers for the places of a thread's loads of x: of 16 bytes (wide), one element at a
+    time, or each of another pixel besides (scattered). Of one element, a narrow tile's few threads have many."""
+    width, tiles = width_of(dtype), TILES[dtype]
+    small = tuple(tile for tile in tiles if tile.m_each * tile.n_each <= 8 * width)
+    if wide:
+        return tiles
+    return small if scattered or tiles[0].threads < 256 else (tiles[0], *small)
 
 
 def fragments(tile: Tile, width: int) -> tuple[Fragment, Fragment]:
