@@ -71,9 +71,10 @@ def conv2d_input(
     grad_output: DeviceArray, weight: DeviceArray, *, input_shape: tuple[int, ...], stride: Pair = (1, 1),
     padding: Sides = ((0, 0), (0, 0)), dilation: Pair = (1, 1), groups: int = 1, layout: str = "NHWC",
     padding_mode: str = "zeros", algorithm: str | None = None, precision: str = "default",
+    out: DeviceArray | None = None,
 ) -> DeviceArray:  # fmt: skip
-    """The reference's, on a device."""
-    x = images(grad_output, input_shape, layout)
+    """The reference's, on a device; `out` is written to where it is given."""
+    x = out or images(grad_output, input_shape, layout)
     options = stride, padding, dilation, groups, padding_mode
     problem = forward(x, weight, grad_output, layout, options, precision)
     run(input_plan(problem, algorithm), {"x": x, "weight": weight, "y": grad_output}, grad_output)
@@ -84,11 +85,12 @@ def conv2d_weight(
     grad_output: DeviceArray, x: DeviceArray, *, kernel_size: Pair, stride: Pair = (1, 1),
     padding: Sides = ((0, 0), (0, 0)), dilation: Pair = (1, 1), groups: int = 1, layout: str = "NHWC",
     padding_mode: str = "zeros", algorithm: str | None = None, precision: str = "default",
+    out: DeviceArray | None = None,
 ) -> DeviceArray:  # fmt: skip
-    """The reference's, on a device."""
+    """The reference's, on a device; `out` is written to where it is given."""
     first = layout == "NCHW"
     C, K = (array.shape[1 if first else 3] for array in (x, grad_output))
-    weight = empty(x, (K, C // groups, *kernel_size) if first else (*kernel_size, C // groups, K))
+    weight = out or empty(x, (K, C // groups, *kernel_size) if first else (*kernel_size, C // groups, K))
     options = stride, padding, dilation, groups, padding_mode
     problem = forward(x, weight, grad_output, layout, options, precision)
     run(weight_plan(problem, algorithm), {"x": x, "weight": weight, "y": grad_output}, grad_output)
@@ -145,6 +147,45 @@ def conv_transpose2d_weight(
         x, grad_output, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation, groups=groups,
         layout=layout, precision=precision,
     )  # fmt: skip
+
+
+def lifted(array: DeviceArray, axis: int) -> DeviceArray:
+    """The array with an axis of size 1 more."""
+    shape, strides = array.shape, array.strides
+    return array._replace(shape=(*shape[:axis], 1, *shape[axis:]), strides=(*strides[:axis], 0, *strides[axis:]))
+
+
+def conv1d_input(
+    grad_output: DeviceArray, weight: DeviceArray, *, input_shape: tuple[int, ...], stride: int = 1,
+    padding: Pair = (0, 0), dilation: int = 1, groups: int = 1, layout: str = "NLC", padding_mode: str = "zeros",
+    precision: str = "default",
+) -> DeviceArray:  # fmt: skip
+    """The reference's, on a device: conv2d_input of height 1."""
+    axis, image = (1, "NHWC") if layout == "NLC" else (2, "NCHW")
+    found = empty(grad_output, input_shape)
+    x = lifted(found, axis)
+    conv2d_input(
+        lifted(grad_output, axis), lifted(weight, 0 if layout == "NLC" else 2), input_shape=x.shape, stride=(1, stride),
+        padding=((0, 0), padding), dilation=(1, dilation), groups=groups, layout=image, padding_mode=padding_mode,
+        precision=precision, out=x,
+    )  # fmt: skip
+    return found
+
+
+def conv1d_weight(
+    grad_output: DeviceArray, x: DeviceArray, *, kernel_size: int, stride: int = 1, padding: Pair = (0, 0),
+    dilation: int = 1, groups: int = 1, layout: str = "NLC", padding_mode: str = "zeros", precision: str = "default",
+) -> DeviceArray:  # fmt: skip
+    """The reference's, on a device: conv2d_weight of height 1."""
+    axis, image = (1, "NHWC") if layout == "NLC" else (2, "NCHW")
+    C, K = (array.shape[2 if layout == "NLC" else 1] for array in (x, grad_output))
+    found = empty(x, (kernel_size, C // groups, K) if layout == "NLC" else (K, C // groups, kernel_size))
+    conv2d_weight(
+        lifted(grad_output, axis), lifted(x, axis), kernel_size=(1, kernel_size), stride=(1, stride),
+        padding=((0, 0), padding), dilation=(1, dilation), groups=groups, layout=image, padding_mode=padding_mode,
+        precision=precision, out=lifted(found, 0 if layout == "NLC" else 2),
+    )  # fmt: skip
+    return found
 
 
 def linear_input(grad_output: DeviceArray, weight: DeviceArray) -> DeviceArray:

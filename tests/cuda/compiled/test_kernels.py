@@ -90,7 +90,7 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
         conv(56, 64, 64, 1, 2, dtype="float16"),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
-        conv(14, 6, 10, 5, dtype="float64"),
+        conv(14, 8, 16, 5, dtype="float64"),
         conv(14, 64, 128, 3, precision="fast", has_residual=True),
         conv(56, 64, 256, 3, dtype="float16", has_residual=True, cc=(9, 0)),
         conv(14, 64, 128, 1, precision="fast", cc=(9, 0)),

@@ -14,6 +14,10 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import conv_grad
 from cnnfast.backends.cuda.arrays import host
+from cnnfast.backends.cuda.kernels import grad_input, grad_weight
+from cnnfast.backends.cuda.kernels.product import Setting
+from cnnfast.backends.cuda.kernels.tile import TILES, Tile
+from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.reference import grad
 
 RNG = np.random.default_rng(7)
@@ -45,6 +49,17 @@ def made(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, int], gi
     return random(*size, dtype=dtype), random(*kernel, c, K, dtype=dtype), options
 
 
+def test_a_strided_gradient_multiplies_by_no_zeros() -> None:
+    """Its convolutions have the forward one's products, each once: at stride 2, a quarter of the pixels' a tap."""
+    problem = Conv(
+        1, 8, 8, 4, 4, 3, 3, 4, 4, (2, 2), ((1, 1), (1, 1)), (1, 1), 1, "float32", "default", (256, 32, 4, 1),
+        (48, 16, 4, 1), (64, 16, 4, 1),
+    )  # fmt: skip
+    made = [product.conv for product in grad_input.products(problem)]
+    assert sorted(conv.R * conv.S for conv in made) == [1, 2, 2, 4]
+    assert sum(conv.pixels * conv.R * conv.S for conv in made) == problem.pixels * 9
+
+
 @LAYOUTS
 @SHAPES
 def test_conv2d(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, int], given: Any) -> None:
@@ -57,7 +72,17 @@ def test_conv2d(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, i
 
 
 @LAYOUTS
-@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("tile", TILES["float32"][:2], ids=str)
+def test_every_tile_and_sums_in_parts(layout: str, tile: Tile, monkeypatch: pytest.MonkeyPatch) -> None:
+    for plan in (conv_grad.input_plan, conv_grad.weight_plan):
+        plan.cache_clear()
+    rows = [row._replace(tiles=lambda problem: (Setting(tile, 3),)) for row in (grad_input.ROW, grad_weight.ROW)]
+    monkeypatch.setattr(conv_grad, "INPUT_ROWS", (rows[0],))
+    monkeypatch.setattr(conv_grad, "WEIGHT_ROWS", (rows[1],))
+    test_conv2d(layout, (1, 5, 6, 12), 12, (2, 1), {"padding": ((1, 0), (0, 0))})
+
+
+@pytest.mark.parametrize(("mode", "layout"), [("reflect", "NHWC"), ("replicate", "NCHW"), ("circular", "NHWC")])
 def test_every_padding(layout: str, mode: str) -> None:
     given = {"padding": ((2, 1), (0, 3)), "stride": (2, 1), "padding_mode": mode}
     test_conv2d(layout, (1, 4, 5, 4), 4, (3, 2), given)
@@ -86,6 +111,20 @@ def test_conv_transpose2d(layout: str, C: int, given: Any) -> None:
     assert np.allclose(found, grad.conv_transpose2d_input(z, w, **options), rtol=1e-5, atol=1e-5)
     found = conv_grad.conv_transpose2d_weight(host(z), host(x), kernel_size=(2, 3), **options).owner
     assert np.allclose(found, grad.conv_transpose2d_weight(z, x, kernel_size=(2, 3), **options), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", ["NLC", "NCL"])
+@pytest.mark.parametrize("given", [{}, {"stride": 2, "padding": (2, 1), "groups": 2, "padding_mode": "reflect"}])
+def test_conv1d(layout: str, given: Any) -> None:
+    last = layout == "NLC"
+    c = 4 // given.get("groups", 1)
+    x, w = (random(2, 9, 4), random(3, c, 8)) if last else (random(2, 4, 9), random(8, c, 3))
+    g = random(*reference.conv1d(x, w, layout=layout, **given).shape)
+    options: Any = {"layout": layout} | given
+    found = conv_grad.conv1d_input(host(g), host(w), input_shape=x.shape, **options).owner
+    assert np.allclose(found, grad.conv1d_input(g, w, input_shape=x.shape, **options), rtol=1e-5, atol=1e-5)
+    found = conv_grad.conv1d_weight(host(g), host(x), kernel_size=3, **options).owner
+    assert np.allclose(found, grad.conv1d_weight(g, x, kernel_size=3, **options), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (2, 5, 7)])

@@ -3,6 +3,10 @@
 A block multiplies a tile's pixels by its filters, `depth` channels of one tap at a time: the next slice comes from
 memory into registers while this one is multiplied, and goes to the other half of shared memory. The taps' bounds are
 looked at where the tap changes, C / depth slices apart.
+
+Of 128 x 128 x 8, a slice is 512 multiply-adds a thread for 32 loads of 16 bytes from shared memory, 2 from global
+memory and 5 stores to shared memory. A block reads 8 KB for its 131072 multiply-adds a slice: at 128 a clock, a
+multiprocessor's blocks together take 8 bytes a clock from the L2 cache, whose rate is several times that.
 """
 
 from typing import Any, NamedTuple

@@ -11,7 +11,7 @@ from cnnfast.backends.cuda.problem import Conv
 from . import product
 from .pack import packing
 from .pad import padded, padding
-from .product import LIMIT, Product, Setting, forward, reach, settings
+from .product import LIMIT, Product, Setting, filled, forward, reach, settings
 
 
 def joined(problem: Conv) -> bool:
@@ -44,9 +44,14 @@ def plan(problem: Conv, tile: Setting) -> Plan:
     return Plan((*steps, *made.steps), {**scratch, **made.scratch})
 
 
-def takes(problem: Conv) -> bool:
-    """Arrays within 32 bits."""
+def fits(problem: Conv) -> bool:
+    """Whether the arrays are within 32 bits."""
     return max(*reach(problem), padded(problem)[1]) < LIMIT
+
+
+def takes(problem: Conv) -> bool:
+    """What fits, of groups that fill a tile somewhat: of a few channels each, "plain" reads less that it drops."""
+    return fits(problem) and filled(problem)
 
 
 ROW = Row("direct", takes, plan, lambda problem: settings(convolution(problem)))

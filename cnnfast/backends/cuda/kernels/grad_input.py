@@ -14,7 +14,7 @@ from cnnfast.backends.cuda.kernel import Plan, Row
 from cnnfast.backends.cuda.problem import Conv
 
 from . import product
-from .direct import takes
+from .direct import fits
 from .pad import folding, padded
 from .product import Product, Setting
 
@@ -77,4 +77,4 @@ def plan(problem: Conv, tile: Setting) -> Plan:
     return Plan((*steps, folding(problem, ("padded", "x"))), scratch)
 
 
-ROW = Row("direct", takes, plan, lambda problem: product.settings(products(problem)[0])[:2])
+ROW = Row("direct", fits, plan, lambda problem: product.settings(products(problem)[0])[:2])

@@ -14,12 +14,12 @@ from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import cuda, device, pointer
 
 from .conv_direct import scalar_types
-from .direct import takes
+from .direct import fits
 from .outputs import Epilogue, outputs
 from .pad import padded, padding
 from .product import PROCESSORS, Setting, multiple
 from .sum_parts import second_step
-from .tile import OUTSIDE, TILES, Tile, corner, fragments, loader, width_of
+from .tile import OUTSIDE, Tile, corner, fragments, loader, tiles_of, width_of
 
 
 class Walk(NamedTuple):
@@ -181,7 +181,17 @@ def settings(problem: Conv) -> tuple[Setting, ...]:
         share = 1.0 if tile.m_each * tile.n_each == 64 else 1.2
         return rounds * tile.m * tile.n * share / parts, Setting(tile, parts)
 
-    return tuple(found for _, found in sorted(map(setting, TILES[problem.dtype]), key=lambda pair: pair[0])[:2])
+    channels_wide, filters_wide = wide(problem)
+    tiles = tiles_of(problem.dtype, channels_wide and filters_wide)
+    return tuple(found for _, found in sorted(map(setting, tiles), key=lambda pair: pair[0])[:2])
+
+
+def wide(problem: Conv) -> tuple[bool, bool]:
+    """Whether x's channels, and y's filters, are read 16 bytes at a time; of a copy with its border x's may not be."""
+    width, groups = width_of(problem.dtype), problem.groups
+    (xn, xh, xw, xc), (gn, gp, gq, gk) = problem.x_strides, problem.y_strides
+    x = problem.aligned and xc == 1 and multiple(width, problem.C // groups, xn, xh, xw)
+    return x, problem.aligned and gk == 1 and multiple(width, problem.K // groups, gn, gp, gq)
 
 
 def plan(problem: Conv, setting: Setting) -> Plan:
@@ -201,8 +211,7 @@ def sums(problem: Conv, setting: Setting, x: str) -> Plan:
     channels, filters = problem.C // groups, problem.K // groups
     rows, (wr, ws, wc, wk) = problem.R * problem.S * channels, problem.weight_strides
     (xn, xh, xw, xc), (gn, gp, gq, gk) = problem.x_strides, problem.y_strides
-    x_wide = problem.aligned and xc == 1 and multiple(width, channels, xn, xh, xw)
-    g_wide = problem.aligned and gk == 1 and multiple(width, filters, gn, gp, gq)
+    x_wide, g_wide = wide(problem)
     slices = -(problem.pixels // -tile.depth)
     part_steps = -(slices // -parts)
     count = rows * problem.K
@@ -214,13 +223,13 @@ def sums(problem: Conv, setting: Setting, x: str) -> Plan:
     )  # fmt: skip
     along = "filters" if wk == 1 or wc != 1 else "pixels"
     if along == "filters":
-        wide = wk == 1 and multiple(width, wr, ws, wc, filters)
+        y_wide = wk == 1 and multiple(width, wr, ws, wc, filters)
     else:
-        wide = ws == channels and multiple(width, problem.S * channels, wr, wk)
+        y_wide = ws == channels and multiple(width, problem.S * channels, wr, wk)
     split = parts > 1
     as_computed = ELEMENTS[problem.dtype].stored is ELEMENTS[problem.dtype].computed
-    wide = wide and (split or (problem.aligned and as_computed))
-    made = conv_weight(problem.dtype, tile, x_wide, g_wide, Epilogue(along, wide, split=split))
+    y_wide = y_wide and (split or (problem.aligned and as_computed))
+    made = conv_weight(problem.dtype, tile, x_wide, g_wide, Epilogue(along, y_wide, split=split))
     grid = -(rows // -tile.m) * walk.blocks_n, parts * groups, 1
     steps = [Step(made, grid, (x, "y", "parts" if split else "weight"), tuple(walk))]
     scratch: dict[str, tuple[int, str]] = {}
@@ -230,4 +239,4 @@ def sums(problem: Conv, setting: Setting, x: str) -> Plan:
     return Plan(tuple(steps), scratch)
 
 
-ROW = Row("direct", takes, plan, settings)
+ROW = Row("direct", fits, plan, settings)

@@ -89,8 +89,9 @@ def plan(problem: Conv, tile: Setting) -> Plan:
 
 
 def takes(problem: Conv) -> bool:
-    """Where the columns, too, are within 32 bits."""
-    return max(*product.reach(problem), problem.pixels * problem.groups * rows(problem)) < LIMIT
+    """Where the columns, too, are within 32 bits; as `direct` of groups that fill a tile somewhat."""
+    size = max(*product.reach(problem), problem.pixels * problem.groups * rows(problem))
+    return size < LIMIT and product.filled(problem)
 
 
 ROW = Row("im2col", takes, plan, lambda problem: product.settings(matrices(problem)))

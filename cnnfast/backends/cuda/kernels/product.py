@@ -11,7 +11,7 @@ from .conv_direct import Walk, Ways, conv_direct
 from .outputs import Epilogue
 from .pack import packing
 from .sum_parts import second_step
-from .tile import TILES, Tile, width_of
+from .tile import Tile, tiles_of, width_of
 
 PROCESSORS = 132
 """Multiprocessors that a plan is made for: an H100's. An A100 has 108."""
@@ -60,6 +60,11 @@ def reach(problem: Conv) -> tuple[int, int, int]:
     return x, weight, y
 
 
+def filled(problem: Conv) -> bool:
+    """Whether the groups are not too small for a tile."""
+    return problem.groups == 1 or min(problem.C, problem.K) // problem.groups >= 4
+
+
 def settings(product: Product) -> tuple[Setting, ...]:
     """The tiles, by the time their blocks take one after the other on a multiprocessor, the shortest first."""
     conv = product.conv
@@ -74,7 +79,9 @@ def settings(product: Product) -> tuple[Setting, ...]:
         share = 1.0 if tile.m_each * tile.n_each == 64 else 1.2  # fewer multiply-adds a load
         return rounds * tile.m * tile.n * share / parts, Setting(tile, parts)
 
-    return tuple(found for _, found in sorted(map(setting, TILES[conv.dtype]), key=lambda pair: pair[0])[:3])
+    along, wide = x_way(conv)
+    tiles = tiles_of(conv.dtype, wide, along == "sum")
+    return tuple(found for _, found in sorted(map(setting, tiles), key=lambda pair: pair[0])[:3])
 
 
 def dense(product: Product) -> bool:
@@ -125,7 +132,7 @@ def plan(product: Product, setting: Setting) -> Plan:
     if split:
         scratch[target] = parts * count, ELEMENTS[conv.dtype].computed.name
         names = target, bias, residual, y
-        steps.append(second_step(conv.dtype, count, parts, names, conv.y_strides[3], conv.K, conv.activation))
+        steps.append(second_step(conv.dtype, count, parts, names, max(conv.y_strides[3], 1), conv.K, conv.activation))
     return Plan(tuple(steps), scratch)
 
 
@@ -136,10 +143,13 @@ def multiple(width: int, *numbers: int) -> bool:
 
 def x_way(conv: Conv) -> tuple[str, bool]:
     """Along the channels ("sum") where they lie side by side, else the pixels ("outer"); and whether 16 bytes lie that
-    way: of the pixels only where a convolution of 1 x 1 reads whole images."""
+    way: of the pixels only where a convolution of 1 x 1 reads whole images. Few channels are left to the pixels: they
+    lie close enough, and a thread then keeps one pixel's place instead of each of its loads'."""
     width, (n, h, w, c) = width_of(conv.dtype), conv.x_strides
-    if c == 1 and (w != 1 or conv.W == 1):
-        return "sum", conv.aligned and multiple(width, conv.C // conv.groups, n, h, w)
+    if c == 1 and conv.aligned and multiple(width, conv.C // conv.groups, n, h, w):
+        return "sum", True
+    if c == 1 and w * conv.stride[1] > 8:
+        return "sum", False
     point = conv.R == conv.S == 1 and conv.stride == (1, 1) and (conv.padding[0][0], conv.padding[1][0]) == (0, 0)
     whole = point and (conv.H, conv.W) == (conv.P, conv.Q) and w == 1 and h == conv.W
     return "outer", conv.aligned and whole and multiple(width, conv.H * conv.W, n, c)

@@ -20,13 +20,15 @@ OUTSIDE = -(2**31)
 
 
 class Tile(NamedTuple):
-    """A block's m x n outputs, m_each x n_each a thread."""
+    """A block's m x n outputs, m_each x n_each a thread; `resident` threads are to fit a multiprocessor: with 512, each
+    has 128 registers, which 64 sums leave room enough in."""
 
     m: int
     n: int
     m_each: int
     n_each: int
     depth: int = 8
+    resident: int = 512
 
     @property
     def threads(self) -> int:
@@ -34,17 +36,27 @@ class Tile(NamedTuple):
 
     @property
     def blocks(self) -> int:
-        """That are to fit a multiprocessor: 128 registers a thread where it has 64 sums."""
-        return 512 // self.threads
+        """That are to fit a multiprocessor."""
+        return self.resident // self.threads
 
 
 TILES = {
     "float32": (Tile(128, 128, 8, 8), Tile(128, 64, 8, 8), Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
-    "float64": (Tile(64, 64, 8, 4), Tile(64, 32, 4, 4)),
+    "float64": (Tile(64, 64, 8, 4, resident=384), Tile(64, 32, 4, 4)),
     "float16": (Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
     "bfloat16": (Tile(64, 64, 8, 4), Tile(64, 32, 8, 4)),
 }
 """By dtype, the largest first: a half's are few, since it is other kernels' to multiply them."""
+
+
+def tiles_of(dtype: str, wide: bool, scattered: bool = False) -> tuple[Tile, ...]:
+    """Those whose sums leave registers for the places of a thread's loads of x: of 16 bytes (wide), one element at a
+    time, or each of another pixel besides (scattered). Of one element, a narrow tile's few threads have many."""
+    width, tiles = width_of(dtype), TILES[dtype]
+    small = tuple(tile for tile in tiles if tile.m_each * tile.n_each <= 8 * width)
+    if wide:
+        return tiles
+    return small if scattered or tiles[0].threads < 256 else (tiles[0], *small)
 
 
 def fragments(tile: Tile, width: int) -> tuple[Fragment, Fragment]:
