@@ -14,6 +14,7 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import conv
 from cnnfast.backends.cuda.arrays import host
+from cnnfast.backends.cuda.problem import product
 
 RNG = np.random.default_rng(8)
 STEP = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-23}
@@ -94,3 +95,27 @@ def test_wgmma_agrees_with_the_oracle(
 ) -> None:
     monkeypatch.setattr(conv, "capability", lambda device: (9, 0))
     check("wgmma", dtype, x, w, laid, **more)
+
+
+@pytest.mark.parametrize(("row", "dtype"), [("tensor", "float16"), ("tensor", "float32"), ("wgmma", "bfloat16")])
+def test_a_long_sum_over_few_pixels_is_split(row: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, run = [], conv.run
+
+    def seen(plan: Any, *rest: Any) -> None:
+        plans.append(plan)
+        run(plan, *rest)
+
+    monkeypatch.setattr(conv, "run", seen)
+    monkeypatch.setattr(conv, "capability", lambda device: (9, 0))
+    check(row, dtype, (1, 3, 3, 64), (3, 3, 64, 8), "KRSC", padding=((1, 1), (1, 1)), activation=("silu", 0.0),
+          residual=True)  # fmt: skip
+    assert "parts" in plans[0].scratch
+
+
+def test_a_matrix_product_runs_through_the_same_kernels() -> None:
+    a, b = (rounded(RNG.normal(size=size), "float16") for size in ((5, 24), (16, 24)))
+    given = {name: host(stored(array, "float16"), "float16") for name, array in (("x", a), ("weight", b))}
+    y = host(np.zeros((5, 16), np.uint16), "float16")
+    problem = product(5, 24, 16, "float16", x_stride=24, y_stride=16, weight_strides=(1, 24))
+    conv.run(conv.plan(problem, "tensor"), {**given, "y": y}, y)
+    assert np.allclose(widened(y.owner, "float16"), a @ b.T, rtol=2.0**-10, atol=1e-4)

@@ -6,12 +6,14 @@ from typing import Any
 
 from cnnfast.backends.cuda.elements import ELEMENTS
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Step, kernel
+from cnnfast.backends.cuda.kernels.tensor_epilogue import add_parts
 from cnnfast.backends.cuda.kernels.tensor_loads import Tile
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import SIMULATED, cuda, types
 
 SIDE, PITCH, STRIPE = 32, 33, 8
 """Of the square that a block rearranges, from row to row in shared memory, and its rows at a time."""
+THREADS = 128
 ALIGNED = None if SIMULATED else 1024
 """Of the shared memory: what the widest swizzle repeats after."""
 LARGEST = 2**31 - 1
@@ -38,42 +40,71 @@ def takes(problem: Conv) -> bool:
     )  # fmt: skip
 
 
-def scalars(problem: Conv, w_filter: int, w_place: int, tile_columns: int) -> tuple[int, ...]:
+def scalars(problem: Conv, w_filter: int, w_place: int, tile_columns: int, part: int) -> tuple[int, ...]:
     """What both kernels are given, in the order of their parameters."""
     C, K = problem.C // problem.groups, problem.K // problem.groups
-    pitch = step_through((problem.N, problem.P, problem.Q), problem.y_strides[:3])
-    assert pitch is not None
+    to_next = pitch(problem) if part >= problem.R * problem.S * C else problem.K
     return (
         problem.pixels, problem.H, problem.W, C, K, problem.S, problem.R * problem.S * C, problem.P, problem.Q,
         *problem.stride, *problem.dilation, problem.padding[0][0], problem.padding[1][0], *problem.x_strides[:3],
-        w_filter, w_place, pitch, tile_columns,
+        w_filter, w_place, to_next, tile_columns, problem.groups, part,
     )  # fmt: skip
 
 
 def launches(problem: Conv, tile: Tile, make: Any) -> Plan:
-    """The product by the kernel that `make` makes, after the weights' rearrangement where they need one."""
+    """The product by the kernel that `make` makes; before it the weights' rearrangement where they need one, and after
+    it, where the sum is split, the parts' addition in order."""
     steps, weight, order, w_filter, w_place, scratch = prepare(problem)
     depth = tile.depth * 4 // ELEMENTS[problem.dtype].bytes
-    wraps = -(depth // -(problem.C // problem.groups))
-    made = make(problem.dtype, tile, order, wraps, problem.activation, problem.has_bias, problem.has_residual)
-    columns = -(problem.K // problem.groups // -tile.columns)
-    arrays = "x", weight, "bias" if problem.has_bias else "y", "residual" if problem.has_residual else "y", "y"
-    grid = -(problem.pixels // -tile.rows) * columns, 1, problem.groups
-    step = Step(made, grid, arrays, scalars(problem, w_filter, w_place, columns))
-    return Plan((*steps, step), scratch)
+    C, K = problem.C // problem.groups, problem.K // problem.groups
+    places = problem.R * problem.S * C
+    part = -(-(places // -depth) // -tile.splits) * depth
+    splits = -(places // -part)
+    after = problem.activation, problem.has_bias, problem.has_residual
+    bias, residual = "bias" if problem.has_bias else "y", "residual" if problem.has_residual else "y"
+    columns = -(K // -tile.columns)
+    grid = -(problem.pixels // -tile.rows) * columns, 1, problem.groups * splits
+    given = scalars(problem, w_filter, w_place, columns, part)
+    form = problem.dtype, tile._replace(splits=1), order, -(depth // -C)
+    if splits == 1:
+        made = make(*form, *after, False)
+        return Plan((*steps, Step(made, grid, ("x", weight, bias, residual, "y"), given)), scratch)
+    made = make(*form, (None, 0.0), False, False, True)
+    outputs = problem.pixels * problem.K
+    multiply = Step(made, grid, ("x", weight, "x", "x", "parts"), given)
+    add = Step(
+        add_parts(problem.dtype, *after), (-(outputs // -(THREADS * ELEMENTS[problem.dtype].width)), 1, 1),
+        ("parts", bias, residual, "y"), (splits, outputs, problem.K, pitch(problem)),
+    )  # fmt: skip
+    return Plan((*steps, multiply, add), {**scratch, "parts": (splits * outputs, "float32")})
 
 
 def best_first(problem: Conv, tiles: tuple[Tile, ...], multiprocessors: int) -> tuple[Tile, ...]:
     """The first tile that leaves at most a fourth of its columns idle and has blocks for each multiprocessor comes
-    first; where none has, the smallest."""
+    first; where none has, the smallest, its sum split among as many blocks as there are multiprocessors for, four
+    stages or more each."""
     filters = problem.K // problem.groups
 
-    def poor(tile: Tile) -> bool:
-        columns = -(filters // -tile.columns)
-        blocks = -(problem.pixels // -tile.rows) * columns * problem.groups
-        return columns * tile.columns > filters * 4 / 3 or blocks < multiprocessors
+    def blocks(tile: Tile) -> int:
+        return -(problem.pixels // -tile.rows) * -(filters // -tile.columns) * problem.groups
 
-    return tuple(sorted(tiles, key=poor) if not all(map(poor, tiles)) else tiles[::-1])
+    def poor(tile: Tile) -> bool:
+        return -(filters // -tile.columns) * tile.columns > filters * 4 / 3 or blocks(tile) < multiprocessors
+
+    if not all(map(poor, tiles)):
+        return tuple(sorted(tiles, key=poor))
+    last = tiles[-1]
+    stage = last.depth * 4 // ELEMENTS[problem.dtype].bytes
+    places = problem.R * problem.S * problem.C // problem.groups
+    splits = min(multiprocessors // blocks(last), places // (4 * stage))
+    return ((last._replace(splits=splits),) if splits > 1 else ()) + tiles[::-1]
+
+
+def pitch(problem: Conv) -> int:
+    """Elements from one of y's pixels to the next."""
+    found = step_through((problem.N, problem.P, problem.Q), problem.y_strides[:3])
+    assert found is not None
+    return found
 
 
 def step_through(sizes: tuple[int, ...], strides: tuple[int, ...]) -> int | None:
