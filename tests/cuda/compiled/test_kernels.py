@@ -36,6 +36,7 @@ PROBLEMS: dict[str, list[Any]] = {
         conv(56, 64, 64, 1, 2, dtype="float16", weight_strides=(64, 64, 1, 64), has_residual=True, cc=(9, 0)),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0), has_bias=True, cc=(9, 0)),
         conv(14, 64, 128, 3, precision="fast", cc=(9, 0)),
+        conv(14, 3, 64, 3, dtype="float16")._replace(y_strides=(64 * 196, 14, 1, 196)),
         conv(14, 6, 10, 5, dtype="float64"),
     ],
 }

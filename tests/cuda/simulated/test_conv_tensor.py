@@ -45,9 +45,9 @@ def widened(array: Any, dtype: str) -> Any:
 
 def check(
     row: str, dtype: str, x: tuple[int, ...], w: tuple[int, ...], laid: str = "RSCK", *, residual: bool = False,
-    **more: Any,
+    first: bool = False, **more: Any,
 ) -> None:  # fmt: skip
-    """x in NHWC, w as R S C K, laid in memory in the order `laid`."""
+    """x in NHWC, w as R S C K, laid in memory in the order `laid`. first: x and y lie as NCHW."""
     options: dict[str, Any] = {
         "stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1, "layout": "NHWC",
         "padding_mode": "zeros", "activation": (None, 0.0), **more,
@@ -56,15 +56,15 @@ def check(
     expected = reference.conv2d(a, b, c, **options)
     order = tuple("RSCK".index(letter) for letter in laid)
     weight = np.ascontiguousarray(stored(b, dtype).transpose(order)).transpose(np.argsort(order))
-    given = [host(stored(array, dtype), dtype) for array in (a, c)]
     added = rounded(RNG.normal(size=expected.shape), dtype)
     if residual:
         expected = reference.conv2d(a, b, c, added, **options)
-    y = conv.conv2d(
-        given[0], host(weight, dtype), given[1], host(stored(added, dtype), dtype) if residual else None, algorithm=row,
-        precision="fast", **options,
-    )  # fmt: skip
-    found = widened(y.owner, dtype)
+    if first:
+        options["layout"], weight = "NCHW", weight.transpose(3, 2, 0, 1)
+        a, added = (np.ascontiguousarray(array.transpose(0, 3, 1, 2)) for array in (a, added))
+    given = [host(array, dtype) for array in (stored(a, dtype), weight, stored(c, dtype), stored(added, dtype))]
+    y = conv.conv2d(*given[: 4 if residual else 3], algorithm=row, precision="fast", **options)
+    found = widened(y.owner.transpose(0, 2, 3, 1) if first else y.owner, dtype)
     places = w[0] * w[1] * w[2]
     # a half's result is rounded once; the sums before differ by float32's roundings, of terms of size 1
     bound = STEP[dtype] * abs(expected) * (dtype != "float32") + 2.0**-20 * places**0.5 * 4
@@ -81,8 +81,15 @@ CASES: list[tuple[Any, ...]] = [
     ("float32", (1, 4, 4, 8), (2, 3, 4, 16), "KCRS", {"groups": 2, "padding": ((1, 1), (1, 1))}),
 ]  # fmt: skip
 
+REARRANGED: list[tuple[Any, ...]] = [
+    ("float16", (1, 4, 5, 3), (3, 3, 3, 8), "RSCK", {"stride": (2, 2), "padding": ((1, 1), (1, 1))}),
+    ("float16", (2, 3, 4, 8), (3, 2, 8, 16), "KCRS", {"first": True, "residual": True, "activation": ("silu", 0.0)}),
+    ("float32", (2, 4, 3, 5), (1, 3, 5, 8), "KCRS", {"first": True, "padding": ((0, 0), (1, 1))}),
+    ("bfloat16", (1, 3, 3, 16), (2, 2, 8, 16), "KRSC", {"first": True, "groups": 2}),
+]
 
-@pytest.mark.parametrize(("dtype", "x", "w", "laid", "more"), CASES)
+
+@pytest.mark.parametrize(("dtype", "x", "w", "laid", "more"), CASES + REARRANGED)
 def test_tensor_agrees_with_the_oracle(
     dtype: str, x: tuple[int, ...], w: tuple[int, ...], laid: str, more: dict[str, Any]
 ) -> None:
