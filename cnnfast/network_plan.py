@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnfast.graph.executable import Executable
 from cnnfast.graph.ir import Graph, Spec
-from cnnfast.graph.network import Network
+from cnnfast.graph.network import Network, improved
 from cnnfast.ops import arrays, exchange
 from cnnfast.ops.arrays import Array
 
@@ -34,6 +34,7 @@ class NetworkPlan:
         self._network = Network(graph)
         self._sizes = tuple(shape[1:] for shape in self.input_shapes)
         self._ready: OrderedDict[int, Executable] = OrderedDict()
+        self._programs: OrderedDict[int, Any] = OrderedDict()  # on CUDA devices
         self._lock = threading.Lock()
         self._last = self._executable(self.input_shapes[0][0])
 
@@ -42,7 +43,7 @@ class NetworkPlan:
 
         Parameters
         ----------
-        inputs : an array for each input of the network
+        inputs : an array for each input of the network; on a CUDA device where it is to run there
         out : where to write y, where the network has one output; it may not overlap an input
 
         Returns
@@ -64,6 +65,8 @@ class NetworkPlan:
         results = self._last.exactly(inputs, out)  # where every array fits, a call costs what the engine's does
         if results is None:
             if any(type(each) is not np.ndarray for each in (*inputs, *([] if out is None else [out]))):
+                if inputs and exchange.on_device(inputs[0]):
+                    return self._on_device(inputs, out)
                 rest = [exchange.view("x", each) for each in inputs[1:]]  # and then no kind but NumPy's comes here
                 return exchange.call(self.__call__, "x", inputs[0] if inputs else None, rest, {"out": out})
             executable = self._executable(self._batch(inputs))
@@ -71,6 +74,25 @@ class NetworkPlan:
             if out is not None:
                 return self._into(out, executable, inputs)
             results = executable.run(inputs)
+        return results[0] if len(results) == 1 else results
+
+    def _on_device(self, inputs: tuple[Any, ...], out: object) -> Any:
+        """`__call__` where the inputs lie on a CUDA device: the weights go there with the first call of a batch, whose
+        launches are a CUDA graph from then on."""
+        from cnnfast.graph import device
+
+        if out is not None:
+            raise TypeError("out must be None for arrays on a CUDA device")
+        given = device.read(inputs)
+        n = self._check(given)
+        with self._lock:
+            found = self._programs.pop(n, None)
+            if found is None:
+                found = device.program(improved(self._network.graph, self._specs(n)))
+            self._programs[n] = found
+            while len(self._programs) > BATCHES:
+                self._programs.popitem(last=False)
+        results = found.run(given)
         return results[0] if len(results) == 1 else results
 
     def _into(self, out: object, executable: Executable, inputs: tuple[Array, ...]) -> Array:
@@ -89,22 +111,31 @@ class NetworkPlan:
         with self._lock:
             found = self._ready.pop(n, None)
             if found is None:
-                sizes = zip(self._inputs, self._sizes, strict=True)
-                found = self._network.executable({name: Spec((n, *shape), FLOAT32) for name, shape in sizes})
+                found = self._network.executable(self._specs(n))
             self._ready[n] = found
             while len(self._ready) > BATCHES:
                 self._ready.popitem(last=False)
         return found
 
+    def _specs(self, n: int) -> dict[str, Spec]:
+        sizes = zip(self._inputs, self._sizes, strict=True)
+        return {name: Spec((n, *shape), FLOAT32) for name, shape in sizes}
+
     def _batch(self, inputs: tuple[Any, ...]) -> int:
         """How many images there are, once every input is seen to fit."""
+        for x in inputs:
+            if not isinstance(x, np.ndarray) or x.dtype != FLOAT32:
+                raise TypeError(f"x must be a float32 array, got {getattr(x, 'dtype', type(x).__name__)!s}")
+            arrays.as_array("x", x)  # which refuses a masked array
+        return self._check(inputs)
+
+    def _check(self, inputs: Sequence[Any]) -> int:
+        """The batch of arrays whose shapes fit."""
         if len(inputs) != len(self._sizes):
             raise ValueError(f"the network has {len(self._sizes)} inputs, got {len(inputs)} arrays")
         n = -1
         for x, sizes in zip(inputs, self._sizes, strict=True):
-            if not isinstance(x, np.ndarray) or x.dtype != FLOAT32:
-                raise TypeError(f"x must be a float32 array, got {getattr(x, 'dtype', type(x).__name__)!s}")
-            shape = arrays.as_array("x", x).shape  # which refuses a masked array
+            shape = tuple(x.shape)
             if shape[1:] != sizes or not shape or n not in (-1, shape[0]):
                 wanted = ", ".join(map(str, ("N" if n < 0 else n, *sizes)))
                 raise ValueError(f"x must have the plan's shape ({wanted}), got {shape}")

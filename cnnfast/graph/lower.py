@@ -1,9 +1,9 @@
 """From a graph whose shapes are known to a program: steps that are ready to run, and where their values lie."""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ FLOAT32 = np.dtype(np.float32)
 
 KEPT = 4
 """Of one op's plans for images of one size: its inputs' sizes vary where the first axis is not the batch."""
+Name = TypeVar("Name", str, int)
 Key = tuple[str, str, Hashable]
 """Of what a node is made ready as: its origin, op, and inputs' sizes without the batch."""
 
@@ -181,21 +182,26 @@ def _follows(step: Step, before: Step, reads: Counter[str]) -> bool:
 
 
 def lay_out(program: Program, apart: set[str]) -> tuple[dict[str, int], int]:
-    """Where in one arena each root lies, but for those `apart`: an offset in bytes; and the arena's bytes.
-
-    The largest come first, each at the lowest place that no other takes while it lives: greedy by size, as in
-    Pisarchyk and Lee, "Efficient memory management for deep neural net inference", arXiv:2001.03288, section 4.2.
-    """
+    """Where in one arena each root lies, but for those `apart`: an offset in bytes; and the arena's bytes."""
     lives: dict[str, tuple[int, int]] = {}
     for i, step in enumerate(program.steps):
         for value in (*step.targets, *step.sources):
             root = program.roots.get(value)
             if root is not None and root not in apart:
                 lives[root] = (lives.get(root, (i, i))[0], i)
-    places: dict[str, int] = {}
     size = {root: -(-program.specs[root].size * 4 // 64) * 64 for root in lives}
-    for root in sorted(lives, key=lambda each: (-size[each], lives[each])):
-        first, last = lives[root]
+    return arrange(lives, size)
+
+
+def arrange(lives: Mapping[Name, tuple[int, int]], size: Mapping[Name, int]) -> tuple[dict[Name, int], int]:
+    """Where each value lies that lives from one step to another, and how large it all is.
+
+    The largest come first, each at the lowest place that no other takes while it lives: greedy by size, as in
+    Pisarchyk and Lee, "Efficient memory management for deep neural net inference", arXiv:2001.03288, section 4.2.
+    """
+    places: dict[Name, int] = {}
+    for name in sorted(lives, key=lambda each: (-size[each], lives[each])):
+        first, last = lives[name]
         taken = sorted(
             (places[each], places[each] + size[each])
             for each in places
@@ -203,8 +209,8 @@ def lay_out(program: Program, apart: set[str]) -> tuple[dict[str, int], int]:
         )
         at = 0
         for start, end in taken:
-            if at + size[root] <= start:
+            if at + size[name] <= start:
                 break
             at = max(at, end)
-        places[root] = at
-    return places, max((places[root] + size[root] for root in places), default=0)
+        places[name] = at
+    return places, max((places[name] + size[name] for name in places), default=0)

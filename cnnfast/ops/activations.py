@@ -117,8 +117,7 @@ def prelu(x: ArrayLike, weight: ArrayLike, *, out: Array | None = None) -> Array
     """
     values = as_floats("x", x)
     slopes = arrays.as_weight("weight", weight, values.dtype, FLOATS)
-    if slopes.shape != (1,) and (values.ndim == 0 or slopes.shape != values.shape[-1:]):
-        raise ValueError(f"weight must have shape (1,) or x's last axis, got {slopes.shape} for x {values.shape}")
+    check_slopes(slopes.shape, values.shape)
     inputs = ("x", values), ("weight", weight)
     if slopes.shape == (1,):
         return activate("leaky_relu", values, out, float(slopes[0]), inputs=inputs)
@@ -232,3 +231,9 @@ def hardswish(x: ArrayLike, *, out: Array | None = None) -> Array:
     Howard et al., "Searching for MobileNetV3", arXiv:1905.02244.
     """
     return activate("hardswish", x, out)
+
+
+def check_slopes(shape: tuple[int, ...], x_shape: tuple[int, ...]) -> None:
+    """The shape of prelu's weight: one slope for all, or one for each of x's last axis."""
+    if shape != (1,) and (not x_shape or shape != x_shape[-1:]):
+        raise ValueError(f"weight must have shape (1,) or x's last axis, got {shape} for x {x_shape}")

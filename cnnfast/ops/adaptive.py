@@ -159,7 +159,7 @@ def adaptive_pool(
     row = dispatch.algorithm(op, algorithm)
     arrays.check_input("x", x_shape, dtype, SIGNATURES[op].dtypes, order)
     N, H, W, C = shapes.split(x_shape, order)
-    size = _output_size(output_size, (H, W))
+    size = size_of(output_size, (H, W))
     y_shape = shapes.join(N, *size, C, order)
     plan = dispatch.native_plan(
         op, x_shape, y_shape, dtype=dtype, layout=order, kind=kind, kernel_size=(1, 1), stride=(1, 1),
@@ -170,7 +170,7 @@ def adaptive_pool(
     return Pool(plan, op, y_shape, new_y, indexed)
 
 
-def _output_size(value: object, size: Pair) -> Pair:
+def size_of(value: object, size: Pair) -> Pair:
     """(P, Q), None standing for the input's own."""
     if value is None:
         return size

@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
@@ -44,7 +44,9 @@ def as_input(name: str, value: object, dtypes: Dtypes, layout: str) -> Array:
     return array
 
 
-def check_input(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], dtypes: Dtypes, layout: str) -> None:
+def check_input(
+    name: str, shape: tuple[int, ...], dtype: object, dtypes: Collection[object], layout: str
+) -> None:  # fmt: skip
     """What `as_input` asks of an array."""
     check_dtype(name, dtype, dtypes)
     if len(shape) != 4:
@@ -58,13 +60,13 @@ def check_input_shape(name: str, shape: Sequence[int], layout: str) -> None:
         raise ValueError(f"{name} must have no empty dimension but N ({AXES[layout]}), got shape {tuple(shape)}")
 
 
-def check_dtype(name: str, dtype: np.dtype[Any], dtypes: Dtypes) -> None:
-    """dtype must be one of the supported ones, in the machine's byte order."""
+def check_dtype(name: str, dtype: object, dtypes: Collection[object]) -> None:
+    """dtype must be one of the supported ones, in the machine's byte order: NumPy's, or a device array's by name."""
     if dtype not in dtypes:
         raise TypeError(f"{name} must have a dtype of {_names(dtypes)} (native byte order), got {dtype!r}")
 
 
-def _names(dtypes: Iterable[np.dtype[Any]]) -> str:
+def _names(dtypes: Iterable[object]) -> str:
     return ", ".join(str(each) for each in dtypes)
 
 

@@ -24,6 +24,9 @@ DEVICES: Final = {
     15: "WebGPU", 16: "Hexagon",
 }  # fmt: skip
 
+CUDA_MEMORY: Final = (2, 13)
+"""Those that a CUDA device reads."""
+
 OUTPUTS: Final = ("out", "grad_bias")
 """Arguments that an op writes to."""
 ARRAYS: Final = "arrays"
@@ -31,13 +34,15 @@ ARRAYS: Final = "arrays"
 
 
 class Kind(NamedTuple):
-    """A framework's arrays: as NumPy's, without a copy, and NumPy's as they are."""
+    """A framework's arrays: as NumPy's, without a copy, and NumPy's as they are; and whether one lies on a CUDA device.
+    """
 
     module: str
     name: str
     view: Callable[[str, Any], Array]
     back: Callable[[Array], Any]
     writable: bool
+    on_device: Callable[[Any], bool]
 
 
 def _torch_view(name: str, tensor: Any) -> Array:
@@ -45,17 +50,25 @@ def _torch_view(name: str, tensor: Any) -> Array:
         array: Array = tensor.numpy()  # refuses all that is not plain memory of the CPU
         return array
     except Exception as error:
-        # An array's device becomes known here: one that another backend computes on would be sent there, not refused.
         _check_device(name, tensor.device.type, str(tensor.device))
         if not tensor.requires_grad:
             told = f"{tensor.dtype}, {tensor.layout}"
             raise TypeError(f"{name} cannot be read where it lies ({told}): {error}") from error
-    if sys.modules["torch"].is_grad_enabled():
+    refuse_gradient(name, tensor)
+    return _torch_view(name, tensor.detach())
+
+
+def refuse_gradient(name: str, tensor: Any) -> None:
+    """A tensor of torch that wants a gradient, which is not recorded here, is a TypeError."""
+    if tensor.requires_grad and sys.modules["torch"].is_grad_enabled():
         raise TypeError(
             f"{name} must not require a gradient, which would be lost: call the ops of cnnfast.interop.torch, or give "
             f"{name}.detach(), or call under torch.no_grad()"
         )
-    return _torch_view(name, tensor.detach())
+
+
+def _torch_on_device(tensor: Any) -> bool:
+    return bool(tensor.is_cuda)
 
 
 def _torch_back(array: Array) -> Any:
@@ -78,9 +91,13 @@ def _jax_back(array: Array) -> Any:
     return sys.modules["jax"].dlpack.from_dlpack(array if array.flags.writeable else array.copy())
 
 
+def _jax_on_device(array: Any) -> bool:
+    return not isinstance(array, sys.modules["jax"].core.Tracer) and int(array.__dlpack_device__()[0]) in CUDA_MEMORY
+
+
 KINDS: Final = (
-    Kind("torch", "Tensor", _torch_view, _torch_back, True),
-    Kind("jax", "Array", _jax_view, _jax_back, False),
+    Kind("torch", "Tensor", _torch_view, _torch_back, True, _torch_on_device),
+    Kind("jax", "Array", _jax_view, _jax_back, False, _jax_on_device),
 )
 
 
@@ -97,6 +114,23 @@ def kind_of(value: object) -> Kind | None:
     return None
 
 
+def on_device(value: Any) -> bool:
+    """Whether value is an array on a CUDA device.
+
+    >>> on_device(np.zeros(1)), on_device([1.0, 2.0])
+    (False, False)
+    """
+    return type(value) is not np.ndarray and _on_device(kind_of(value), value)
+
+
+def _on_device(kind: Kind | None, value: Any) -> bool:
+    if kind is not None:
+        return kind.on_device(value)
+    if hasattr(value, "__cuda_array_interface__") or hasattr(value, "__cuda_ndarray__"):
+        return True
+    return hasattr(value, "__dlpack_device__") and int(value.__dlpack_device__()[0]) in CUDA_MEMORY
+
+
 def view(name: str, value: Any) -> Array:
     """value as a NumPy array: where it lies if it has memory to show, a new one if it is numbers in lists.
 
@@ -109,7 +143,6 @@ def view(name: str, value: Any) -> Array:
         return kind.view(name, value)
     if isinstance(value, np.ndarray) and hasattr(value, "mask"):
         raise TypeError(f"{name} must not be a masked array: fill it first")
-    # Here an array's device becomes known: one that another backend computes on would be sent there, not refused.
     if hasattr(value, "__dlpack_device__"):
         _check_device(name, *_device(value))
     elif hasattr(value, "__cuda_array_interface__"):
@@ -163,9 +196,14 @@ def like(value: object, result: Any) -> Any:
 
 
 def _kind_of_first(value: object) -> Kind | None:
+    found = _first(value)
+    return None if type(found) is np.ndarray else kind_of(found)
+
+
+def _first(value: object) -> object:
     while isinstance(value, list | tuple) and value:
         value = value[0]
-    return None if type(value) is np.ndarray else kind_of(value)
+    return value
 
 
 def _map(change: Callable[[Array], Any], result: Any) -> Any:
@@ -176,8 +214,15 @@ def _map(change: Callable[[Array], Any], result: Any) -> Any:
 
 def call(function: Callable[..., Any], name: str, x: Any, rest: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """function(x, *rest, **kwargs) of arrays of any kind, x being called `name`: what it returns is of x's kind, and
-    outputs come back as themselves. Other inputs the op itself reads, by `arrays.as_array`."""
-    kind = _kind_of_first(x)
+    outputs come back as themselves. Other inputs the op itself reads, by `arrays.as_array`.
+
+    Where the first array lies on a CUDA device, the op is that of `ops.device`."""
+    first = _first(x)
+    kind = None if type(first) is np.ndarray else kind_of(first)
+    if type(first) is not np.ndarray and _on_device(kind, first):
+        from cnnfast.ops import device  # and Numba's CUDA compiler with it
+
+        return device.call(function, x, rest, kwargs)
     if name != ARRAYS:
         x = view(name, x) if kind is None or isinstance(x, list | tuple) else kind.view(name, x)
     given: dict[int, object] = {}

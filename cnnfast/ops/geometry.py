@@ -67,7 +67,7 @@ def conv_options(
 def plan_input(op: str, input_shape: object, layout: str, dtype: object, weight: object, name: str = "weight"
                ) -> tuple[Shape, np.dtype[Any]]:  # fmt: skip
     """The shape and dtype that a `plan_*` function is asked to plan for: x's dtype is the weight's unless given."""
-    shape = _shape_of(input_shape, layout)
+    shape = shape_of(input_shape, layout)
     if dtype is None:
         found = arrays.as_array(name, weight).dtype
         arrays.check_dtype(name, found, SIGNATURES[op].dtypes)
@@ -80,7 +80,8 @@ def plan_input(op: str, input_shape: object, layout: str, dtype: object, weight:
     return shape, found
 
 
-def _shape_of(value: object, layout: str) -> Shape:
+def shape_of(value: object, layout: str) -> Shape:
+    """An input_shape that a user gave."""
     axes = options.AXES[layout]
     if not isinstance(value, tuple | list):
         raise TypeError(f"input_shape must be ({axes}), got {value!r}")
@@ -171,9 +172,14 @@ def as_bias(name: str, value: object, dtype: np.dtype[Any], dtypes: Dtypes, filt
     if value is None:
         return None
     bias = arrays.as_weight(name, value, dtype, dtypes)
-    if bias.shape != (filters,):
-        raise ValueError(f"{name} must have shape ({filters},), one number for each filter, got {bias.shape}")
+    check_bias(name, bias.shape, filters)
     return bias
+
+
+def check_bias(name: str, shape: tuple[int, ...], filters: int) -> None:
+    """A bias' shape: one number a filter."""
+    if shape != (filters,):
+        raise ValueError(f"{name} must have shape ({filters},), one number for each filter, got {shape}")
 
 
 def pointwise_filters(

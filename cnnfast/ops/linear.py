@@ -51,8 +51,7 @@ def linear(
     """
     values = arrays.as_array("x", x)
     arrays.check_dtype("x", values.dtype, FLOATS)
-    if values.ndim < 1:
-        raise ValueError(f"x must have 1 dimension or more (..., C), got shape {values.shape}")
+    check_rows(values.shape)
     plan = prepare_linear(values.shape, values.dtype, weight, bias, options.activation("activation", activation))
     return plan.run(values, out, (("weight", weight), ("bias", bias)))
 
@@ -206,14 +205,25 @@ def prepare_linear(
 ) -> LinearPlan:
     """The plan behind `linear` and `plan_linear`."""
     packed = arrays.as_weight("weight", weight, dtype, FLOATS)
-    if packed.ndim != 2 or 0 in packed.shape:
-        raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {packed.shape}")
-    filters, channels = packed.shape
-    if x_shape[-1] != channels:
-        raise ValueError(f"weight must have x's C {x_shape[-1]} as (K, C), got shape {packed.shape}")
+    filters, channels = check_weight(packed.shape, x_shape)
     added = geometry.as_bias("bias", bias, dtype, FLOATS, filters)
     rows = max(1, math.prod(x_shape[:-1]))
     plan = native.plan_linear(
         (rows, channels), packed, added, dtype=NAMES[dtype], activation=activation[0], alpha=activation[1]
     )
     return LinearPlan(plan, x_shape, filters, dtype)
+
+
+def check_rows(x_shape: Shape) -> None:
+    """x's shape: rows of C numbers."""
+    if not x_shape:
+        raise ValueError(f"x must have 1 dimension or more (..., C), got shape {x_shape}")
+
+
+def check_weight(shape: Shape, x_shape: Shape) -> tuple[int, int]:
+    """(K, C) of a weight for x of this shape."""
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {shape}")
+    if x_shape[-1] != shape[1]:
+        raise ValueError(f"weight must have x's C {x_shape[-1]} as (K, C), got shape {shape}")
+    return shape[0], shape[1]

@@ -75,12 +75,9 @@ class Arguments(NamedTuple):
 
 def arguments(x: object, vectors: Sequence[tuple[str, object]], eps: object, layout: str) -> Arguments:
     """Them checked. Of the vectors, those named weight and bias may be None."""
-    small = checks.number("eps", eps)
-    if small < 0:
-        raise ValueError(f"eps must be >= 0, got {eps!r}")
+    small = check_eps(eps)
     values = pointwise.as_floats("x", x)
-    if not 2 <= values.ndim <= 5:
-        raise ValueError(f"x must have 2 to 5 dimensions, got shape {values.shape}")
+    check_dimensions(values.shape, 2)
     place = pointwise.around(values.shape, values.ndim - 1 if layout == "NHWC" else 1)
     found = tuple(
         None if vector is None and name in ("weight", "bias") else _channels(name, vector, values.dtype, place[1])
@@ -129,8 +126,7 @@ def local_response_norm(
     window = checks.integer("size", size, minimum=1)
     numbers = checks.number("alpha", alpha), checks.number("beta", beta), checks.number("k", k)
     values = pointwise.as_floats("x", x)
-    if not 3 <= values.ndim <= 5:
-        raise ValueError(f"x must have 3 to 5 dimensions, got shape {values.shape}")
+    check_dimensions(values.shape, 3)
     return pointwise.over_channels(
         lambda a, b, place: native.run_local_response_norm(a, b, *place, window, *numbers), values, order, out,
         (("x", values),),
@@ -141,6 +137,25 @@ def _channels(name: str, value: object, dtype: np.dtype[np.generic], channels: i
     if type(value) is np.ndarray and value.dtype == dtype and value.shape == (channels,):
         return value if value.flags.c_contiguous and value.flags.aligned else arrays.contiguous(name, value)
     array = arrays.as_weight(name, value, dtype, FLOATS)
-    if array.shape != (channels,):
-        raise ValueError(f"{name} must have shape ({channels},), one number for each channel, got {array.shape}")
+    check_channels(name, array.shape, channels)
     return array
+
+
+def check_eps(value: object) -> float:
+    """What is added to a variance."""
+    small = checks.number("eps", value)
+    if small < 0:
+        raise ValueError(f"eps must be >= 0, got {value!r}")
+    return small
+
+
+def check_dimensions(shape: tuple[int, ...], least: int) -> None:
+    """x's shape: from so many dimensions up to 5."""
+    if not least <= len(shape) <= 5:
+        raise ValueError(f"x must have {least} to 5 dimensions, got shape {shape}")
+
+
+def check_channels(name: str, shape: tuple[int, ...], channels: int) -> None:
+    """The shape of one number a channel."""
+    if shape != (channels,):
+        raise ValueError(f"{name} must have shape ({channels},), one number for each channel, got {shape}")

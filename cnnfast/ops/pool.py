@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, dispatch, options, shapes, tuning
 from cnnfast.ops.arrays import Array
+from cnnfast.ops.checks import Pair, Sides, SidesOrSame
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.signatures import SIGNATURES
 
@@ -243,28 +244,64 @@ def window_pool(
 ) -> Pool:  # fmt: skip
     """The pool of a window, of arguments as the user gave them."""
     order, _, order_y = options.layouts(layout)
-    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
-    step = kernel if stride is None else checks.pair("stride", stride, minimum=1)
-    given_padding, spread = checks.sides("padding", padding), checks.pair("dilation", dilation, minimum=1)
-    ceil, indexed = checks.boolean("ceil_mode", ceil_mode), checks.boolean("return_indices", return_indices)
-    count = checks.boolean("count_include_pad", count_include_pad)
+    asked = window_options(
+        kernel_size, stride, padding, dilation, ceil_mode=ceil_mode, count_include_pad=count_include_pad,
+        return_indices=return_indices,
+    )  # fmt: skip
     row = dispatch.algorithm(op, algorithm)
     arrays.check_input("x", x_shape, dtype, SIGNATURES[op].dtypes, order)
-
-    N, H, W, C = shapes.split(x_shape, order)
-    sides = shapes.resolve(given_padding, (H, W), kernel, step, spread)
-    if given_padding != "same":
-        shapes.check_pool_padding(sides, kernel)
-    P, Q = (
-        shapes.pool_size(size, kernel[i], step[i], sides[i], spread[i], ceil, shapes.AXES[i])
-        for i, size in enumerate((H, W))
-    )
-    y_shape = shapes.join(N, P, Q, C, order_y)
+    sides, y_shape = window_place(x_shape, order, order_y, asked)
     mixed: dict[str, Any] = {} if order == order_y else {"output_layout": order_y}
     plan = dispatch.native_plan(
-        op, x_shape, y_shape, dtype=dtype, layout=order, kind=kind, kernel_size=kernel, stride=step,
-        padding=(*sides[0], *sides[1]), dilation=spread, ceil_mode=ceil, count_include_pad=count,
-        norm_type=norm_type, output_size=None, return_indices=indexed, algorithm=row, max_workspace=0, **mixed,
+        op, x_shape, y_shape, dtype=dtype, layout=order, kind=kind, kernel_size=asked.kernel_size,
+        stride=asked.stride, padding=(*sides[0], *sides[1]), dilation=asked.dilation, ceil_mode=asked.ceil_mode,
+        count_include_pad=asked.count_include_pad, norm_type=norm_type, output_size=None,
+        return_indices=asked.return_indices, algorithm=row, max_workspace=0, **mixed,
     )  # fmt: skip
     new_y = arrays.allocator("the output", y_shape, SIGNATURES[op].dtypes[dtype])
-    return Pool(plan, op, y_shape, new_y, indexed)
+    return Pool(plan, op, y_shape, new_y, asked.return_indices)
+
+
+class Windows(NamedTuple):
+    """A window pool's keywords, normalised; padding may still be "same"."""
+
+    kernel_size: Pair
+    stride: Pair
+    padding: SidesOrSame
+    dilation: Pair
+    ceil_mode: bool
+    count_include_pad: bool
+    return_indices: bool
+
+
+def window_options(
+    kernel_size: object, stride: object, padding: object, dilation: object = 1, *, ceil_mode: object,
+    count_include_pad: object = True, return_indices: object = False,
+) -> Windows:  # fmt: skip
+    """Check and normalise them."""
+    kernel = checks.pair("kernel_size", kernel_size, minimum=1)
+    return Windows(
+        kernel,
+        kernel if stride is None else checks.pair("stride", stride, minimum=1),
+        checks.sides("padding", padding),
+        checks.pair("dilation", dilation, minimum=1),
+        checks.boolean("ceil_mode", ceil_mode),
+        checks.boolean("count_include_pad", count_include_pad),
+        checks.boolean("return_indices", return_indices),
+    )
+
+
+def window_place(
+    x_shape: tuple[int, ...], layout: str, layout_y: str, asked: Windows
+) -> tuple[Sides, tuple[int, int, int, int]]:
+    """The padding per side, and y's shape."""
+    N, H, W, C = shapes.split(x_shape, layout)
+    kernel, step, spread = asked.kernel_size, asked.stride, asked.dilation
+    sides = shapes.resolve(asked.padding, (H, W), kernel, step, spread)
+    if asked.padding != "same":
+        shapes.check_pool_padding(sides, kernel)
+    P, Q = (
+        shapes.pool_size(size, kernel[i], step[i], sides[i], spread[i], asked.ceil_mode, shapes.AXES[i])
+        for i, size in enumerate((H, W))
+    )
+    return sides, shapes.join(N, P, Q, C, layout_y)

@@ -122,9 +122,38 @@ def tuned(op: str, problem: Mapping[str, Any], make: Make) -> native.Plan:
     return plan
 
 
+def best(key: Key, candidates: Callable[[], Mapping[str, Callable[[], float]]]) -> str | None:
+    """The fastest of a CUDA device's algorithms, as remembered or else measured now: each candidate gives its seconds.
+
+    None where there is nothing to choose.
+    """
+    with _measuring:
+        entry = recalled(key)
+        if entry is None:
+            seconds = {name: measure() for name, measure in candidates().items()}
+            if len(seconds) < 2:
+                return next(iter(seconds), None)
+            entry = _remember(key, seconds)
+        return entry.algorithm
+
+
+def recalled(key: Key) -> Entry | None:
+    """What is remembered of a problem."""
+    return _known.get(key) or _from_cache(key)
+
+
+def _remember(key: Key, seconds: Mapping[str, float]) -> Entry:
+    entry = Entry(
+        key, min(seconds, key=seconds.__getitem__), {name: round(1e6 * each, 3) for name, each in seconds.items()}
+    )
+    _known[key] = entry
+    _to_cache(entry)
+    return entry
+
+
 def _remembered(key: Key, make: Make) -> native.Plan | None:
     """None where nothing is, or where the row that is does not take the problem: another kernel, another table."""
-    entry = _known.get(key) or _from_cache(key)
+    entry = recalled(key)
     if entry is not None:
         with suppress(ValueError):
             return make(entry.algorithm)
@@ -141,11 +170,7 @@ def _measured(key: Key, make: Make, problem: Mapping[str, Any]) -> native.Plan:
     if len(plans) < 2:
         return chosen
     seconds = fastest({name: _run_of(plan, problem) for name, plan in plans.items()})
-    best = min(seconds, key=seconds.__getitem__)
-    entry = Entry(key, best, {name: round(1e6 * each, 3) for name, each in seconds.items()})
-    _known[key] = entry
-    _to_cache(entry)
-    return plans[best]
+    return plans[_remember(key, seconds).algorithm]
 
 
 def _run_of(plan: native.Plan, problem: Mapping[str, Any]) -> Callable[[], object]:

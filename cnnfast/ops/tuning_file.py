@@ -15,6 +15,10 @@ from typing import Any, NamedTuple
 from cnnfast.backends import native
 from cnnfast.ops.files import replacing
 
+ON_DEVICE = "cuda."
+"""What the op of a result of a CUDA device starts with; its cpu is the device's name, its isa as "sm_90", and its
+algorithm a row's name, or "row:2" for a tile of it. What a row takes shows when it is used."""
+
 FORMAT, VERSION = "cnnfast tuning", 1
 _FIELDS = {"cpu": str, "isa": str, "threads": int, "op": str, "problem": dict, "algorithm": str, "microseconds": dict}
 
@@ -86,10 +90,10 @@ def _entry(result: Any) -> Entry:
         if type(result[name]) is not kind:
             raise ValueError(f"{name} must be of type {kind.__name__}, got {str(result[name])[:60]!r}")
     op, rows = result["op"], native.algorithms(result["op"])
-    if not rows:
+    if not rows and not op.startswith(ON_DEVICE):
         raise ValueError(f"op must be one that has algorithms, got {op!r}")
     for algorithm in (result["algorithm"], *result["microseconds"]):
-        if algorithm not in rows:
+        if rows and algorithm not in rows:
             raise ValueError(f"algorithm must be one of {', '.join(rows)} for {op}, got {algorithm!r}")
     if any(type(each) not in (int, float) for each in result["microseconds"].values()):
         raise ValueError(f"microseconds must be numbers, got {result['microseconds']}")

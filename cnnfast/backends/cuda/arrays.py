@@ -1,7 +1,4 @@
-"""Arrays on a CUDA device: any framework's, read where they lie, and new ones of the caller's kind.
-
-A framework is known by its module, which is never imported here: an array of one exists only where it was.
-"""
+"""Arrays on a CUDA device: any framework's, read where they lie, and new ones of the caller's kind."""
 
 import ctypes
 from collections.abc import Sequence
@@ -14,6 +11,10 @@ from .toolchain import SIMULATED
 STORED: Final = {"float32": np.float32, "float64": np.float64, "float16": np.uint16, "bfloat16": np.uint16,
                  "int64": np.int64, "int32": np.int32}  # fmt: skip
 """How the simulator's memory holds each dtype."""
+
+
+NOWHERE: Final = -1
+"""The device of recorded arrays, whose addresses are no memory's."""
 
 
 class DeviceArray(NamedTuple):
@@ -29,6 +30,19 @@ class DeviceArray(NamedTuple):
     address: int
     owner: Any
     """The caller's object, which keeps the memory."""
+    writable: bool = True
+
+
+class Described(NamedTuple):
+    """What a framework says of an array of its own; strides in elements, None where it is contiguous."""
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None
+    dtype: str
+    device: int
+    stream: int = 0
+    writable: bool = True
 
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
@@ -37,6 +51,31 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
         strides.append(step)
         step *= size
     return tuple(reversed(strides))
+
+
+def settled(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    """The strides with those of axes of size 1, which say nothing, as a contiguous array has them.
+
+    >>> settled((2, 3, 1), (3, 1, 700))
+    (3, 1, 1)
+    """
+    found, step = [], 1
+    for size, stride in zip(reversed(shape), reversed(strides), strict=True):
+        found.append(step if size == 1 else stride)
+        step = size * found[-1]
+    return tuple(reversed(found))
+
+
+def dense_order(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, ...] | None:
+    """The axes from the slowest to the fastest where the array fills its memory without a gap, else None.
+
+    >>> dense_order((2, 3, 4, 5), (60, 1, 15, 3)), dense_order((2, 3), (6, 2))
+    ((0, 2, 3, 1), None)
+    """
+    order = tuple(sorted(range(len(shape)), key=lambda axis: -strides[axis]))
+    expected = contiguous_strides([shape[axis] for axis in order])
+    dense = all(shape[axis] == 1 or strides[axis] == step for axis, step in zip(order, expected, strict=True))
+    return order if dense else None
 
 
 def memory(address: int, shape: Sequence[int], strides: Sequence[int], dtype: str) -> Any:
@@ -51,20 +90,57 @@ def memory(address: int, shape: Sequence[int], strides: Sequence[int], dtype: st
     return np.frombuffer(raw, kind)
 
 
-def host(array: Any, dtype: str | None = None) -> DeviceArray:
+def array(told: Described, owner: Any) -> DeviceArray:
+    """The array that a framework has described."""
+    strides = contiguous_strides(told.shape) if told.strides is None else settled(told.shape, told.strides)
+    # a dtype that no kernel takes is refused by whoever knows the argument's name: it needs no memory
+    known = told.dtype in STORED and told.device != NOWHERE
+    pointer = memory(told.address, told.shape, strides, told.dtype) if known else None
+    return DeviceArray(
+        pointer, told.shape, strides, told.dtype, told.device, told.stream, told.address, owner, told.writable
+    )
+
+
+def read(name: str, value: Any) -> DeviceArray:
+    """value, an array on a device that the argument `name` was given: where it lies. TypeError: it cannot be read."""
+    from .frameworks import framework_of
+
+    return array(framework_of(value).describe(name, value), value)
+
+
+def host(value: Any, dtype: str | None = None) -> DeviceArray:
     """A NumPy array as the simulator's; a half's bits are uint16, and dtype says which half they are."""
     assert SIMULATED, "NumPy's arrays lie on no device"
-    strides = tuple(step // array.itemsize for step in array.strides)
-    name, address = dtype or array.dtype.name, array.ctypes.data
-    pointer = memory(address, array.shape, strides, name)
-    return DeviceArray(pointer, array.shape, strides, name, 0, 0, address, array)
+    strides = tuple(step // value.itemsize for step in value.strides)
+    return array(Described(value.ctypes.data, value.shape, strides, dtype or value.dtype.name, 0), value)
 
 
 def empty(
     like: DeviceArray, shape: Sequence[int], dtype: str | None = None, order: Sequence[int] | None = None
 ) -> DeviceArray:
-    """A new array of like's framework, on its device; `order`: its axes from the slowest to the fastest in memory."""
+    """A new array of like's framework, on its device; `order`: its axes from the slowest to the fastest in memory.
+
+    In the simulator it holds NaN, or a large integer, as an array on a device may.
+    """
     axes = tuple(order or range(len(shape)))
     name = dtype or like.dtype
-    made = np.full([shape[i] for i in axes], 0, STORED[name])
-    return host(made.transpose(np.argsort(axes)), name)
+    if isinstance(like.owner, np.ndarray):
+        made = np.full([shape[i] for i in axes], poison(name), STORED[name])
+        return host(made.transpose(np.argsort(axes)), name)
+    from .frameworks import framework_of
+
+    laid = contiguous_strides([shape[i] for i in axes])
+    strides = tuple(laid[axes.index(i)] for i in range(len(axes)))
+    kind = framework_of(like.owner)
+    owner = kind.make(like, tuple(shape), strides, name)
+    found = array(kind.describe("a new array", owner), owner)._replace(dtype=name, stream=like.stream)
+    if SIMULATED and found.device != NOWHERE and found.pointer.size:
+        found.pointer[:] = poison(name)
+    return found
+
+
+def poison(dtype: str) -> Any:
+    """What an array holds to which nobody wrote: NaN, also as a half's bits."""
+    if dtype in ("float16", "bfloat16"):
+        return 0x7FFF
+    return np.nan if dtype.startswith("float") else 2**30 + 1

@@ -4,12 +4,14 @@ from functools import lru_cache
 from typing import Any
 
 from .arrays import DeviceArray, empty
-from .kernel import Plan, Row, choose
-from .kernels import conv_plain, conv_tensor, conv_wgmma
+from .kernel import Plan, Row, planned
+from .kernels import conv_plain, conv_tensor, conv_wgmma, conv_winograd, depthwise, direct, im2col
 from .problem import Conv, Pair
 from .run import capability, run
 
-ROWS: tuple[Row, ...] = (conv_wgmma.ROW, conv_tensor.ROW, conv_plain.ROW)
+ROWS: tuple[Row, ...] = (
+    depthwise.ROW, conv_wgmma.ROW, conv_tensor.ROW, conv_winograd.ROW, direct.ROW, im2col.ROW, conv_plain.ROW
+)  # fmt: skip
 """conv2d's algorithms on a device, the best first; the last takes every problem."""
 
 LAST = (0, 2, 3, 1)
@@ -19,8 +21,7 @@ LAST = (0, 2, 3, 1)
 @lru_cache(maxsize=1024)
 def plan(problem: Conv, algorithm: str | None = None) -> Plan:
     """The launches of a convolution."""
-    row = choose(ROWS, problem, algorithm)
-    return row.plan(problem, row.tiles(problem)[0])
+    return planned(ROWS, problem, algorithm)
 
 
 def conv2d(

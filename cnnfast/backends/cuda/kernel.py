@@ -6,6 +6,7 @@ the simulator, in a CUDA graph and in a test that only compiles it.
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from pathlib import Path
@@ -30,6 +31,7 @@ class Kernel(NamedTuple):
     blocks: so many blocks a multiprocessor are to fit: it bounds the registers. 0: as many as come.
     needs: what its PTX must hold, so that a test sees a lost vector load.
     arch: "" or "a", for instructions of one architecture alone (wgmma: sm_90a).
+    scalars: a NamedTuple, where the function takes its scalars as one; they are launched one by one all the same.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Kernel(NamedTuple):
     blocks: int = 0
     needs: tuple[str, ...] = ()
     arch: str = ""
+    scalars: Any = None
 
 
 class Step(NamedTuple):
@@ -64,12 +67,14 @@ class Row(NamedTuple):
     takes: whether it computes this problem.
     plan: (problem, tile) -> Plan.
     tiles: the settings that `algorithm="tune"` tries; the first is the one that "auto" takes.
+    pays: whether "auto" is to choose it; by its name it can be asked for wherever it takes.
     """
 
     name: str
     takes: Callable[[Any], bool]
     plan: Callable[[Any, Any], Plan]
     tiles: Callable[[Any], tuple[Any, ...]] = lambda problem: (None,)
+    pays: Callable[[Any], bool] = lambda problem: True
 
 
 def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
@@ -85,23 +90,41 @@ def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
 
 
 def choose(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Row:
-    """The row named, or the first that takes the problem: a table's last row takes every one."""
+    """The row named, or the first that takes the problem and pays: a table's last row does for every one."""
     for row in rows:
-        if algorithm in (None, row.name) and row.takes(problem):
+        if row.takes(problem) and (row.pays(problem) if algorithm is None else algorithm == row.name):
             return row
     names = ", ".join(row.name for row in rows if row.takes(problem))
     raise ValueError(f'algorithm "{algorithm}" does not take this problem on a CUDA device; these do: {names}')
 
 
+def planned(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Plan:
+    """The plan of the row named, or of the first that takes the problem, with the tile that "auto" takes; "row:2" asks
+    for the row's third tile, as `algorithm="tune"` does. ValueError: there is none."""
+    name, _, number = (algorithm or "").partition(":")
+    row = choose(rows, problem, name or None)
+    tiles = row.tiles(problem)
+    at = int(number or 0)
+    if at >= len(tiles):
+        raise ValueError(f'algorithm "{name}" has {len(tiles)} tiles for this problem, got number {at}')
+    return row.plan(problem, tiles[at])
+
+
 def ptx(made: Kernel, cc: tuple[int, int]) -> str:
-    """The kernel's PTX for a compute capability. No device is needed."""
+    """The kernel's PTX for a compute capability, its entry called "kernel". No device is needed."""
     bounds = (made.block[0] * made.block[1] * made.block[2], made.blocks) if made.blocks else None
     target = (*cc, made.arch) if made.arch else cc
-    signature = types.void(*made.parameters)
+    parameters = made.parameters
+    if made.scalars:
+        arrays = len(parameters) - len(made.scalars._fields)
+        parameters = *parameters[:arrays], types.NamedTuple(parameters[arrays:], made.scalars)
+    signature = types.void(*parameters)
     text, _ = cuda.compile(
         made.function, signature, device=False, abi="numba", cc=target, output="ptx", launch_bounds=bounds
     )
-    return str(text)
+    entry = re.search(r"\.entry\s+(\w+)", text)
+    assert entry, f"{made.name} has no entry"
+    return re.sub(rf"\b{entry[1]}\b", "kernel", text)
 
 
 def cubin(made: Kernel, cc: tuple[int, int]) -> bytes:
@@ -148,4 +171,20 @@ def fingerprint() -> str:
 def simulated(made: Kernel) -> Any:
     """The kernel as the simulator runs it."""
     assert SIMULATED
-    return cuda.jit(made.function)
+    if not made.scalars:
+        return cuda.jit(made.function)
+    arrays = len(made.parameters) - len(made.scalars._fields)
+    return _Grouped(cuda.jit(made.function), arrays, made.scalars)
+
+
+class _Grouped:
+    """A simulated kernel that takes its scalars as one tuple."""
+
+    def __init__(self, function: Any, arrays: int, scalars: Any) -> None:
+        self.function, self.arrays, self.scalars = function, arrays, scalars
+
+    def __getitem__(self, launch: Any) -> Any:
+        def call(*args: Any) -> None:
+            self.function[launch](*args[: self.arrays], self.scalars(*args[self.arrays :]))
+
+        return call

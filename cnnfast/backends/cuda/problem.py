@@ -1,6 +1,6 @@
 """A convolution as the kernels are told it. Letters: N H W C input, K R S weights, P Q output."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 Pair = tuple[int, int]
 Strides = tuple[int, int, int, int]
@@ -46,16 +46,10 @@ class Conv(NamedTuple):
         return self.N * self.P * self.Q
 
 
-def product(
-    rows: int, C: int, K: int, dtype: str, *, x_stride: int, y_stride: int, weight_strides: Pair,
-    precision: str = "default", **more: Any,
-) -> Conv:  # fmt: skip
-    """A matrix product (rows, C) by (C, K) as a 1x1 convolution over one line of pixels, which is the same sums.
+class Copy(NamedTuple):
+    """y = x, both of five dimensions, with strides in elements."""
 
-    x_stride, y_stride: elements from row to row; weight_strides: along C and along K. more: fields of Conv.
-    """
-    return Conv(
-        1, 1, rows, C, K, 1, 1, 1, rows, (1, 1), ((0, 0), (0, 0)), (1, 1), 1, dtype, precision,
-        (rows * x_stride, rows * x_stride, x_stride, 1), (C * K, C * K, *weight_strides),
-        (rows * y_stride, rows * y_stride, y_stride, 1), **more,
-    )  # fmt: skip
+    shape: tuple[int, ...]
+    x_strides: tuple[int, ...]
+    y_strides: tuple[int, ...]
+    dtype: str

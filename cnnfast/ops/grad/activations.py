@@ -49,11 +49,7 @@ def activation(
     >>> cnnfast.grad.activation(np.array([3.0, 3.0]), y, "relu").tolist()
     [0.0, 3.0]
     """
-    name, alpha = options.activation("activation", activation)
-    if name is None:
-        raise ValueError("activation must be a name, got None")
-    if alpha < 0:
-        raise ValueError(f"activation's {'slope' if name == 'leaky_relu' else 'alpha'} must be >= 0, got {alpha}")
+    name, alpha = check_activation(activation)
     given = pointwise.as_floats("values", values)
     g = arguments.like("grad_output", grad_output, given.shape, given.dtype)
     return pointwise.execute(
@@ -102,3 +98,13 @@ def prelu(
         over = tuple(range(below.ndim)) if slopes.shape == (1,) != values.shape[-1:] else tuple(range(below.ndim - 1))
         grad_weight = below.sum(axis=over, dtype=np.float64).astype(values.dtype).reshape(slopes.shape)
     return to, grad_weight
+
+
+def check_activation(value: object) -> tuple[str, float]:
+    """(name, alpha) of an activation whose gradient can be told."""
+    name, alpha = options.activation("activation", value)
+    if name is None:
+        raise ValueError("activation must be a name, got None")
+    if alpha < 0:
+        raise ValueError(f"activation's {'slope' if name == 'leaky_relu' else 'alpha'} must be >= 0, got {alpha}")
+    return name, alpha

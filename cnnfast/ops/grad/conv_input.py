@@ -136,7 +136,7 @@ def conv_transpose2d_input(
     extra = checks.pair("output_padding", output_padding, minimum=0)
     gradient = arrays.as_input("grad_output", grad_output, FLOATS, asked.layouts.y)
     kernels = arrays.as_weight("weight", weight, gradient.dtype, FLOATS)
-    shape, place = _transposed_from(gradient.shape, kernels.shape, count, extra, asked)
+    shape, place = transposed_from(gradient.shape, kernels.shape, count, extra, asked)
     kernel_layouts = asked.layouts._replace(x=asked.layouts.y, y=asked.layouts.x)
     plan = dispatch.native_plan(
         "conv2d", gradient.shape, shape, kernels, None, dtype=gradient.dtype, stride=asked.stride,
@@ -220,7 +220,7 @@ def _scatter(
     return dispatch.execute(plan, gradient, shape, gradient.dtype, out=out, inputs=inputs)
 
 
-def _transposed_from(
+def transposed_from(
     output_shape: tuple[int, ...], weight_shape: tuple[int, ...], groups: int, extra: Pair, asked: Options
 ) -> tuple[Shape, Geometry]:
     """The shape of the x that conv_transpose2d makes such an output of, and its geometry."""

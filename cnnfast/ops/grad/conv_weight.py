@@ -70,7 +70,7 @@ def conv2d_weight(
     order = options.layout(layout)
     count = checks.integer("groups", groups, minimum=1)
     images, gradient = _inputs(grad_output, x, order)
-    place = _place(
+    place = weight_place(
         images.shape, gradient.shape, checks.pair("kernel_size", kernel_size, minimum=1), order, count,
         checks.pair("stride", stride, minimum=1), checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1),
@@ -115,7 +115,7 @@ def depthwise_conv2d_weight(
     channels, filters = (shapes.split(each.shape, order)[3] for each in (images, gradient))
     if filters % channels:
         raise ValueError(f"grad_output must have a multiple of x's C {channels} channels, got {filters}")
-    place = _place(
+    place = weight_place(
         images.shape, gradient.shape, checks.pair("kernel_size", kernel_size, minimum=1), order, channels,
         checks.pair("stride", stride, minimum=1), checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1),
@@ -162,7 +162,7 @@ def conv_transpose2d_weight(
     order = options.layout(layout)
     count = checks.integer("groups", groups, minimum=1)
     images, gradient = _inputs(grad_output, x, order)
-    place = _transposed_place(
+    place = transposed_place(
         images.shape, gradient.shape, checks.pair("kernel_size", kernel_size, minimum=1), order, count,
         checks.pair("stride", stride, minimum=1), checks.sides("padding", padding),
         checks.pair("dilation", dilation, minimum=1), checks.pair("output_padding", output_padding, minimum=0),
@@ -185,10 +185,11 @@ def _inputs(grad_output: object, x: object, layout: str) -> tuple[Array, Array]:
 
 
 @lru_cache(maxsize=512)
-def _place(
+def weight_place(
     x_shape: tuple[int, ...], grad_shape: tuple[int, ...], kernel: Pair, layout: str, groups: int, stride: Pair,
     padding: SidesOrSame, dilation: Pair, padding_mode: str,
 ) -> Place:  # fmt: skip
+    """Of conv2d's weight, from the shapes of its x and of its output's gradient."""
     N, H, W, C = shapes.split(x_shape, layout)
     K = shapes.split(grad_shape, layout)[3]
     _check_groups(groups, C, "C")
@@ -205,10 +206,11 @@ def _place(
 
 
 @lru_cache(maxsize=512)
-def _transposed_place(
+def transposed_place(
     x_shape: tuple[int, ...], grad_shape: tuple[int, ...], kernel: Pair, layout: str, groups: int, stride: Pair,
     padding: SidesOrSame, dilation: Pair, output_padding: Pair,
 ) -> Place:  # fmt: skip
+    """Of conv_transpose2d's weight."""
     N, H, W, C = shapes.split(x_shape, layout)
     K = shapes.split(grad_shape, layout)[3]
     _check_groups(groups, C, "C")

@@ -29,9 +29,14 @@ def images_shape(value: object, layout: str) -> Shape:
 def grad_of(value: object, shape: Sequence[int]) -> Array:
     """`grad_output` of an op whose output has this shape: float32 or float64, perhaps strided."""
     grad = as_grad(value)
-    if grad.shape != tuple(shape):
-        raise ValueError(f"grad_output must have the output's shape {tuple(shape)}, got {grad.shape}")
+    check_grad(grad.shape, shape)
     return grad
+
+
+def check_grad(given: tuple[int, ...], shape: Sequence[int]) -> None:
+    """grad_output's shape: the output's."""
+    if given != tuple(shape):
+        raise ValueError(f"grad_output must have the output's shape {tuple(shape)}, got {given}")
 
 
 def as_grad(value: object) -> Array:

@@ -13,7 +13,7 @@ from cnnfast.ops.signatures import FLOATS
 
 _WIDE, _CHUNK = 4096, 4096
 """Elements of a wide row, and as many as are summed in one chain."""
-_LAYOUTS = ("NHWC", "NCHW", "NLC", "NCL", "NDHWC", "NCDHW")
+LAYOUTS = ("NHWC", "NCHW", "NLC", "NCL", "NDHWC", "NCDHW")
 
 
 def linear_input(grad_output: ArrayLike, weight: ArrayLike, *, out: Array | None = None) -> Array:
@@ -41,10 +41,7 @@ def linear_input(grad_output: ArrayLike, weight: ArrayLike, *, out: Array | None
     """
     gradient = _rows("grad_output", grad_output)
     matrix = arrays.as_array("weight", weight)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {matrix.shape}")
-    if gradient.shape[-1] != matrix.shape[0]:
-        raise ValueError(f"grad_output must be (..., K) with weight's K {matrix.shape[0]}, got shape {gradient.shape}")
+    check_matrix(matrix.shape, gradient.shape)
     K, C = matrix.shape
     y = pointwise.target(
         out, (*gradient.shape[:-1], C), gradient.dtype, (("grad_output", gradient), ("weight", matrix))
@@ -84,8 +81,7 @@ def linear_weight(grad_output: ArrayLike, x: ArrayLike, *, out: Array | None = N
     [[31.0, 42.0]]
     """
     values, gradient = _rows("x", x), _rows("grad_output", grad_output)
-    if gradient.shape[:-1] != values.shape[:-1]:
-        raise ValueError(f"grad_output must be {(*values.shape[:-1], 'K')} as x is, got shape {gradient.shape}")
+    check_same_rows(gradient.shape, values.shape)
     C, K = values.shape[-1], gradient.shape[-1]
     weight = pointwise.target(out, (K, C), values.dtype, (("grad_output", gradient), ("x", values)))
     rows = math.prod(values.shape[:-1])
@@ -122,14 +118,11 @@ def bias(grad_output: ArrayLike, *, layout: str = "NHWC") -> Array:
     >>> cnnfast.grad.bias(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [4.0, 6.0]
     """
-    order = checks.choice("layout", layout, _LAYOUTS)
+    order = checks.choice("layout", layout, LAYOUTS)
     gradient = arrays.as_array("grad_output", grad_output)
     arrays.check_dtype("grad_output", gradient.dtype, FLOATS)
-    axis = -1 if order.endswith("C") else 1
-    least = 1 if axis == -1 else 2
-    if gradient.ndim < least or 0 in gradient.shape[1:] or (gradient.ndim == 1 and not gradient.size):
-        raise ValueError(f"grad_output must have no empty dimension but the first, got shape {gradient.shape}")
-    if axis == 1:
+    check_summed(gradient.shape, order)
+    if not order.endswith("C"):
         return np.asarray(gradient.reshape(*gradient.shape[:2], math.prod(gradient.shape[2:])).sum(axis=2).sum(axis=0))
     return _sum_rows(arrays.contiguous("grad_output", gradient).reshape(-1, gradient.shape[-1]))
 
@@ -148,6 +141,31 @@ def _sum_rows(rows: Array) -> Array:
 def _rows(name: str, value: object) -> Array:
     array = arrays.as_array(name, value)
     arrays.check_dtype(name, array.dtype, FLOATS)
-    if array.ndim < 1 or array.shape[-1] == 0:
-        raise ValueError(f"{name} must have 1 dimension or more, the last not 0, got shape {array.shape}")
+    check_rows(name, array.shape)
     return array
+
+
+def check_rows(name: str, shape: tuple[int, ...]) -> None:
+    """The shape of rows of numbers."""
+    if len(shape) < 1 or shape[-1] == 0:
+        raise ValueError(f"{name} must have 1 dimension or more, the last not 0, got shape {shape}")
+
+
+def check_matrix(weight_shape: tuple[int, ...], grad_shape: tuple[int, ...]) -> None:
+    """linear_input's weight and grad_output fit each other."""
+    if len(weight_shape) != 2 or 0 in weight_shape:
+        raise ValueError(f"weight must have 2 dimensions (K, C), neither 0, got shape {weight_shape}")
+    if grad_shape[-1] != weight_shape[0]:
+        raise ValueError(f"grad_output must be (..., K) with weight's K {weight_shape[0]}, got shape {grad_shape}")
+
+
+def check_same_rows(grad_shape: tuple[int, ...], x_shape: tuple[int, ...]) -> None:
+    """linear_weight's grad_output and x fit each other."""
+    if grad_shape[:-1] != x_shape[:-1]:
+        raise ValueError(f"grad_output must be {(*x_shape[:-1], 'K')} as x is, got shape {grad_shape}")
+
+
+def check_summed(shape: tuple[int, ...], layout: str) -> None:
+    """bias' grad_output."""
+    if len(shape) < (1 if layout.endswith("C") else 2) or 0 in shape[1:] or shape == (0,):
+        raise ValueError(f"grad_output must have no empty dimension but the first, got shape {shape}")

@@ -12,9 +12,8 @@ if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
 from cnnfast.backends import reference
-from cnnfast.backends.cuda import conv
+from cnnfast.backends.cuda import conv, linear
 from cnnfast.backends.cuda.arrays import host
-from cnnfast.backends.cuda.problem import product
 
 RNG = np.random.default_rng(8)
 STEP = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-23}
@@ -119,10 +118,8 @@ def test_a_long_sum_over_few_pixels_is_split(row: str, dtype: str, monkeypatch: 
     assert "parts" in plans[0].scratch
 
 
-def test_a_matrix_product_runs_through_the_same_kernels() -> None:
+def test_linear_runs_through_the_same_kernels() -> None:
     a, b = (rounded(RNG.normal(size=size), "float16") for size in ((5, 24), (16, 24)))
-    given = {name: host(stored(array, "float16"), "float16") for name, array in (("x", a), ("weight", b))}
-    y = host(np.zeros((5, 16), np.uint16), "float16")
-    problem = product(5, 24, 16, "float16", x_stride=24, y_stride=16, weight_strides=(1, 24))
-    conv.run(conv.plan(problem, "tensor"), {**given, "y": y}, y)
+    given = [host(stored(array, "float16"), "float16") for array in (a, b)]
+    y = linear.linear(*given, activation=(None, 0.0), algorithm="tensor")
     assert np.allclose(widened(y.owner, "float16"), a @ b.T, rtol=2.0**-10, atol=1e-4)

@@ -11,7 +11,7 @@ from cnnfast.backends.cuda.toolchain import SIMULATED, types
 if not SIMULATED:
     from numba.cuda.extending import intrinsic
 
-I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
+VOID, I8, I16, I32, I64 = ir.VoidType(), ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 HALF, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
 

@@ -9,7 +9,7 @@ from cnnfast.backends.cuda.toolchain import device, types
 
 from .build import F32, HALF, I16, I32, address, assembly, instruction, unpacked
 
-COUNTS = {"float32": 4, "float64": 2, "float16": 8, "bfloat16": 8}
+COUNTS = {"float32": 4, "float64": 2, "float16": 8, "bfloat16": 8, "int64": 2}
 """Elements in 16 bytes."""
 
 
@@ -60,19 +60,29 @@ narrow_brain = instruction(lambda value: types.uint16, _narrow_brain, float_to_b
 CONVERSIONS = {"float16": (widen_half, narrow_half), "bfloat16": (widen_brain, narrow_brain)}
 
 
+def _words(element: Any, bits: int, count: int) -> Any:
+    """The vector that an access moves: halves by twos, since PTX has no vector of eight."""
+    return ir.VectorType(I32, count // 2) if bits == 16 and count > 1 else ir.VectorType(element, count)
+
+
 def load_vector(count: int) -> Any:
     """load(p, i): the `count` elements from p[i] on, which lie at a multiple of their bytes together, as a tuple."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         at = address(context, builder, signature.args[0], args[0], args[1], signature.args[1])
-        vector = ir.VectorType(at.type.pointee, count)
+        bits = signature.return_type.dtype.bitwidth
+        vector = _words(at.type.pointee, bits, count)
         value = builder.load(builder.bitcast(at, vector.as_pointer(at.type.addrspace)))
-        value.align = count * signature.return_type.dtype.bitwidth // 8
-        parts = [builder.extract_element(value, ir.Constant(I32, i)) for i in range(count)]
+        value.align = count * bits // 8
+        parts = [builder.extract_element(value, ir.Constant(I32, i)) for i in range(vector.count)]
+        if vector.count < count:
+            parts = [
+                builder.trunc(builder.lshr(word, ir.Constant(I32, shift)), I16) for word in parts for shift in (0, 16)
+            ]
         return context.make_tuple(builder, signature.return_type, parts)
 
     def load(p: Any, i: Any) -> Any:
-        assert i in range(0, len(p) - count + 1, count), f"a load of {count} at {i} of {len(p)}"
+        assert int(i) in range(0, len(p) - count + 1, count), f"a load of {count} at {i} of {len(p)}"
         return tuple(p[i : i + count])
 
     return instruction(lambda p, i: types.UniTuple(p.dtype, count), emit, load)
@@ -83,15 +93,21 @@ def store_vector(count: int) -> Any:
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> None:
         at = address(context, builder, signature.args[0], args[0], args[1], signature.args[1])
-        vector = ir.VectorType(at.type.pointee, count)
+        bits = signature.args[2].dtype.bitwidth
+        vector = _words(at.type.pointee, bits, count)
         value = ir.Constant(vector, ir.Undefined)
-        for i, part in enumerate(unpacked(builder, args[2], signature.args[2])):
+        parts = unpacked(builder, args[2], signature.args[2])
+        if vector.count < count:
+            words = [builder.zext(part, I32) for part in parts]
+            pairs = zip(words[::2], words[1::2], strict=True)
+            parts = [builder.or_(low, builder.shl(high, ir.Constant(I32, 16))) for low, high in pairs]
+        for i, part in enumerate(parts):
             value = builder.insert_element(value, part, ir.Constant(I32, i))
         done = builder.store(value, builder.bitcast(at, vector.as_pointer(at.type.addrspace)))
-        done.align = count * signature.args[2].dtype.bitwidth // 8
+        done.align = count * bits // 8
 
     def store(p: Any, i: Any, values: Any) -> None:
-        assert i in range(0, len(p) - count + 1, count), f"a store of {count} at {i} of {len(p)}"
+        assert int(i) in range(0, len(p) - count + 1, count), f"a store of {count} at {i} of {len(p)}"
         p[i : i + count] = values
 
     return instruction(lambda p, i, values: types.void, emit, store)

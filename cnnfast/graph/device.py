@@ -1,0 +1,68 @@
+"""A network for CUDA devices: the same graph, each node's op called on recorded arrays."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cnnfast.graph.ir import Graph, Node
+from cnnfast.graph.lower import FLOAT32, arrange
+from cnnfast.graph.specialise import named
+from cnnfast.graph.table import CONVS, VIEWS
+
+
+def program(graph: Graph) -> Any:
+    """The `backends.cuda.program.Program` of a specialised graph.
+
+    Raises
+    ------
+    NotImplementedError : an op has no kernel for devices; the message names it
+    """
+    from cnnfast.backends.cuda.program import Program  # and Numba's CUDA compiler with it
+    from cnnfast.backends.cuda.recording import Recorder
+
+    recorder = Recorder()
+    values: dict[str, Any] = {}
+
+    def value(name: str) -> Any:
+        if name and name not in values:
+            values[name] = recorder.constant(graph.constants[name])
+        return values[name] if name else None
+
+    for name in graph.inputs:
+        _check(name, graph.specs[name].dtype)
+        values[name] = recorder.array(graph.specs[name].shape)
+    for node in graph.nodes:
+        if node.op in VIEWS:
+            spec = graph.specs[node.outputs[0]]
+            values[node.outputs[0]] = value(node.inputs[0]).reshaped(spec.shape)
+            continue
+        with named(node):
+            found = _run(node, [value(each) for each in node.inputs])
+        values.update(zip(node.outputs, found, strict=False))
+    return Program(
+        recorder, [values[name] for name in graph.inputs], [value(name) for name in graph.outputs], arrange
+    )  # fmt: skip
+
+
+def read(given: Sequence[Any]) -> list[Any]:
+    """A network's inputs on a device, all float32 and on the same one."""
+    from cnnfast.ops.device import given as door
+
+    first = door.read("x", given[0], ("float32",))
+    return [first, *(door.beside("x", each, first) for each in given[1:])]
+
+
+def _run(node: Node, arrays: list[Any]) -> tuple[Any, ...]:
+    import cnnfast
+    from cnnfast.ops.device.given import Refused
+    from cnnfast.ops.device.table import OPS
+
+    if node.op not in OPS:
+        raise Refused(node.label)
+    residual = {"residual": arrays.pop()} if node.op in CONVS and len(arrays) == 4 else {}
+    found = getattr(cnnfast, node.op)(*arrays, **residual, **node.attributes)
+    return found if isinstance(found, tuple) else (found,)
+
+
+def _check(name: str, dtype: Any) -> None:
+    if dtype != FLOAT32:
+        raise TypeError(f"input {name!r} must be float32 on a CUDA device, got {dtype}")

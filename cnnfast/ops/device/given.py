@@ -1,0 +1,256 @@
+"""Arguments on a device, checked at the door; the arrays that results are written to; and the way to the backend.
+
+A device array is known by its shape, strides, dtype's name and address. Nothing here reads what it holds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from inspect import signature
+from itertools import pairwise
+from math import prod
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from cnnfast.ops import arrays, exchange
+
+if TYPE_CHECKING:
+    from cnnfast.backends.cuda.arrays import DeviceArray
+
+FLOATS: Final = ("float32", "float64", "float16", "bfloat16")
+"""What the kernels compute with; halves are summed in float32."""
+INDICES: Final = ("int64",)
+LAST: Final = (0, 2, 3, 1)
+"""The axes of an NCHW array whose channels are last in memory, the slowest first."""
+
+BACKEND: Final = "cnnfast.backends.cuda"
+FORWARD: Final = ("conv", "depthwise", "linear", "pool", "norm", "softmax", "elementwise", "conv_grad")
+BACKWARD: Final = ("conv_grad", "grad.depthwise", "grad.pool", "grad.norm", "grad.elementwise", "grad.softmax")
+"""The backend's files in which functions of the ops, and of their gradients, are looked for by name."""
+
+Inputs = Mapping[str, "DeviceArray | None"]
+
+
+class Refused(NotImplementedError):
+    """An op, or a case of one, that has no kernel for CUDA devices."""
+
+    def __init__(self, told: str) -> None:
+        super().__init__(f"{told} has no kernel for CUDA devices yet: copy its arrays to the CPU's memory first")
+
+
+def read(name: str, value: Any, dtypes: Sequence[str] = FLOATS) -> "DeviceArray":
+    """An array on a device, of one of the dtypes."""
+    if not exchange.on_device(value):
+        kind = type(value)
+        raise TypeError(
+            f"{name} must lie on the CUDA device as the first array does, got a {kind.__module__.partition('.')[0]}."
+            f"{kind.__qualname__} in the CPU's memory: copy it there first"
+        )
+    if hasattr(value, "requires_grad"):
+        exchange.refuse_gradient(name, value)
+    found: DeviceArray = import_module(f"{BACKEND}.arrays").read(name, value)
+    arrays.check_dtype(name, found.dtype, dtypes)
+    return found
+
+
+def images(name: str, value: Any, layout: str) -> "DeviceArray":
+    """As `arrays.as_input` of the CPU's."""
+    found = read(name, value)
+    arrays.check_input(name, found.shape, found.dtype, FLOATS, layout)
+    return found
+
+
+def beside(name: str, value: Any, x: "DeviceArray", dtype: str | None = None) -> "DeviceArray":
+    """Another argument: on x's device, and of x's dtype unless another is said."""
+    found = read(name, value, (*FLOATS, *INDICES))
+    if found.device != x.device:
+        raise TypeError(f"{name} must lie on CUDA device {x.device} as the first array does, got one on {found.device}")
+    wanted = dtype or x.dtype
+    if found.dtype != wanted:
+        raise TypeError(f"{name} must have dtype {wanted} on a CUDA device, where nothing is cast, got {found.dtype}")
+    return found
+
+
+def maybe(name: str, value: Any, x: "DeviceArray") -> "DeviceArray | None":
+    """`beside` of an argument that may be None."""
+    return None if value is None else beside(name, value, x)
+
+
+class Target(NamedTuple):
+    """Where to write y: the caller's `out`, or else a new array of x's kind with its axes in this order."""
+
+    x: "DeviceArray"
+    shape: tuple[int, ...]
+    dtype: str
+    order: Sequence[int] | None
+    out: "DeviceArray | None"
+
+    def array(self) -> "DeviceArray":
+        """It."""
+        if self.out is not None:
+            return self.out
+        made: DeviceArray = import_module(f"{BACKEND}.arrays").empty(self.x, self.shape, self.dtype, self.order)
+        return made
+
+
+def target(
+    out: Any, x: "DeviceArray", shape: Sequence[int], inputs: Inputs, *, dtype: str | None = None,
+    order: Sequence[int] | None = None,
+) -> Target:  # fmt: skip
+    """`out` checked, as `pointwise.target` of the CPU's."""
+    to = Target(x, tuple(shape), dtype or x.dtype, order, None)
+    if out is None:
+        return to
+    y = read("out", out, (*FLOATS, *INDICES))
+    if y.device != x.device:
+        raise TypeError(f"out must lie on CUDA device {x.device} as the first array does, got one on {y.device}")
+    if y.dtype != to.dtype:
+        raise TypeError(f"out must have dtype {to.dtype}, got {y.dtype}")
+    place = _place(y)
+    arrays.check_out(place, to.shape, place.dtype)
+    arrays.check_no_overlap(place, [(name, _place(each)) for name, each in inputs.items() if each is not None])
+    return to._replace(out=y)
+
+
+def _place(array: "DeviceArray") -> Any:
+    """A NumPy array of the device array's addresses, for questions that are answered by these alone. Never read it."""
+    size = 8 if array.dtype in ("float64", "int64") else 4 if array.dtype == "float32" else 2
+    strides = tuple(step * size for step in array.strides)
+    told = {
+        "version": 3, "shape": array.shape, "strides": strides, "typestr": np.dtype(f"u{size}").str,
+        "data": (array.address, not array.writable),
+    }  # fmt: skip
+    return np.asarray(type("Place", (), {"__array_interface__": told})())
+
+
+def channels_last(x: "DeviceArray", layout: str) -> tuple[int, ...] | None:
+    """The order of a new array's axes: channels last in memory where x has them there though its layout is NCHW."""
+    order = lying(x)
+    return LAST if layout == "NCHW" and order == LAST else None
+
+
+def lying(x: "DeviceArray") -> tuple[int, ...] | None:
+    """The order of x's axes in memory where it is dense, and no plain one."""
+    order: tuple[int, ...] | None = import_module(f"{BACKEND}.arrays").dense_order(x.shape, x.strides)
+    return None if order is None or order == tuple(range(len(order))) else order
+
+
+@cache
+def function(op: str, files: tuple[str, ...] = FORWARD) -> Callable[..., Any]:
+    """The backend's function of an op."""
+    for file in files:
+        module = f"{BACKEND}.{file}"
+        try:
+            found = getattr(import_module(module), op, None)
+        except ModuleNotFoundError as error:
+            if not module.startswith(error.name or "?"):
+                raise
+            continue
+        if found is not None:
+            checked: Callable[..., Any] = found
+            return checked
+    raise Refused(_told(op, files))
+
+
+def _told(op: str, files: tuple[str, ...]) -> str:
+    return op if files is FORWARD else f"grad.{op}"
+
+
+@cache
+def takes(called: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of this name, or hands on whatever keywords it is given."""
+    parameters = signature(called).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+
+
+def compute(
+    op: str, inputs: Inputs, to: Target, *, files: tuple[str, ...] = FORWARD,
+    also: Iterable[tuple[Sequence[int], str]] = (), **keywords: Any,
+) -> Any:  # fmt: skip
+    """The backend's function of the op on checked arrays: arrays of the caller's kind, y where `to` says.
+
+    also: shapes and dtypes of what is returned beside y, which are zeros where there is nothing to compute.
+    """
+    called = function(op, files)
+    if not prod(to.shape) or not prod(to.x.shape):
+        return _nothing(to, also)
+    given = {
+        name: value for name, value in keywords.items() if takes(called, name) or not _spare(op, name, value, files)
+    }
+    writes = takes(called, "out")
+    if writes:
+        given["out"] = to.array()
+    found = called(*inputs.values(), **given)
+    y, *rest = found if type(found) is tuple else (found,)
+    owner = y.owner if writes or to.out is None else copied_to(y, to.out)
+    return (owner, *(each.owner for each in rest)) if rest else owner
+
+
+def _spare(op: str, name: str, value: object, files: tuple[str, ...]) -> bool:
+    """Whether a keyword that the function does not have says nothing; Refused: it says what there is no kernel for."""
+    if name in ("algorithm", "precision"):
+        return True  # it has one way, which is as exact as any
+    if name == "padding_mode":
+        if value != "zeros":
+            raise Refused(f"{_told(op, files)} with padding_mode {value!r}")
+        return True
+    return False
+
+
+def _nothing(to: Target, also: Iterable[tuple[Sequence[int], str]]) -> Any:
+    backend = import_module(f"{BACKEND}.arrays")
+    made = [to.array(), *(backend.empty(to.x, shape, dtype) for shape, dtype in also)]
+    for each in made:
+        import_module(f"{BACKEND}.run").zero(each)
+    owners = tuple(each.owner for each in made)
+    return owners if len(owners) > 1 else owners[0]
+
+
+def copied_to(x: "DeviceArray", y: "DeviceArray") -> Any:
+    """x's elements in y: the caller's array."""
+    return import_module(f"{BACKEND}.copy").copy(x, y).owner
+
+
+def alike(name: str, value: Any, y: "DeviceArray") -> "DeviceArray | None":
+    """An argument of y's shape that the kernels want to lie as y does: a copy where it does not."""
+    if value is None:
+        return None
+    found = beside(name, value, y)
+    if found.shape != y.shape:
+        raise ValueError(f"{name} must have y's shape {y.shape}, got {found.shape}")
+    return found if found.strides == y.strides else copied(found, y)
+
+
+def copied(x: "DeviceArray", y: "DeviceArray") -> "DeviceArray":
+    """A copy of x that lies as y does."""
+    backend = import_module(f"{BACKEND}.arrays")
+    made: DeviceArray = backend.empty(y, x.shape, y.dtype, backend.dense_order(y.shape, y.strides))
+    copied_to(x, made)
+    return made
+
+
+def contiguous(x: "DeviceArray") -> "DeviceArray":
+    """x itself where it is C-contiguous, else such a copy."""
+    backend = import_module(f"{BACKEND}.arrays")
+    if x.strides == backend.contiguous_strides(x.shape):
+        return x
+    made: DeviceArray = backend.empty(x, x.shape)
+    copied_to(x, made)
+    return made
+
+
+def rows(x: "DeviceArray") -> "DeviceArray":
+    """x with its rows, along the last axis, equally far apart: a copy where they are not."""
+    return x if even(x) else contiguous(x)
+
+
+def even(x: "DeviceArray") -> bool:
+    """Whether the axes but the last step as one."""
+    steps = [(size, step) for size, step in zip(x.shape[:-1], x.strides[:-1], strict=True) if size > 1]
+    return all(a[1] == b[0] * b[1] for a, b in pairwise(steps))
+
+
+def dense(y: "DeviceArray") -> bool:
+    """Whether y fills its memory without a gap."""
+    return import_module(f"{BACKEND}.arrays").dense_order(y.shape, y.strides) is not None

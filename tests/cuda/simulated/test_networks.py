@@ -1,0 +1,62 @@
+"""Whole networks on the simulator's device, against the same networks on the CPU."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+toolchain = pytest.importorskip(
+    "cnnfast.backends.cuda.toolchain", reason='pip install "cnnfast[cuda]"', exc_type=ImportError
+)
+if not toolchain.SIMULATED:
+    pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
+
+import cnnfast
+
+_spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
+assert _spec
+assert _spec.loader
+device_arrays = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(device_arrays)
+
+RNG = np.random.default_rng(11)
+
+
+def on_device(plan: Any, *inputs: np.ndarray) -> Any:
+    found = plan(*(device_arrays.OnDevice(each) for each in inputs))
+    return device_arrays.numpy_of(found)
+
+
+def test_convolutions_pools_and_dense_layers() -> None:
+    layers = cnnfast.layers
+    steps = (
+        layers.Conv2D(6, 5, activation="tanh"), layers.AveragePooling2D(), layers.Conv2D(8, 3, activation="relu"),
+        layers.MaxPooling2D(), layers.Flatten(), layers.Dense(12, activation="relu"), layers.Dense(10),
+    )  # fmt: skip
+    model = cnnfast.Sequential([layers.Input((14, 14, 1)), *steps])
+    x = RNG.normal(size=(2, 14, 14, 1)).astype(np.float32)
+    plan = model.plan(x.shape)
+    for batch in (2, 1, 2):
+        assert np.allclose(on_device(plan, x[:batch]), plan(x[:batch]), rtol=1e-4, atol=1e-5)
+
+
+def residual_net() -> Any:
+    """A block of ResNet's, twice as wide at half the size, and a head."""
+    layers = cnnfast.layers
+    inputs = layers.Input((8, 8, 3))
+    x = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(4, 3, padding="same")(inputs)))
+    y = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(8, 3, 2, padding="same")(x)))
+    y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(y))
+    x = layers.Activation("relu")(layers.Add()([y, layers.Conv2D(8, 1, 2)(x)]))
+    x = layers.GlobalAveragePooling2D()(layers.DepthwiseConv2D(3, padding="same")(x))
+    return cnnfast.Model(inputs, layers.Dense(5)(x))
+
+
+def test_a_residual_block() -> None:
+    model = residual_net()
+    model.set_weights([RNG.uniform(0.1, 0.9, weight.shape).astype(np.float32) for weight in model.get_weights()])
+    x = RNG.normal(size=(3, 8, 8, 3)).astype(np.float32)
+    plan = model.plan(x.shape)
+    assert np.allclose(on_device(plan, x), plan(x), rtol=1e-4, atol=1e-5)
