@@ -123,3 +123,5 @@ def test_linear_runs_through_the_same_kernels() -> None:
     given = [host(stored(array, "float16"), "float16") for array in (a, b)]
     y = linear.linear(*given, activation=(None, 0.0), algorithm="tensor")
     assert np.allclose(widened(y.owner, "float16"), a @ b.T, rtol=2.0**-10, atol=1e-4)
+    with pytest.raises(ValueError, match="tensor"):
+        linear.linear(*given, activation=(None, 0.0), algorithm="tensor", precision="strict")

@@ -19,9 +19,10 @@ LARGEST = 2**31 - 1
 
 
 def takes(problem: Conv) -> bool:
-    """Halves, and floats as tf32 where precision is "fast"; filters, and with groups channels, in multiples of 16
-    bytes."""
-    if problem.dtype not in ("float16", "bfloat16") and (problem.dtype, problem.precision) != ("float32", "fast"):
+    """Halves unless precision is "strict", and floats as tf32 where it is "fast"; filters, and with groups channels, in
+    multiples of 16 bytes."""
+    taken = {"float16": ("default", "fast"), "bfloat16": ("default", "fast"), "float32": ("fast",)}
+    if problem.precision not in taken.get(problem.dtype, ()):
         return False
     width = ELEMENTS[problem.dtype].width
     C, K = problem.C // problem.groups, problem.K // problem.groups
