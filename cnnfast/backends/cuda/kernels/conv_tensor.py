@@ -7,7 +7,7 @@ such steps alternate: while one multiplies, the other's fragments are on their w
 
 Blocks on a multiprocessor, of 65,536 registers and 164 KB: 128 x 128, 255 registers and 64 KB, 2; 128 x 64, 168 and
 48 KB, 3; 64 x 64, 128 and 32 KB, 4. From global memory a stage brings 128 x 64 bytes twice for 128 x 128 x 32 products:
-64 a byte loaded, which the second-level cache serves for the most part, as neighbouring blocks share their pixels.
+32 a byte loaded, which the second-level cache serves for the most part, as neighbouring blocks share their pixels.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """wgmma: implicit matrix product on Hopper's tensor cores (sm_90a), two warpgroups of 64 rows, fed by cp.async.
 
 Operands go from shared memory straight to the tensor cores, so no register holds a fragment, and floats are cut to tf32
-by the device, not rounded. A product runs while the
-next is given and the copies for a stage to come are started; the warpgroup waits for the one before alone.
+by the device, not rounded. A product runs while the next is given and the copies for a stage to come are started; the
+warpgroup waits for the one before alone.
 
 A stage of 128 x 256 is 4 instructions of 64 x 256 x 16 a warpgroup, 512 cycles of the multiprocessor each warpgroup if
 nothing else holds them up, and 48 KB of copies. Blocks on a multiprocessor, of 65,536 registers and 228 KB: 128 x 256,
