@@ -5,11 +5,11 @@ from functools import lru_cache
 
 from .arrays import DeviceArray, empty
 from .kernel import Plan, Row, planned
-from .kernels import conv_plain, direct, linear_rows
+from .kernels import conv_plain, conv_tensor, conv_wgmma, direct, linear_rows
 from .problem import Conv
-from .run import run
+from .run import capability, run
 
-ROWS: tuple[Row, ...] = (linear_rows.ROW, direct.ROW, conv_plain.ROW)
+ROWS: tuple[Row, ...] = (linear_rows.ROW, conv_wgmma.ROW, conv_tensor.ROW, direct.ROW, conv_plain.ROW)
 """linear's algorithms on a device, the best first; the last takes every problem."""
 
 
@@ -48,4 +48,5 @@ def problem_of(x: DeviceArray, weight: DeviceArray, y: DeviceArray, precision: s
         1, 1, M, C, K, 1, 1, 1, M, (1, 1), ((0, 0), (0, 0)), (1, 1), 1, x.dtype, precision,
         (M * x_row, M * x_row, x_row, x.strides[-1]), (0, 0, weight.strides[1], weight.strides[0]),
         (M * y_row, M * y_row, y_row, y.strides[-1]), aligned=aligned,
+        cc=capability(x.device),
     )  # fmt: skip

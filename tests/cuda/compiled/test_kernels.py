@@ -88,13 +88,11 @@ def resize(mode: str, H: int, P: int, dtype: str = "float32", **more: Any) -> Re
 PROBLEMS: dict[str, list[Any]] = {
     "conv2d": [
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
-        conv(56, 64, 64, 1, 2, dtype="float16"),
-        conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
+        conv(56, 64, 64, 1, 2, dtype="float16", weight_strides=(64, 64, 1, 64), has_residual=True, cc=(9, 0)),
+        conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0), has_bias=True, cc=(9, 0)),
+        conv(14, 64, 128, 3, precision="fast", cc=(9, 0)),
+        conv(14, 3, 64, 3, dtype="float16")._replace(y_strides=(64 * 196, 14, 1, 196)),
         conv(14, 8, 16, 5, dtype="float64"),
-        conv(14, 64, 128, 3, precision="fast", has_residual=True),
-        conv(56, 64, 256, 3, dtype="float16", has_residual=True, cc=(9, 0)),
-        conv(14, 64, 128, 1, precision="fast", cc=(9, 0)),
-        conv(14, 64, 128, 3, groups=2, dtype="float16", weight_strides=(96, 32, 1, 288), has_bias=True),
         conv(56, 64, 128, 3)._replace(x_strides=(200704, 56, 1, 3136), y_strides=(401408, 56, 1, 3136)),  # NCHW
         conv(56, 64, 64, 3, groups=64, has_bias=True, activation=("relu6", 0.0)),
         conv(56, 64, 64, 7, groups=64, has_bias=True, has_residual=True),
@@ -174,6 +172,7 @@ PROBLEMS: dict[str, list[Any]] = {
     "copy": [Copy((1, 2, 3, 4, 5), (0, 60, 1, 15, 3), (0, 60, 20, 5, 1), "bfloat16")],
     "linear": [
         conv(1, 2048, 1000, 1, has_bias=True)._replace(weight_strides=(0, 0, 1, 2048)),
+        conv(56, 64, 64, 1, 2, dtype="float16", weight_strides=(64, 64, 1, 64), has_residual=True, cc=(9, 0)),
     ],
     "conv2d_input": [conv(56, 64, 128, 3, 2)],
     "conv2d_weight": [conv(56, 64, 128, 3)],

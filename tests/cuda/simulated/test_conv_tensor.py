@@ -12,7 +12,7 @@ if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
 from cnnfast.backends import reference
-from cnnfast.backends.cuda import conv
+from cnnfast.backends.cuda import conv, linear
 from cnnfast.backends.cuda.arrays import host
 
 RNG = np.random.default_rng(8)
@@ -44,9 +44,9 @@ def widened(array: Any, dtype: str) -> Any:
 
 def check(
     row: str, dtype: str, x: tuple[int, ...], w: tuple[int, ...], laid: str = "RSCK", *, residual: bool = False,
-    **more: Any,
+    first: bool = False, **more: Any,
 ) -> None:  # fmt: skip
-    """x in NHWC, w as R S C K, laid in memory in the order `laid`."""
+    """x in NHWC, w as R S C K, laid in memory in the order `laid`. first: x and y lie as NCHW."""
     options: dict[str, Any] = {
         "stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1, "layout": "NHWC",
         "padding_mode": "zeros", "activation": (None, 0.0), **more,
@@ -55,15 +55,15 @@ def check(
     expected = reference.conv2d(a, b, c, **options)
     order = tuple("RSCK".index(letter) for letter in laid)
     weight = np.ascontiguousarray(stored(b, dtype).transpose(order)).transpose(np.argsort(order))
-    given = [host(stored(array, dtype), dtype) for array in (a, c)]
     added = rounded(RNG.normal(size=expected.shape), dtype)
     if residual:
         expected = reference.conv2d(a, b, c, added, **options)
-    y = conv.conv2d(
-        given[0], host(weight, dtype), given[1], host(stored(added, dtype), dtype) if residual else None, algorithm=row,
-        precision="fast", **options,
-    )  # fmt: skip
-    found = widened(y.owner, dtype)
+    if first:
+        options["layout"], weight = "NCHW", weight.transpose(3, 2, 0, 1)
+        a, added = (np.ascontiguousarray(array.transpose(0, 3, 1, 2)) for array in (a, added))
+    given = [host(array, dtype) for array in (stored(a, dtype), weight, stored(c, dtype), stored(added, dtype))]
+    y = conv.conv2d(*given[: 4 if residual else 3], algorithm=row, precision="fast", **options)
+    found = widened(y.owner.transpose(0, 2, 3, 1) if first else y.owner, dtype)
     places = w[0] * w[1] * w[2]
     # a half's result is rounded once; the sums before differ by float32's roundings, of terms of size 1
     bound = STEP[dtype] * abs(expected) * (dtype != "float32") + 2.0**-20 * places**0.5 * 4
@@ -80,8 +80,15 @@ CASES: list[tuple[Any, ...]] = [
     ("float32", (1, 4, 4, 8), (2, 3, 4, 16), "KCRS", {"groups": 2, "padding": ((1, 1), (1, 1))}),
 ]  # fmt: skip
 
+REARRANGED: list[tuple[Any, ...]] = [
+    ("float16", (1, 4, 5, 3), (3, 3, 3, 8), "RSCK", {"stride": (2, 2), "padding": ((1, 1), (1, 1))}),
+    ("float16", (2, 3, 4, 8), (3, 2, 8, 16), "KCRS", {"first": True, "residual": True, "activation": ("silu", 0.0)}),
+    ("float32", (2, 4, 3, 5), (1, 3, 5, 8), "KCRS", {"first": True, "padding": ((0, 0), (1, 1))}),
+    ("bfloat16", (1, 3, 3, 16), (2, 2, 8, 16), "KRSC", {"first": True, "groups": 2}),
+]
 
-@pytest.mark.parametrize(("dtype", "x", "w", "laid", "more"), CASES)
+
+@pytest.mark.parametrize(("dtype", "x", "w", "laid", "more"), CASES + REARRANGED)
 def test_tensor_agrees_with_the_oracle(
     dtype: str, x: tuple[int, ...], w: tuple[int, ...], laid: str, more: dict[str, Any]
 ) -> None:
@@ -94,3 +101,27 @@ def test_wgmma_agrees_with_the_oracle(
 ) -> None:
     monkeypatch.setattr(conv, "capability", lambda device: (9, 0))
     check("wgmma", dtype, x, w, laid, **more)
+
+
+@pytest.mark.parametrize(("row", "dtype"), [("tensor", "float16"), ("tensor", "float32"), ("wgmma", "bfloat16")])
+def test_a_long_sum_over_few_pixels_is_split(row: str, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans, run = [], conv.run
+
+    def seen(plan: Any, *rest: Any) -> None:
+        plans.append(plan)
+        run(plan, *rest)
+
+    monkeypatch.setattr(conv, "run", seen)
+    monkeypatch.setattr(conv, "capability", lambda device: (9, 0))
+    check(row, dtype, (1, 3, 3, 64), (3, 3, 64, 8), "KRSC", padding=((1, 1), (1, 1)), activation=("silu", 0.0),
+          residual=True)  # fmt: skip
+    assert "parts" in plans[0].scratch
+
+
+def test_linear_runs_through_the_same_kernels() -> None:
+    a, b = (rounded(RNG.normal(size=size), "float16") for size in ((5, 24), (16, 24)))
+    given = [host(stored(array, "float16"), "float16") for array in (a, b)]
+    y = linear.linear(*given, activation=(None, 0.0), algorithm="tensor")
+    assert np.allclose(widened(y.owner, "float16"), a @ b.T, rtol=2.0**-10, atol=1e-4)
+    with pytest.raises(ValueError, match="tensor"):
+        linear.linear(*given, activation=(None, 0.0), algorithm="tensor", precision="strict")

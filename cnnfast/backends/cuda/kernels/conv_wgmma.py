@@ -1,7 +1,12 @@
 """wgmma: implicit matrix product on Hopper's tensor cores (sm_90a), two warpgroups of 64 rows, fed by cp.async.
 
-Operands go from shared memory straight to the tensor cores, so no register holds a fragment. A product runs while the
-next is given and the copies for two stages on are started; the warpgroup waits for the one before alone.
+Operands go from shared memory straight to the tensor cores, so no register holds a fragment, and floats are cut to tf32
+by the device, not rounded. A product runs while the next is given and the copies for a stage to come are started; the
+warpgroup waits for the one before alone.
+
+A stage of 128 x 256 is 4 instructions of 64 x 256 x 16 a warpgroup, 512 cycles of the multiprocessor each warpgroup if
+nothing else holds them up, and 48 KB of copies. Blocks on a multiprocessor, of 65,536 registers and 228 KB: 128 x 256,
+192 KB, 1; 128 x 128, 128 registers and 96 KB, 2; 128 x 64, 96 KB, 2.
 """
 
 from typing import Any
@@ -27,17 +32,18 @@ TILES = (
 
 @kernel
 def conv_wgmma(
-    dtype: str, tile: Tile, order: str, wraps: int, after: tuple[str | None, float], has_bias: bool, has_residual: bool
-) -> Kernel:
+    dtype: str, tile: Tile, order: str, wraps: int, after: tuple[str | None, float], has_bias: bool, has_residual: bool,
+    split: bool,
+) -> Kernel:  # fmt: skip
     """As `conv_tensor`."""
-    element = ELEMENTS[dtype]
+    element, stored = ELEMENTS[dtype], "float32" if split else dtype
     begin, feed = tensor_loads.feeder(dtype, tile, order, wraps)
-    depth = tile.depth * 4 // element.bytes
+    depth = np.int32(tile.depth * 4 // element.bytes)  # and so the loop counts in 32 bits
     columns = tile.columns
-    multiply = multiply_group(dtype, columns, 128 * depth if order == "K" else 0)
+    multiply = multiply_group(dtype, columns, 128 * int(depth) if order == "K" else 0)
     zeros = filled(np.float32(0), columns // 2)
     keep = tensor_epilogue.keep(tile, 1, columns // 8)
-    finish = tensor_epilogue.finish(dtype, tile, after, has_bias, has_residual)
+    finish = tensor_epilogue.finish(stored, tile, after, has_bias, has_residual)
     ahead = tile.stages - 2
     wait, wait_all, multiplied, multiplied_all = wait_copies(ahead - 1), wait_copies(0), wait_groups(1), wait_groups(0)
     stage, ring, b_first, rows = tile.stage, tile.stages * tile.stage, tile.depth * tile.rows, tile.rows
@@ -47,21 +53,24 @@ def conv_wgmma(
         x: Any, weight: Any, bias: Any, residual: Any, y: Any, count: Any, H: Any, W: Any, C: Any, K: Any, S: Any,
         depth_all: Any, P: Any, Q: Any, stride_h: Any, stride_w: Any, dilation_h: Any, dilation_w: Any, top: Any,
         left: Any, xn: Any, xh: Any, xw: Any, w_filter: Any, w_place: Any, pitch: Any, tiles: Any,
+        groups: Any, part: Any,
     ) -> None:  # fmt: skip
         shared = cuda.shared.array(0, types.uint32, ALIGNED)
         sums = cuda.shared.array(0, types.float32, ALIGNED)
-        thread, group = i32(cuda.threadIdx.x), i32(cuda.blockIdx.z)
+        thread, group, turn = i32(cuda.threadIdx.x), i32(cuda.blockIdx.z % groups), i32(cuda.blockIdx.z // groups)
         m, k = i32(cuda.blockIdx.x // tiles * rows), i32(cuda.blockIdx.x % tiles * columns)
         shape, steps = (
-            (count, C, K, S, P, Q, depth_all),
+            (count, C, K, S, P, Q),
             (stride_h, stride_w, top, left, xn, xh, xw, w_filter, w_place),
         )
-        fixed, state = begin(thread, m, k, group, shape, steps)
+        start = i32(turn * part)
+        places = i32(min(part, depth_all - start))
+        fixed, state = begin(thread, m, k, group, shape, steps, start, places)
         own = i32(thread // 128 * group_words)
         acc, read = zeros(), i32(0)
         for _ in range(ahead):
             state = feed(shared, x, weight, fixed, state, H, W, C, S, dilation_h, dilation_w, xh, xw, w_place)
-        for _ in range(0, depth_all, depth):
+        for _ in range(i32(0), places, depth):
             wait()
             publish_shared()
             cuda.syncthreads()  # the stage is here for all, and all are done with the one before the last
@@ -77,14 +86,14 @@ def conv_wgmma(
         warp = thread // 32
         keep(sums, warp * 16, 0, thread % 32, acc)
         cuda.syncthreads()
-        finish(thread, sums, m, count, k, K, group * K, bias, residual, y, pitch)
+        finish(thread, sums, m, count, k, K, turn * types.int64(count) * pitch + group * K, bias, residual, y, pitch)
 
     shape, kind = KINDS[dtype]
     needs = (
         "cp.async.cg.shared.global", "fence.proxy.async", "st.global.v4", "wgmma.fence", "wgmma.commit_group",
         f"wgmma.mma_async.sync.aligned.m64n{columns}{shape}.f32.{kind}.{kind}",
     )  # fmt: skip
-    parameters = (*(element.pointer,) * 5, *(types.int32,) * 22)
+    parameters = (*(element.pointer,) * 4, ELEMENTS[stored].pointer, *(types.int32,) * 24)
     return Kernel("", conv, parameters, (tile.threads, 1, 1), tile.shared, tile.blocks, needs, "a")
 
 

@@ -21,7 +21,7 @@ FAR = 1 << 30
 
 class Tile(NamedTuple):
     """rows x columns outputs a block, `depth` words of the sum a stage; a warp's share of the tile, or a warpgroup's;
-    `blocks`: so many are to fit a multiprocessor."""
+    `blocks`: so many are to fit a multiprocessor. `splits`: blocks that share a tile's sum, where tiles are few."""
 
     rows: int
     columns: int
@@ -31,6 +31,7 @@ class Tile(NamedTuple):
     blocks: int
     depth: int = 16
     threads_each: int = 32
+    splits: int = 1
 
     @property
     def threads(self) -> int:
@@ -190,8 +191,8 @@ def weight_rows(dtype: str, tile: Tile, order: str) -> Any:
 def feeder(dtype: str, tile: Tile, order: str, wraps: int) -> tuple[Any, Any]:
     """(begin, feed) of a thread.
 
-    begin(thread, m, k, group, shape, steps) -> fixed, state: shape = (count, C, K, S, P, Q, places of the sum), steps =
-    (stride_h, stride_w, top, left, xn, xh, xw, w_filter, w_place).
+    begin(thread, m, k, group, shape, steps, start, left) -> fixed, state: shape = (count, C, K, S, P, Q), steps =
+    (stride_h, stride_w, top, left, xn, xh, xw, w_filter, w_place); of the sum's places, `left` from `start` on.
     feed(shared, x, weight, fixed, state, H, W, C, S, dilation_h, dilation_w, xh, xw, w_place) -> state: copies of the
     next stage are under way, as a group. Past the end of the sum they are zeros.
     """
@@ -201,19 +202,22 @@ def feeder(dtype: str, tile: Tile, order: str, wraps: int) -> tuple[Any, Any]:
     chunks, tile_depth, b_first = tile.depth // 4, tile.depth, tile.depth * tile.rows
     stage, ring, depth = tile.stage, tile.stages * tile.stage, tile.depth * 4 // ELEMENTS[dtype].bytes
 
-    def begin(thread: Any, m: Any, k: Any, group: Any, shape: Any, steps: Any) -> Any:
-        count, C, K, S, P, Q, places = shape
-        stride_h, stride_w, top, left, xn, xh, xw, w_filter, w_place = steps
+    def begin(
+        thread: Any, m: Any, k: Any, group: Any, shape: Any, steps: Any, start: Any, left: Any
+    ) -> Any:
+        count, C, K, S, P, Q = shape
+        stride_h, stride_w, top, first_w, xn, xh, xw, w_filter, w_place = steps
         row, chunk = thread // chunks, thread % chunks
         to_a = i32(row * tile_depth + (chunk ^ mixed(row)) * 4)
-        offsets, hs, ws = starts(m + row, count, P, Q, stride_h, stride_w, top, left, xn, xh, xw)
+        offsets, hs, ws = starts(m + row, count, P, Q, stride_h, stride_w, top, first_w, xn, xh, xw)
         own = chunk * width
-        tap = own // C
+        place = i32(start + own)
+        tap = place // C
         to_b, row_b, chunk_b = place_b(thread)
         b_offsets, b_limits = starts_b(row_b, chunk_b, k, K, w_filter if by_filter else w_place)
         fixed = offsets, hs, ws, b_offsets, b_limits, to_a, i32(to_b + b_first), i32(group * C), i32(own)
-        state = i32(own % C), i32(tap // S), i32(tap % S), i32(group * K * w_filter), i32(places), i32(0)
-        return fixed, state
+        w_on = i32(group * K * w_filter + start * w_place)
+        return fixed, (i32(place % C), i32(tap // S), i32(tap % S), w_on, i32(left), i32(0))
 
     def feed(
         shared: Any, x: Any, weight: Any, fixed: Any, state: Any, H: Any, W: Any, C: Any, S: Any, dilation_h: Any,
