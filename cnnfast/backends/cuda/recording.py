@@ -5,7 +5,7 @@ asks its recorder to keep them. So whatever runs on a device can be recorded, an
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +53,22 @@ class Recorded:
     """Numba's mark of an array on a device, by which the ops know it too."""
     __array_ufunc__ = None
     """NumPy's operators refuse it."""
+
+    @property
+    def contiguous(self) -> bool:
+        """Whether it lies in C's order without a gap."""
+        return self.strides == contiguous_strides(self.shape)
+
+    def viewed(self, function: Callable[[Any], Any]) -> "Recorded":
+        """function of it, which gives a view of a NumPy array and reads none of its numbers."""
+        kind = np.dtype(STORED[self.dtype])
+        told = {
+            "version": 3, "shape": self.shape, "typestr": kind.str, "data": (self.address, True),
+            "strides": tuple(step * kind.itemsize for step in self.strides),
+        }  # fmt: skip
+        y = function(np.asarray(type("Place", (), {"__array_interface__": told})()))
+        steps = tuple(step // kind.itemsize for step in y.strides)
+        return Recorded(self.recorder, y.__array_interface__["data"][0], y.shape, steps, self.dtype)
 
     def reshaped(self, shape: Sequence[int]) -> "Recorded":
         """The same memory in another shape; the array is contiguous."""
