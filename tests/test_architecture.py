@@ -24,6 +24,7 @@ import cnnfast.layers
 import cnnfast.models
 import cnnfast.network_plan
 import cnnfast.ops
+import cnnfast.ops.device
 import cnnfast.ops.grad
 import cnnfast.plot
 import cnnfast.saving
@@ -188,8 +189,9 @@ def test_public_functions_are_typed_and_explained(name: str) -> None:
 
 def modules() -> list[ModuleType]:
     packages = (
-        cnnfast.ops, cnnfast.ops.grad, cnnfast.backends.reference, cnnfast.backends.reference.grad, cnnfast.datasets,
-        cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot, cnnfast.saving, cnnfast.training, cnnfast.weights,
+        cnnfast.ops, cnnfast.ops.device, cnnfast.ops.grad, cnnfast.backends.reference, cnnfast.backends.reference.grad,
+        cnnfast.datasets, cnnfast.graph, cnnfast.layers, cnnfast.models, cnnfast.plot, cnnfast.saving, cnnfast.training,
+        cnnfast.weights,
     )  # fmt: skip
     within = [
         importlib.import_module(found.name)

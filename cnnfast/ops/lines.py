@@ -139,9 +139,14 @@ def avg_pool1d(
 def lift(name: str, value: object, axes: str, axis: int) -> Array:
     """A view of a 3-D array with a height of 1 at `axis`."""
     array = arrays.as_array(name, value)
-    if array.ndim != 3:
-        raise ValueError(f"{name} must have 3 dimensions ({axes}), got shape {array.shape}")
+    check_line(name, array.shape, axes)
     return np.expand_dims(array, axis)
+
+
+def check_line(name: str, shape: tuple[int, ...], axes: str) -> None:
+    """A line's shape, or its weight's."""
+    if len(shape) != 3:
+        raise ValueError(f"{name} must have 3 dimensions ({axes}), got shape {shape}")
 
 
 def lift_out(out: object, axes: str, axis: int) -> Array | None:

@@ -5,11 +5,13 @@ from typing import Any
 
 from .arrays import DeviceArray, empty
 from .kernel import Plan, Row, planned
-from .kernels import conv_plain, conv_winograd, depthwise, direct, im2col
+from .kernels import conv_plain, conv_tensor, conv_wgmma, conv_winograd, depthwise, direct, im2col
 from .problem import Conv, Pair
-from .run import run
+from .run import capability, run
 
-ROWS: tuple[Row, ...] = (depthwise.ROW, conv_winograd.ROW, direct.ROW, im2col.ROW, conv_plain.ROW)
+ROWS: tuple[Row, ...] = (
+    depthwise.ROW, conv_wgmma.ROW, conv_tensor.ROW, conv_winograd.ROW, direct.ROW, im2col.ROW, conv_plain.ROW
+)  # fmt: skip
 """conv2d's algorithms on a device, the best first; the last takes every problem."""
 
 LAST = (0, 2, 3, 1)
@@ -51,7 +53,7 @@ def conv2d(
     problem = Conv(
         N, H, W, C, K, R, S, P, Q, stride, padding, dilation, groups, x.dtype, precision, strides(x, axes),
         strides(weight, weight_axes), strides(y, axes), padding_mode, activation, bias is not None,
-        residual is not None, aligned,
+        residual is not None, aligned, capability(x.device),
     )  # fmt: skip
     given = {"x": x, "weight": weight, "y": y}
     if bias is not None:

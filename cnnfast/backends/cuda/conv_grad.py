@@ -7,7 +7,7 @@ from typing import Any
 from . import conv, linear
 from .arrays import DeviceArray, empty
 from .conv import LAST
-from .kernel import Plan, Row, choose
+from .kernel import Plan, Row, planned
 from .kernels import channel_sums, grad_input, grad_weight
 from .kernels.channel_sums import Sums
 from .problem import Conv, Pair
@@ -25,21 +25,19 @@ _KEPT = (0, 1, 2, 3)
 @lru_cache(maxsize=1024)
 def input_plan(problem: Conv, algorithm: str | None = None) -> Plan:
     """The launches of the gradient with respect to x of the convolution `problem`."""
-    row = choose(INPUT_ROWS, problem, algorithm)
-    return row.plan(problem, row.tiles(problem)[0])
+    return planned(INPUT_ROWS, problem, algorithm)
 
 
 @lru_cache(maxsize=1024)
 def weight_plan(problem: Conv, algorithm: str | None = None) -> Plan:
     """The launches of the gradient with respect to weight of the convolution `problem`."""
-    row = choose(WEIGHT_ROWS, problem, algorithm)
-    return row.plan(problem, row.tiles(problem)[0])
+    return planned(WEIGHT_ROWS, problem, algorithm)
 
 
 @lru_cache(maxsize=1024)
 def bias_plan(problem: Sums, algorithm: str | None = None) -> Plan:
     """The launches of the sums over all pixels."""
-    return choose(BIAS_ROWS, problem, algorithm).plan(problem, None)
+    return planned(BIAS_ROWS, problem, algorithm)
 
 
 def forward(
@@ -178,6 +176,7 @@ def bias(grad_output: DeviceArray, *, layout: str = "NHWC") -> DeviceArray:
     else:
         inner = math.prod(y.shape[2:])
         sizes, strides = (y.shape[0], 1, inner, y.shape[1]), (y.strides[0], 0, y.strides[-1], y.strides[1])
-    found = empty(y, (sizes[3],))
-    run(bias_plan(Sums(*sizes, y.dtype, strides)), {"y": y, "bias": found}, y)
+    N, P, Q, K = sizes
+    found = empty(y, (K,))
+    run(bias_plan(Sums(N, P, Q, K, y.dtype, strides)), {"y": y, "bias": found}, y)
     return found

@@ -164,7 +164,8 @@ def _mish(real: Any, alpha: Any) -> Any:
 
 
 _MAKERS: Final = {
-    "relu": lambda real, alpha: _leaky_relu(real, real(0)), "relu6": _between(0, 6, 1), "leaky_relu": _leaky_relu, "sigmoid": _sigmoid,
+    "relu": lambda real, alpha: _leaky_relu(real, real(0)),
+    "relu6": _between(0, 6, 1), "leaky_relu": _leaky_relu, "sigmoid": _sigmoid,
     "tanh": _tanh, "elu": _elu, "selu": _selu, "hardsigmoid": _between(0, 1, 1 / 6), "hardswish": _hardswish,
     "softplus": _softplus, "silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "mish": _mish,
 }  # fmt: skip

@@ -1,7 +1,5 @@
 """Activations, sums and products on a device."""
 
-from typing import Any
-
 from . import maps
 from .arrays import DeviceArray
 
@@ -98,8 +96,3 @@ def mish(x: DeviceArray) -> DeviceArray:
 def softplus(x: DeviceArray, *, beta: float = 1.0, threshold: float = 20.0) -> DeviceArray:
     """log(1 + exp(beta * x)) / beta; x where beta * x > threshold."""
     return maps.apply(("softplus", beta, threshold), (x,), x.shape)
-
-
-def gradient(grad_output: DeviceArray, values: DeviceArray, *, activation: Any) -> DeviceArray:
-    """grad_output times the activation's derivative at `values`, as the oracle's `grad.activation`."""
-    return maps.apply(("gradient", *activation), (grad_output, values), values.shape)

@@ -6,6 +6,7 @@ the CUDA array interface or DLPack, and answered in Numba's.
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -90,22 +91,30 @@ def _anybody(name: str, value: Any) -> Described:
 def _interface(name: str, told: dict[str, Any], dtype: Any) -> Described:
     if told.get("mask") is not None:
         raise TypeError(f"{name} must not be a masked array: fill it first")
-    kind = np.dtype(told["typestr"])
-    if not kind.isnative or kind.kind not in "fiubV":
+    called, size = _dtype(told["typestr"])
+    if not called:
         raise TypeError(f"{name} must have a dtype of float32, float64, float16 or bfloat16, got {told['typestr']!r}")
     # NumPy has no word for the brain float: it is two bytes that the array itself knows the name of
-    called = "bfloat16" if kind.kind == "V" and getattr(dtype, "name", "") == "bfloat16" else kind.name
+    if called == "void16" and getattr(dtype, "name", "") == "bfloat16":
+        called = "bfloat16"
     stream = told.get("stream")
     if stream == 0:
         raise TypeError(f"{name} has a __cuda_array_interface__ of stream 0, which version 3 forbids: 1, 2 or a handle")
     address, readonly = told["data"]
     strides = told.get("strides")
     if strides is not None:
-        if any(step % kind.itemsize for step in strides):
-            raise TypeError(f"{name} must have strides of whole elements of {kind.itemsize} bytes, got {strides}")
-        strides = tuple(step // kind.itemsize for step in strides)
+        if any(step % size for step in strides):
+            raise TypeError(f"{name} must have strides of whole elements of {size} bytes, got {strides}")
+        strides = tuple(step // size for step in strides)
     device = driver.device_of(address) if address else 0
     return Described(address, tuple(told["shape"]), strides, called, device, stream or 0, not readonly)
+
+
+@cache
+def _dtype(typestr: str) -> tuple[str, int]:
+    """(name, bytes) of the array interface's word for a dtype; the name is empty where no array has such numbers."""
+    kind = np.dtype(typestr)
+    return kind.name if kind.isnative and kind.kind in "fiubV" else "", kind.itemsize
 
 
 def _make_numba(like: DeviceArray, shape: Shape, strides: Shape, dtype: str) -> Any:

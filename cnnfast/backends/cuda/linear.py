@@ -4,7 +4,7 @@ import math
 from functools import lru_cache
 
 from .arrays import DeviceArray, empty
-from .kernel import Plan, Row, choose
+from .kernel import Plan, Row, planned
 from .kernels import conv_plain, direct, linear_rows
 from .problem import Conv
 from .run import run
@@ -16,8 +16,7 @@ ROWS: tuple[Row, ...] = (linear_rows.ROW, direct.ROW, conv_plain.ROW)
 @lru_cache(maxsize=1024)
 def plan(problem: Conv, algorithm: str | None = None) -> Plan:
     """The launches of a linear."""
-    row = choose(ROWS, problem, algorithm)
-    return row.plan(problem, row.tiles(problem)[0])
+    return planned(ROWS, problem, algorithm)
 
 
 def linear(
@@ -36,9 +35,8 @@ def linear(
 
 def pitch(array: DeviceArray) -> int:
     """From a row to the next."""
-    return next(
-        (step for size, step in zip(array.shape[-2::-1], array.strides[-2::-1], strict=True) if size > 1), array.shape[-1]
-    )  # fmt: skip
+    outer = zip(array.shape[-2::-1], array.strides[-2::-1], strict=True)
+    return next((step for size, step in outer if size > 1), array.shape[-1])
 
 
 def problem_of(x: DeviceArray, weight: DeviceArray, y: DeviceArray, precision: str) -> Conv:

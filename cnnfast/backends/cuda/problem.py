@@ -37,6 +37,8 @@ class Conv(NamedTuple):
     has_residual: bool = False
     aligned: bool = True
     """x, weight, residual and y start at multiples of 16 bytes."""
+    cc: Pair = (8, 0)
+    """The device's compute capability: what its instructions are."""
 
     @property
     def pixels(self) -> int:

@@ -23,10 +23,11 @@ def plan(problem: Sums) -> Plan:
 
 def per_channel(
     key: Key, finish: tuple[str, int], x: DeviceArray, axis: int, operands: Sequence[DeviceArray | None],
-    images: bool = False, dtype: str | None = None,
+    images: bool = False, into: Sequence[DeviceArray] | None = None,
 ) -> tuple[DeviceArray, ...]:  # fmt: skip
     """Sums over all axes but the channels' (and the images' with `images`). operands: arrays that lie as x does, or
-    one-dimensional ones along the channels; None: x's first element of each channel."""
+    one-dimensional ones along the channels; None: x's first element of each channel. The images, and an image's
+    pixels, follow each other evenly in memory. `into`: where the results go, one place after the other."""
     dims, strides = x.shape, x.strides
     C = dims[axis]
     between = [i for i in range(1, len(dims)) if i != axis]
@@ -49,13 +50,12 @@ def per_channel(
             walks.append((strides[0], strides[axis], 0, pixel) if images else (0, strides[axis], strides[0], pixel))
     rows = (area if images else dims[0] * area) if last else (1 if images else dims[0])
     count = 2 if finish[0] != "one" else 1
-    name = dtype or ("float64" if x.dtype == "float64" else "float32")
-    shape = (dims[0], C) if images else (C,)
-    results = tuple(empty(x, shape, name) for _ in range(count))
+    name = "float64" if x.dtype == "float64" else "float32"
+    results = tuple(into or (empty(x, (dims[0], C) if images else (C,), name) for _ in range(count)))
     arrays = [x if each is None else each for each in operands]
     problem = Sums(
         key, finish, dims[0] if images else 1, C, rows, 0 if last else area, tuple(walks),
-        (*(each.dtype for each in arrays), *(name,) * count), all(each.address % 16 == 0 for each in arrays),
+        tuple(each.dtype for each in (*arrays, *results)), all(each.address % 16 == 0 for each in arrays),
     )  # fmt: skip
     given = {f"x{i}": each for i, each in enumerate(arrays)}
     run(plan(problem), given | {f"y{i}": each for i, each in enumerate(results)}, x)

@@ -3,16 +3,21 @@
 from collections.abc import Mapping
 from typing import Final
 
-from . import conv, conv_grad, copy, linear, maps, pool
+from . import conv, conv_grad, copy, linear, maps, pool, sums
 from .kernel import Row
+from .kernels import depthwise_gradient, pool_gradient
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "conv2d": conv.ROWS,
+    "copy": copy.ROWS,
     "linear": linear.ROWS,
     "conv2d_input": conv_grad.INPUT_ROWS,
     "conv2d_weight": conv_grad.WEIGHT_ROWS,
     "bias": conv_grad.BIAS_ROWS,
     "map": maps.ROWS,
     "pool2d": pool.ROWS,
-    "copy": copy.ROWS,
+    "depthwise_input": depthwise_gradient.INPUT_ROWS,
+    "depthwise_weight": depthwise_gradient.WEIGHT_ROWS,
+    "pool2d_gradient": pool_gradient.ROWS,
+    "sums": sums.ROWS,
 }

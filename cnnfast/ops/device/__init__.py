@@ -7,7 +7,7 @@ the CPU's ops do, by shapes and dtypes alone, and calls the backend's function o
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnnfast.ops.device.given import Refused
+from cnnfast.ops.device.found import Refused
 from cnnfast.ops.device.table import GRADIENTS, OPS
 
 

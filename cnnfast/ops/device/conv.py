@@ -4,7 +4,7 @@ from typing import Any
 
 from cnnfast.ops import checks, geometry, options
 from cnnfast.ops.device import given, tune
-from cnnfast.ops.device.given import Refused
+from cnnfast.ops.device.found import Refused
 from cnnfast.ops.geometry import Geometry, Options
 
 

@@ -1,12 +1,10 @@
-"""Arguments on a device, checked at the door; the arrays that results are written to; and the way to the backend.
+"""Arguments on a device, checked at the door, and the arrays that results are written to.
 
 A device array is known by its shape, strides, dtype's name and address. Nothing here reads what it holds.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from importlib import import_module
-from inspect import signature
+from collections.abc import Iterable, Mapping, Sequence
+from inspect import isfunction
 from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from cnnfast.ops import arrays, exchange
+from cnnfast.ops.device.found import FORWARD, Refused, backend, function, takes, told
 
 if TYPE_CHECKING:
     from cnnfast.backends.cuda.arrays import DeviceArray
@@ -24,23 +23,15 @@ INDICES: Final = ("int64",)
 LAST: Final = (0, 2, 3, 1)
 """The axes of an NCHW array whose channels are last in memory, the slowest first."""
 
-BACKEND: Final = "cnnfast.backends.cuda"
-FORWARD: Final = ("conv", "depthwise", "linear", "pool", "norm", "softmax", "elementwise", "conv_grad")
-BACKWARD: Final = ("conv_grad", "depthwise_grad", "pool_grad", "norm_grad", "elementwise_grad", "softmax_grad")
-"""The backend's files in which functions of the ops, and of their gradients, are looked for by name."""
-
 Inputs = Mapping[str, "DeviceArray | None"]
 
 
-class Refused(NotImplementedError):
-    """An op, or a case of one, that has no kernel for CUDA devices."""
-
-    def __init__(self, told: str) -> None:
-        super().__init__(f"{told} has no kernel for CUDA devices yet: copy its arrays to the CPU's memory first")
-
-
 def read(name: str, value: Any, dtypes: Sequence[str] = FLOATS) -> "DeviceArray":
-    """An array on a device, of one of the dtypes."""
+    """An array on a device, of one of the dtypes; or one that has been read, and is now seen otherwise."""
+    if type(value).__name__ == "DeviceArray":
+        known: DeviceArray = value
+        arrays.check_dtype(name, known.dtype, dtypes)
+        return known
     if not exchange.on_device(value):
         kind = type(value)
         raise TypeError(
@@ -49,7 +40,7 @@ def read(name: str, value: Any, dtypes: Sequence[str] = FLOATS) -> "DeviceArray"
         )
     if hasattr(value, "requires_grad"):
         exchange.refuse_gradient(name, value)
-    found: DeviceArray = import_module(f"{BACKEND}.arrays").read(name, value)
+    found: DeviceArray = backend("arrays").read(name, value)
     arrays.check_dtype(name, found.dtype, dtypes)
     return found
 
@@ -90,7 +81,7 @@ class Target(NamedTuple):
         """It."""
         if self.out is not None:
             return self.out
-        made: DeviceArray = import_module(f"{BACKEND}.arrays").empty(self.x, self.shape, self.dtype, self.order)
+        made: DeviceArray = backend("arrays").empty(self.x, self.shape, self.dtype, self.order)
         return made
 
 
@@ -98,10 +89,12 @@ def target(
     out: Any, x: "DeviceArray", shape: Sequence[int], inputs: Inputs, *, dtype: str | None = None,
     order: Sequence[int] | None = None,
 ) -> Target:  # fmt: skip
-    """`out` checked, as `pointwise.target` of the CPU's."""
+    """`out` checked, as `pointwise.target` of the CPU's; or what makes a new array."""
     to = Target(x, tuple(shape), dtype or x.dtype, order, None)
     if out is None:
         return to
+    if isfunction(out):
+        return to._replace(out=out(to))
     y = read("out", out, (*FLOATS, *INDICES))
     if y.device != x.device:
         raise TypeError(f"out must lie on CUDA device {x.device} as the first array does, got one on {y.device}")
@@ -132,36 +125,8 @@ def channels_last(x: "DeviceArray", layout: str) -> tuple[int, ...] | None:
 
 def lying(x: "DeviceArray") -> tuple[int, ...] | None:
     """The order of x's axes in memory where it is dense, and no plain one."""
-    order: tuple[int, ...] | None = import_module(f"{BACKEND}.arrays").dense_order(x.shape, x.strides)
+    order: tuple[int, ...] | None = backend("arrays").dense_order(x.shape, x.strides)
     return None if order is None or order == tuple(range(len(order))) else order
-
-
-@cache
-def function(op: str, files: tuple[str, ...] = FORWARD) -> Callable[..., Any]:
-    """The backend's function of an op."""
-    for file in files:
-        module = f"{BACKEND}.{file}"
-        try:
-            found = getattr(import_module(module), op, None)
-        except ModuleNotFoundError as error:
-            if error.name != module:
-                raise
-            continue
-        if found is not None:
-            checked: Callable[..., Any] = found
-            return checked
-    raise Refused(_told(op, files))
-
-
-def _told(op: str, files: tuple[str, ...]) -> str:
-    return op if files is FORWARD else f"grad.{op}"
-
-
-@cache
-def takes(called: Callable[..., Any], name: str) -> bool:
-    """Whether a function has a parameter of this name, or hands on whatever keywords it is given."""
-    parameters = signature(called).parameters
-    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def compute(
@@ -193,23 +158,23 @@ def _spare(op: str, name: str, value: object, files: tuple[str, ...]) -> bool:
         return True  # it has one way, which is as exact as any
     if name == "padding_mode":
         if value != "zeros":
-            raise Refused(f"{_told(op, files)} with padding_mode {value!r}")
+            raise Refused(f"{told(op, files)} with padding_mode {value!r}")
         return True
     return False
 
 
 def _nothing(to: Target, also: Iterable[tuple[Sequence[int], str]]) -> Any:
-    backend = import_module(f"{BACKEND}.arrays")
-    made = [to.array(), *(backend.empty(to.x, shape, dtype) for shape, dtype in also)]
+    files = backend("arrays")
+    made = [to.array(), *(files.empty(to.x, shape, dtype) for shape, dtype in also)]
     for each in made:
-        import_module(f"{BACKEND}.run").zero(each)
+        backend("run").zero(each)
     owners = tuple(each.owner for each in made)
     return owners if len(owners) > 1 else owners[0]
 
 
 def copied_to(x: "DeviceArray", y: "DeviceArray") -> Any:
     """x's elements in y: the caller's array."""
-    return import_module(f"{BACKEND}.copy").copy(x, y).owner
+    return backend("copy").copy(x, y).owner
 
 
 def alike(name: str, value: Any, y: "DeviceArray") -> "DeviceArray | None":
@@ -224,18 +189,18 @@ def alike(name: str, value: Any, y: "DeviceArray") -> "DeviceArray | None":
 
 def copied(x: "DeviceArray", y: "DeviceArray") -> "DeviceArray":
     """A copy of x that lies as y does."""
-    backend = import_module(f"{BACKEND}.arrays")
-    made: DeviceArray = backend.empty(y, x.shape, y.dtype, backend.dense_order(y.shape, y.strides))
+    files = backend("arrays")
+    made: DeviceArray = files.empty(y, x.shape, y.dtype, files.dense_order(y.shape, y.strides))
     copied_to(x, made)
     return made
 
 
 def contiguous(x: "DeviceArray") -> "DeviceArray":
     """x itself where it is C-contiguous, else such a copy."""
-    backend = import_module(f"{BACKEND}.arrays")
-    if x.strides == backend.contiguous_strides(x.shape):
+    files = backend("arrays")
+    if x.strides == files.contiguous_strides(x.shape):
         return x
-    made: DeviceArray = backend.empty(x, x.shape)
+    made: DeviceArray = files.empty(x, x.shape)
     copied_to(x, made)
     return made
 
@@ -253,4 +218,4 @@ def even(x: "DeviceArray") -> bool:
 
 def dense(y: "DeviceArray") -> bool:
     """Whether y fills its memory without a gap."""
-    return import_module(f"{BACKEND}.arrays").dense_order(y.shape, y.strides) is not None
+    return backend("arrays").dense_order(y.shape, y.strides) is not None

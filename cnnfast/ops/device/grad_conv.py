@@ -4,7 +4,7 @@ from typing import Any
 
 from cnnfast.ops import arrays, checks, geometry, options, shapes
 from cnnfast.ops.device import given
-from cnnfast.ops.device.given import BACKWARD, Refused
+from cnnfast.ops.device.found import BACKWARD, Refused
 from cnnfast.ops.device.linear import by_rows
 from cnnfast.ops.geometry import Geometry, Options
 from cnnfast.ops.grad import conv_input, conv_weight

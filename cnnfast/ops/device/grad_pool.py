@@ -4,7 +4,7 @@ from typing import Any
 
 from cnnfast.ops import checks, options, shapes
 from cnnfast.ops.device import given
-from cnnfast.ops.device.given import BACKWARD
+from cnnfast.ops.device.found import BACKWARD
 from cnnfast.ops.grad.given import check_grad, images_shape
 from cnnfast.ops.grad.windows import Window, window
 

@@ -1,12 +1,12 @@
-"""Gradients of activations, batch_norm and softmax on a device."""
+"""Gradients of ops of one element, batch_norm and softmax on a device."""
 
 from collections.abc import Callable
 from typing import Any
 
-from cnnfast.ops import checks, norm_train, options
+from cnnfast.ops import checks, elementwise, norm_train, options
+from cnnfast.ops.activations import check_slopes
 from cnnfast.ops.device import given, norm
-from cnnfast.ops.device.given import BACKWARD
-from cnnfast.ops.elementwise import check_axis
+from cnnfast.ops.device.found import BACKWARD
 from cnnfast.ops.grad import activations
 
 
@@ -17,6 +17,35 @@ def activation(grad_output: Any, values: Any, activation: Any, *, out: Any) -> A
     inputs = {"grad_output": like(grad_output, found), "values": found}
     to = given.target(out, found, found.shape, inputs, order=given.lying(found))
     return given.compute("activation", inputs, to, files=BACKWARD, activation=after)
+
+
+def prelu(grad_output: Any, x: Any, weight: Any, *, out: Any) -> Any:
+    """`cnnfast.grad.prelu`."""
+    values = given.read("x", x)
+    slopes = given.beside("weight", weight, values)
+    check_slopes(slopes.shape, values.shape)
+    inputs = {"grad_output": like(grad_output, values), "x": values, "weight": slopes}
+    to = given.target(out, values, values.shape, inputs, order=given.lying(values))
+    return given.compute("prelu", inputs, to, files=BACKWARD, also=((slopes.shape, values.dtype),))
+
+
+def combination(op: str) -> Callable[..., Any]:
+    """`cnnfast.grad.add` or `cnnfast.grad.multiply`."""
+
+    def combine(grad_output: Any, x: Any, y: Any) -> Any:
+        left = given.read("x", x)
+        right = given.beside("y", y, left)
+        shape = elementwise.broadcast(left, right)  # type: ignore[arg-type]  # it asks for their shapes alone
+        gradient = given.beside("grad_output", grad_output, left)
+        if gradient.shape != shape:
+            raise ValueError(f"grad_output must have shape {shape}, got {gradient.shape}")
+        if not given.dense(gradient):
+            gradient = given.contiguous(gradient)
+        inputs = {"grad_output": gradient, "x": left, "y": right}
+        to = given.target(None, gradient, left.shape, inputs)
+        return given.compute(op, inputs, to, files=BACKWARD, also=((right.shape, left.dtype),))
+
+    return combine
 
 
 def batch_norm(
@@ -43,7 +72,7 @@ def softmax(op: str) -> Callable[..., Any]:
 
     def along(grad_output: Any, y: Any, axis: Any, *, out: Any) -> Any:
         values = given.read("y", y)
-        at = check_axis("axis", axis, len(values.shape))
+        at = elementwise.check_axis("axis", axis, len(values.shape))
         inputs = {"grad_output": like(grad_output, values), "y": values}
         to = given.target(out, values, values.shape, inputs, order=given.lying(values))
         return given.compute(op, inputs, to, files=BACKWARD, axis=at)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, norm, pool
+from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, lines, norm, pool
 
 _ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "hardsigmoid", "tanh", "gelu", "silu", "hardswish", "mish",
@@ -17,6 +17,9 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "separable_conv2d": conv.separable_conv2d,
     "inverted_residual2d": conv.inverted_residual2d,
     "conv2d_max_pool2d": conv.conv2d_max_pool2d,
+    "conv1d": lines.conv1d,
+    "max_pool1d": lines.max_pool1d,
+    "avg_pool1d": lines.avg_pool1d,
     "max_pool2d": pool.max_pool2d,
     "min_pool2d": pool.min_pool2d,
     "avg_pool2d": pool.avg_pool2d,
@@ -37,16 +40,15 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 """The ops of `cnnfast`, by name."""
 
 ABSENT: Final = (
-    "conv1d", "conv3d", "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "concatenate", "pad2d",
-    "upsample2d",
-)  # fmt: skip
+    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d", "concatenate", "pad2d", "upsample2d",
+)
 """The ops that have no kernel for devices yet: together with OPS they are all."""
 
-COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d")
-"""Those that are others one after the other, and have no function of their own in the backend."""
+COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d", "conv1d")
+"""Those that are others one after the other, or another seen otherwise, and need no function of the backend's own."""
 
 ABSENT_GRADIENTS: Final = (
-    "add", "multiply", "unbroadcast", "prelu", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
+    "unbroadcast", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
     "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "local_response_norm", "concatenate",
     "pad2d", "upsample2d",
 )  # fmt: skip
@@ -70,6 +72,8 @@ GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
     "global_avg_pool2d": grad_pool.global_avg_pool2d,
     "global_max_pool2d": grad_pool.global_max_pool2d,
     "activation": grad_rest.activation,
+    "prelu": grad_rest.prelu,
+    **{name: grad_rest.combination(name) for name in ("add", "multiply")},
     "batch_norm": grad_rest.batch_norm,
     **{name: grad_rest.softmax(name) for name in ("softmax", "log_softmax")},
 }

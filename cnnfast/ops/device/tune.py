@@ -1,19 +1,18 @@
 """`algorithm=` on a device: a row of the op's table there, or the fastest as measured."""
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from itertools import count
 from typing import Any
 
 from cnnfast.ops import checks, tuning, tuning_file
-from cnnfast.ops.device import given
+from cnnfast.ops.device import found, given
 from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.ops.tuning_file import Key
 
 
 def algorithms(op: str) -> tuple[str, ...]:
     """The rows of the op's table on a device, the best first."""
-    return tuple(row.name for row in import_module(f"{given.BACKEND}.table").TABLE.get(SIGNATURES[op].table, ()))
+    return tuple(row.name for row in found.backend("table").TABLE.get(SIGNATURES[op].table, ()))
 
 
 def algorithm(op: str, value: object) -> str | None:
@@ -36,7 +35,7 @@ def computed(op: str, inputs: given.Inputs, to: given.Target, row: str | None, *
 
 
 def _fastest(op: str, inputs: given.Inputs, to: given.Target, keywords: Mapping[str, Any]) -> str | None:
-    backend = import_module(f"{given.BACKEND}.run")
+    backend = found.backend("run")
     arrays = [None if each is None else (each.shape, each.strides) for each in inputs.values()]
     problem = {"arrays": arrays, "dtype": to.dtype, **keywords}
     frozen = tuple(sorted((name, tuning_file.frozen(value)) for name, value in problem.items()))
@@ -44,7 +43,7 @@ def _fastest(op: str, inputs: given.Inputs, to: given.Target, keywords: Mapping[
     key = Key(device, architecture, 0, tuning_file.ON_DEVICE + op, frozen)
 
     def candidates() -> dict[str, Callable[[], float]]:
-        found: dict[str, Callable[[], float]] = {}
+        known: dict[str, Callable[[], float]] = {}
         for row in algorithms(op):
             for tile in count():
                 name = f"{row}:{tile}"
@@ -56,9 +55,9 @@ def _fastest(op: str, inputs: given.Inputs, to: given.Target, keywords: Mapping[
                     work()
                 except ValueError:  # the row does not take the problem, or has no more tiles
                     break
-                found[name] = lambda work=work: backend.seconds(work, to.x)  # type: ignore[misc]
-        return found
+                known[name] = lambda work=work: backend.seconds(work, to.x)  # type: ignore[misc]
+        return known
 
-    if not given.takes(given.function(op), "algorithm") or 0 in to.shape:
+    if not found.takes(found.function(op), "algorithm") or 0 in to.shape:
         return None
     return tuning.best(key, candidates)

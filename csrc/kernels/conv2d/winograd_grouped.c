@@ -68,10 +68,11 @@ static void pack(const void *problem, const void *weight, const void *bias, void
         real *to = (real *)packed + i * column_size(&l), *weights = to + (1 + l.Cg) * LANES;
         if (bias) memcpy(to, (const real *)bias + c.k0, (size_t)c.outputs * sizeof *to);
         if (l.source == PICKED) lanes_pack_picks(&l, c.outputs, to + LANES);
-        for (int64_t j = 0; j < l.Cg; j++)
-            for (int k = 0; k < c.outputs; k += FILTERS)
-                transform_filters(F43, &G, p, (const real *)weight + j * p->step_c + (c.k0 + k) * p->step_k,
-                                  (int)min64(FILTERS, c.outputs - k), l.Cg * LANES, weights + j * LANES + k);
+        for (int64_t j = 0; j < l.Cg; j++) {
+            real taps[9 * SLAB * TILE_N] = {0};
+            gather_slab(F43, p, (const real *)weight + j * p->step_c + c.k0 * p->step_k, 1, (int)c.outputs, taps);
+            for (int k = 0; k < c.outputs; k += FILTERS) transform_filters(F43, &G, taps + k, l.Cg * LANES, weights + j * LANES + k);
+        }
     }
 }
 

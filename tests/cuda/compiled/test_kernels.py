@@ -14,9 +14,10 @@ pytest.importorskip("nvidia.cu13", reason='pip install "cnnfast[cuda-check]"')
 
 from cnnfast.backends.cuda.arrays import contiguous_strides
 from cnnfast.backends.cuda.kernel import Kernel
-from cnnfast.backends.cuda.kernels.channel_sums import Sums
+from cnnfast.backends.cuda.kernels.channel_sums import Sums as ChannelSums
 from cnnfast.backends.cuda.kernels.mapped import Map
 from cnnfast.backends.cuda.kernels.pooled import Pool
+from cnnfast.backends.cuda.kernels.reduced import Sums
 from cnnfast.backends.cuda.problem import Conv, Copy
 from cnnfast.backends.cuda.table import TABLE
 
@@ -27,9 +28,10 @@ DTYPES = ["float32", "float16", "bfloat16", "float64"]
 def conv(H: int, C: int, K: int, R: int, stride: int = 1, groups: int = 1, dtype: str = "float32", **more: Any) -> Conv:
     """A "same" convolution in NHWC."""
     P, pad, c = -(H // -stride), R // 2, C // groups
+    weight_strides = more.pop("weight_strides", (R * c * K, c * K, K, 1))
     return Conv(
         1, H, H, C, K, R, R, P, P, (stride, stride), ((pad, pad), (pad, pad)), (1, 1), groups, dtype,
-        more.pop("precision", "default"), (H * H * C, H * C, C, 1), (R * c * K, c * K, K, 1), (P * P * K, P * K, K, 1),
+        more.pop("precision", "default"), (H * H * C, H * C, C, 1), weight_strides, (P * P * K, P * K, K, 1),
         **more,
     )  # fmt: skip
 
@@ -59,12 +61,31 @@ def pool(kind: str, H: int, C: int, R: int, stride: int, pad: int = 0, layout: s
     )  # fmt: skip
 
 
+def statistics(rows: int, C: int, pixels: int, dtype: str = "float32") -> Sums:
+    """Of (rows, channels), or of (images, channels, pixels)."""
+    walks = (0, pixels or 1, C * max(1, pixels), min(1, pixels)), (0, pixels or 1, 0, 0)
+    result = "float64" if dtype == "float64" else "float32"
+    return Sums(("moments",), ("statistics", rows), 1, C, rows, pixels, walks, (dtype, dtype, result, result))
+
+
+def batch_norm_gradient(dtype: str) -> Sums:
+    """With relu, over (rows, channels)."""
+    more = 1e-5, True, True, "relu", False, 1
+    key = ("sums", *(("batch_norm_gradient", which, *more) for which in ("weight", "bias")))
+    walks = ((0, 1, 64, 0),) * 2 + ((0, 1, 0, 0),) * 4
+    return Sums(key, ("plain", 1), 1, 64, 100352, 0, walks, (dtype, dtype, *("float32",) * 6))
+
+
 PROBLEMS: dict[str, list[Any]] = {
     "conv2d": [
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
         conv(56, 64, 64, 1, 2, dtype="float16"),
         conv(56, 64, 64, 3, dtype="bfloat16", activation=("gelu", 0.0)),
         conv(14, 6, 10, 5, dtype="float64"),
+        conv(14, 64, 128, 3, precision="fast", has_residual=True),
+        conv(56, 64, 256, 3, dtype="float16", has_residual=True, cc=(9, 0)),
+        conv(14, 64, 128, 1, precision="fast", cc=(9, 0)),
+        conv(14, 64, 128, 3, groups=2, dtype="float16", weight_strides=(96, 32, 1, 288), has_bias=True),
         conv(56, 64, 128, 3)._replace(x_strides=(200704, 56, 1, 3136), y_strides=(401408, 56, 1, 3136)),  # NCHW
         conv(56, 64, 64, 3, groups=64, has_bias=True, activation=("relu6", 0.0)),
         conv(56, 64, 64, 7, groups=64, has_bias=True, has_residual=True),
@@ -98,14 +119,42 @@ PROBLEMS: dict[str, list[Any]] = {
         pool("lp", 56, 64, 3, 2, 1, norm_type=2.0),
         pool("lp", 56, 64, 9, 2, 1, norm_type=3.0),
     ],
+    "depthwise_input": [
+        conv(56, 64, 64, 3, groups=64),
+        conv(56, 64, 64, 3, 2, groups=64),
+        conv(56, 64, 64, 5, 2, groups=64, dtype="float16"),
+    ],
+    "depthwise_weight": [
+        conv(56, 64, 64, 3, groups=64),
+        conv(56, 64, 64, 3, groups=64, dtype="bfloat16"),
+        conv(56, 64, 64, 7, groups=64),
+        conv(28, 64, 128, 3, groups=64),
+    ],
+    "pool2d_gradient": [
+        pool("max", 112, 64, 3, 2, 1, indices=True),
+        pool("max", 112, 64, 3, 2, 1, indices=True, dtype="float16"),
+        pool("max", 112, 64, 2, 2, layout="NCHW", indices=True),
+        pool("avg", 56, 64, 2, 2, dtype="bfloat16"),
+        pool("avg", 7, 2048, 7, 1, adaptive=True),
+    ],
+    "sums": [
+        statistics(100352, 64, 0),
+        statistics(100352, 64, 0, "float64"),
+        statistics(32, 64, 3136),
+        statistics(32, 64, 3136, "bfloat16"),
+        statistics(32, 512, 49),
+        batch_norm_gradient("float32"),
+        batch_norm_gradient("float16"),
+        Sums(("sums", ("copy",)), ("one", 49), 32, 2048, 49, 0, ((100352, 1, 2048, 0),), ("float16",) * 2),
+        Sums(("sums", ("copy",)), ("one", 49), 32, 2048, 1, 49, ((100352, 49, 0, 1),), ("float32",) * 2),
+    ],
+    "copy": [Copy((1, 2, 3, 4, 5), (0, 60, 1, 15, 3), (0, 60, 20, 5, 1), "bfloat16")],
     "linear": [
-        conv(1, 2048, 1000, 1, has_bias=True),
-        conv(1, 2048, 1000, 1, has_bias=True, has_residual=True, dtype="float16"),
+        conv(1, 2048, 1000, 1, has_bias=True)._replace(weight_strides=(0, 0, 1, 2048)),
     ],
     "conv2d_input": [conv(56, 64, 128, 3, 2)],
     "conv2d_weight": [conv(56, 64, 128, 3)],
-    "bias": [Sums(8, 56, 56, 64, "float32", (200704, 3584, 64, 1))],
-    "copy": [Copy((1, 2, 3, 4, 5), (0, 60, 1, 15, 3), (0, 60, 20, 5, 1), "bfloat16")],
+    "bias": [ChannelSums(8, 56, 56, 64, "float32", (200704, 3584, 64, 1))],
 }
 """For each table, problems that every row of it finds one of its own among."""
 

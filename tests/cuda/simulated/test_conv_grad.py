@@ -57,9 +57,19 @@ def test_conv2d(layout: str, size: tuple[int, ...], K: int, kernel: tuple[int, i
 
 
 @LAYOUTS
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+def test_every_padding(layout: str, mode: str) -> None:
+    given = {"padding": ((2, 1), (0, 3)), "stride": (2, 1), "padding_mode": mode}
+    test_conv2d(layout, (1, 4, 5, 4), 4, (3, 2), given)
+
+
+@LAYOUTS
 @pytest.mark.parametrize(
     ("C", "given"),
-    [(4, {"stride": (2, 2), "output_padding": (1, 1), "groups": 2}), (6, {"stride": (1, 3), "padding": ((0, 1), (1, 1))})],
+    [
+        (4, {"stride": (2, 2), "output_padding": (1, 1), "groups": 2}),
+        (6, {"stride": (1, 3), "padding": ((0, 1), (1, 1))}),
+    ],
 )
 def test_conv_transpose2d(layout: str, C: int, given: Any) -> None:
     options = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "groups": 1, "layout": layout} | given
@@ -89,7 +99,13 @@ def test_linear(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "layout"),
-    [((2, 5, 3, 40), "NHWC"), ((3, 9, 5, 7), "NCHW"), ((700, 5), "NHWC"), ((2, 3, 4, 5, 6), "NCDHW"), ((2, 3, 9), "NLC")],
+    [
+        ((2, 5, 3, 40), "NHWC"),
+        ((3, 9, 5, 7), "NCHW"),
+        ((700, 5), "NHWC"),
+        ((2, 3, 4, 5, 6), "NCDHW"),
+        ((2, 3, 9), "NLC"),
+    ],
 )
 def test_bias(shape: tuple[int, ...], layout: str) -> None:
     g = random(*shape)

@@ -36,7 +36,9 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-@pytest.mark.parametrize(("layout", "C", "multiplier"), [("NHWC", 8, 1), ("NHWC", 3, 2), ("NCHW", 3, 1), ("NCHW", 3, 2)])
+@pytest.mark.parametrize(
+    ("layout", "C", "multiplier"), [("NHWC", 8, 1), ("NHWC", 3, 2), ("NCHW", 3, 1), ("NCHW", 3, 2)]
+)
 def test_depthwise_agrees(case: dict[str, Any], layout: str, C: int, multiplier: int) -> None:
     options = {name: value for name, value in case.items() if name != "kernel"}
     options |= {"layout": layout, "padding_mode": "zeros", "activation": ("silu", 0.0)}

@@ -62,8 +62,11 @@ def on_device(array: Any) -> DeviceArray | None:
     [
         ((2, 5, 7, 8), 12, (3, 3), {"bias": True, "residual": True, "activation": ("relu", 0.0)}),
         ((1, 6, 5, 3), 5, (2, 3), {"stride": (2, 1), "padding": ((0, 1), (2, 0)), "bias": True, "residual": True}),
+        ((1, 9, 8, 3), 6, (4, 5), {"stride": (2, 2), "padding": ((2, 1), (2, 3)), "bias": True}),
+        ((1, 5, 8, 2), 4, (3, 3), {"dilation": (1, 2)}),
         ((1, 7, 6, 12), 8, (3, 2), {"dilation": (2, 3), "groups": 2, "bias": True}),
         ((1, 4, 6, 16), 36, (1, 1), {"padding": ((0, 0), (0, 0)), "stride": (1, 2)}),
+        ((3, 2, 6, 11), 7, (1, 1), {"padding": ((0, 0), (0, 0)), "bias": True}),
         ((1, 4, 4, 4), 4, (3, 3), {"dtype": "float64", "groups": 2}),
         ((1, 5, 4, 4), 8, (2, 2), {"dtype": "float16", "bias": True, "residual": True}),
     ],
@@ -99,6 +102,7 @@ def test_division_by_multiplication() -> None:
 
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
-def test_im2col(layout: str, mode: str) -> None:
+@pytest.mark.parametrize("algorithm", ["direct", "im2col"])
+def test_every_padding(algorithm: str, layout: str, mode: str) -> None:
     given: dict[str, Any] = {"padding": ((1, 2), (2, 1)), "stride": (2, 1), "dilation": (1, 2), "groups": 2}
-    agrees(layout, (2, 5, 6, 6), 10, (3, 2), algorithm="im2col", padding_mode=mode, bias=True, residual=True, **given)
+    agrees(layout, (2, 5, 6, 6), 10, (3, 2), algorithm=algorithm, padding_mode=mode, bias=True, residual=True, **given)

@@ -15,7 +15,7 @@ if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
 import cnnfast
-from cnnfast.backends.cuda import conv, table
+from cnnfast.backends.cuda import arrays, conv, run, table
 from cnnfast.ops import tuning
 
 _spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
@@ -164,6 +164,8 @@ def test_tune_measures_once_and_remembers(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(conv, "ROWS", rows)
     monkeypatch.setitem(table.TABLE, "conv2d", rows)
     monkeypatch.setattr(tuning, "_known", {})
+    timed = []
+    monkeypatch.setattr(run, "seconds", lambda work, like: timed.append(work) or float(len(timed)))
     for _ in range(2):
         assert close(cnnfast.conv2d(OnDevice(X[:1]), OnDevice(W), algorithm="tune"), cnnfast.conv2d(X[:1], W))
     path = tmp_path / "tuning.json"
@@ -171,8 +173,18 @@ def test_tune_measures_once_and_remembers(tmp_path: Path, monkeypatch: pytest.Mo
     assert cnnfast.save_tuning(path) == len(known) == cnnfast.load_tuning(path)
     assert tuning.known() == known
     (entry,) = known
+    assert len(timed) == 3
+    assert entry.algorithm == "plain:0"
     assert entry.key[:4] == ("simulator", "none", 0, "cuda.conv2d")
     assert entry.microseconds.keys() == {"plain:0", "twin:0", "twin:1"}
+
+
+def test_strides_that_say_nothing() -> None:
+    assert arrays.settled((2, 4, 1, 3), (999, 3, 7, 1)) == (999, 3, 3, 1)
+    assert arrays.settled((1, 4, 5, 1), (7, 5, 1, 7)) == (20, 5, 1, 1)
+    assert arrays.dense_order((2, 3, 4, 5), (60, 1, 15, 3)) == (0, 2, 3, 1)
+    assert arrays.dense_order((2, 3), (6, 2)) is None
+    assert arrays.dense_order((4, 3), (0, 1)) is None
 
 
 def test_a_row_by_name() -> None:

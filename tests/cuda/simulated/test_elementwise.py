@@ -14,7 +14,6 @@ if not toolchain.SIMULATED:
 from cnnfast.backends import reference
 from cnnfast.backends.cuda import elementwise, norm
 from cnnfast.backends.cuda.arrays import host
-from cnnfast.backends.reference import grad
 
 RNG = np.random.default_rng(3)
 VALUES = np.array([-np.inf, -100, -3, -1.5, -0.0, 0.0, 0.5, 2, 6, 30, np.inf, np.nan])
@@ -39,20 +38,11 @@ def test_activations_agree_also_at_the_ends(name: str) -> None:
     close(getattr(elementwise, name)(host(x)).owner, getattr(reference, name)(x))
 
 
-@pytest.mark.parametrize("name", [*NAMES, "gelu_tanh"])
-def test_activations_gradients_agree(name: str) -> None:
-    x = np.concatenate([VALUES, RNG.normal(size=12)]).astype(np.float32)
-    g = normal(x.size)
-    close(
-        elementwise.gradient(host(g), host(x), activation=(name, 0.5)).owner,
-        grad.activation(g, x, activation=(name, 0.5)),
-    )
-
-
 @pytest.mark.parametrize(
     ("x", "y"),
     [
-        ((3, 5, 8), (3, 5, 8)), ((5, 3), (5, 3)), ((4, 6, 8), (8,)), ((2, 6, 3), (6, 1)), ((2, 1, 4, 1, 3), (3, 1, 5, 1)),
+        ((3, 5, 8), (3, 5, 8)), ((5, 3), (5, 3)), ((4, 6, 8), (8,)), ((2, 6, 3), (6, 1)),
+        ((2, 1, 4, 1, 3), (3, 1, 5, 1)),
         ((2, 3), (1,)), ((1,), (7, 4)), ((), ()),
     ],
 )  # fmt: skip

@@ -20,7 +20,7 @@ if not toolchain.SIMULATED:
 import cnnfast
 import cnnfast.backends.reference.grad
 from cnnfast.backends import reference
-from cnnfast.ops.device import given, table
+from cnnfast.ops.device import found, table
 from cnnfast.ops.signatures import SIGNATURES
 from cnnfast.verification import draw, judge
 from cnnfast.verification.case import Case, in_layout, layouts
@@ -45,20 +45,20 @@ def test_every_op_is_there_or_said_to_be_absent() -> None:
 @pytest.mark.parametrize("op", OWN)
 def test_the_backends_function_has_the_tables_arguments(op: str) -> None:
     signature = SIGNATURES[op]
-    parameters = inspect.signature(given.function(op)).parameters
+    parameters = inspect.signature(found.function(op)).parameters
     arrays = [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
     assert arrays == [name.rstrip("?") for name in signature.inputs]
-    assert all(name not in arrays and given.takes(given.function(op), name) for name in signature.lowered)
+    assert all(name not in arrays and found.takes(found.function(op), name) for name in signature.lowered)
 
 
 @pytest.mark.parametrize("op", table.GRADIENTS)
 def test_the_gradients_functions_have_the_oracles_arguments(op: str) -> None:
-    found = given.function(op, given.BACKWARD)
+    function = found.function(op, found.BACKWARD)
     wanted = inspect.signature(getattr(reference.grad, op)).parameters
     arrays = [name for name, each in wanted.items() if each.kind is each.POSITIONAL_OR_KEYWORD]
-    parameters = inspect.signature(found).parameters
+    parameters = inspect.signature(function).parameters
     assert [name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD] == arrays
-    assert all(given.takes(found, name) for name in wanted)
+    assert all(found.takes(function, name) for name in wanted)
 
 
 def cases(op: str, dtype: str = "float32") -> Iterator[Case]:
@@ -92,8 +92,8 @@ def test_a_call_on_a_device_gives_what_the_oracle_does(op: str, turn: int) -> No
         name: None if each is None else device_arrays.OnDevice(each) for name, each in in_layout(case, layout).items()
     }
     named = {"layout": layout} if "layout" in SIGNATURES[op].attributes else {}
-    found = getattr(cnnfast, op)(**arrays, **case.attributes, **named)
-    y, *rest = (device_arrays.numpy_of(each) for each in (found if isinstance(found, tuple) else (found,)))
+    result = getattr(cnnfast, op)(**arrays, **case.attributes, **named)
+    y, *rest = (device_arrays.numpy_of(each) for each in (result if isinstance(result, tuple) else (result,)))
     right = on_device(case, _right(case))
     if layout.startswith("NC"):
         y, rest = np.moveaxis(y, 1, -1), [np.moveaxis(each, 1, -1) for each in rest]

@@ -61,6 +61,9 @@ CALLS: dict[str, Callable[[To], Any]] = {
         to(noise_of(2, 1, 1, 3)), to(X), to(X.max((1, 2), keepdims=True))
     ),
     "activation": lambda to: grad.activation(to(noise_of(*SHAPE)), to(X), "mish"),
+    "prelu": lambda to: grad.prelu(to(noise_of(*SHAPE)), to(X), to(C3)),
+    "add": lambda to: grad.add(to(noise_of(*SHAPE)), to(X), to(C3)),
+    "multiply": lambda to: grad.multiply(to(noise_of(*SHAPE)), to(X), to(X[:, :1])),
     "batch_norm": lambda to: grad.batch_norm(
         to(noise_of(*SHAPE)), to(X), to(MEAN), to(VAR), to(C3), None, training=True, activation="relu"
     ),

@@ -22,7 +22,7 @@ def normal(*shape: int) -> Any:
     return RNG.normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("shape", [(2, 5, 7, 8), (3, 3, 3, 5), (2, 13, 12, 36)])
+@pytest.mark.parametrize("shape", [(2, 5, 7, 8), (3, 3, 3, 5), (2, 9, 5, 12)])
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 def test_batch_norm_train_agrees(shape: tuple[int, ...], layout: str) -> None:
     x = 1000 + 3 * normal(*shape)

@@ -20,7 +20,8 @@ def _quotient(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 
 def quotient_twin(a: Any, b: Any) -> Any:
     """a // b of numbers from 0 to 2^32 - 1, b not 0."""
-    assert 0 <= a < 2**32 and 0 < b < 2**32
+    assert 0 <= a < 2**32
+    assert 0 < b < 2**32
     return int(a) // int(b)
 
 

@@ -1,54 +1,59 @@
-"""cp.async (sm_80 and later): 16 bytes from global to shared memory, past the registers, while the thread goes on."""
+"""cp.async: 16 bytes from global to shared memory past the registers, complete when their group has been waited for."""
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 
 from cnnfast.backends.cuda.toolchain import types
 
-from .build import I8, I32, VOID, address, assembly, instruction
+from .build import I32, address, assembly, instruction, shared_address
 
-
-def _shared(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
-    """The 32-bit address of args[i][args[i + 1]] in shared memory."""
-    at = address(context, builder, signature.args[i], args[i], args[i + 1], signature.args[i + 1])
-    return builder.ptrtoint(builder.addrspacecast(at, ir.PointerType(I8, 3)), I32)
+VOID = ir.VoidType()
 
 
 def _copy(context: Any, builder: Any, signature: Any, args: Any) -> None:
-    to = _shared(context, builder, signature, args, 0)
+    to = shared_address(context, builder, signature.args[0], args[0], args[1], signature.args[1])
     source = address(context, builder, signature.args[2], args[2], args[3], signature.args[3])
-    text = "cp.async.cg.shared.global [$0], [$1], 16;"
-    assembly(builder, text, VOID, "r,l,~{memory}", to, source, volatile=True)
+    inside = context.cast(builder, args[4], signature.args[4], types.boolean)
+    size = builder.select(inside, ir.Constant(I32, 16), ir.Constant(I32, 0))
+    text = "cp.async.cg.shared.global.L2::128B [$0], [$1], 16, $2;"
+    assembly(builder, text, VOID, "r,l,r,~{memory}", to, source, size, volatile=True)
 
 
-def copy_async_twin(to: Any, i: Any, source: Any, j: Any) -> None:
-    """to[i ...] = source[j ...], 16 bytes, at the latest when it is waited for."""
-    count = 16 // source.itemsize
-    assert int(i) in range(0, len(to) - count + 1, count), f"a copy to {i} of {len(to)}"
-    assert int(j) in range(0, len(source) - count + 1, count), f"a copy of {count} from {j} of {len(source)}"
-    to[i : i + count] = source[j : j + count]
+def copy_async(shared: Any, to: Any, p: Any, i: Any, inside: Any) -> None:
+    """16 bytes from p[i] on to shared[to] and after; zeros, and nothing read, where not inside.
+
+    Both lie at multiples of 16 bytes. The twin copies at once.
+    """
+    assert to in range(0, len(shared), 16 // shared.itemsize)
+    count = 16 // p.dtype.itemsize
+    held = np.zeros(16, np.uint8)
+    if inside:
+        assert i in range(0, len(p) - count + 1, count), f"a copy of {count} at {i} of {len(p)}"
+        held = np.array(p[i : i + count]).view(np.uint8)
+    shared[to : to + 16 // shared.itemsize] = held.view(shared.dtype)
 
 
-def _line(text: str) -> Any:
+def _commit(context: Any, builder: Any, signature: Any, args: Any) -> None:
+    assembly(builder, "cp.async.commit_group;", VOID, "~{memory}", volatile=True)
+
+
+def commit_copies() -> None:
+    """The copies since the last call are a group."""
+
+
+def wait_copies(pending: int) -> Any:
+    """wait(): until at most `pending` groups of this thread's are under way."""
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> None:
-        assembly(builder, text, VOID, "~{memory}", volatile=True)
+        assembly(builder, f"cp.async.wait_group {pending};", VOID, "~{memory}", volatile=True)
 
-    return emit
+    def wait() -> None:
+        pass
 
-
-def commit_twin() -> None:
-    """The thread's copies since the last one are a group."""
-
-
-def wait_twin() -> None:
-    """Wait until no more than so many groups are under way."""
+    return instruction(lambda: types.void, emit, wait)
 
 
-copy_async = instruction(lambda to, i, source, j: types.void, _copy, copy_async_twin)
-commit = instruction(lambda: types.void, _line("cp.async.commit_group;"), commit_twin)
-
-
-def wait(groups: int) -> Any:
-    """wait(n)(): until no more than the last n groups are under way."""
-    return instruction(lambda: types.void, _line(f"cp.async.wait_group {groups};"), wait_twin)
+copy_async = instruction(lambda *given: types.void, _copy, copy_async)
+commit_copies = instruction(lambda: types.void, _commit, commit_copies)

@@ -48,6 +48,14 @@ def address(context: Any, builder: Any, kind: Any, base: Any, index: Any, index_
     return builder.gep(base, [offset])
 
 
+def shared_address(context: Any, builder: Any, kind: Any, base: Any, index: Any, index_type: Any) -> Any:
+    """The 32-bit address of base[index] in shared memory, as PTX takes it."""
+    data = context.make_array(kind)(context, builder, base).data
+    first = builder.ptrtoint(builder.addrspacecast(data, data.type.pointee.as_pointer(3)), I32)
+    offset = context.cast(builder, index, index_type, types.int32)
+    return builder.add(first, builder.mul(offset, ir.Constant(I32, kind.dtype.bitwidth // 8)))
+
+
 def call(builder: Any, name: str, result: Any, *args: Any) -> Any:
     """A call of an LLVM intrinsic by its full name."""
     kind = ir.FunctionType(result, [arg.type for arg in args])

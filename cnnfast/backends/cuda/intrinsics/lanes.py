@@ -10,8 +10,6 @@ from cnnfast.backends.cuda.toolchain import types
 from .build import call, instruction, unpacked
 
 
-
-
 def _parts(builder: Any, value: Any, kind: Any) -> list[Any]:
     return unpacked(builder, value, kind) if isinstance(kind, types.UniTuple) else [value]
 

@@ -26,11 +26,11 @@ def gather(name: str, count: int) -> Any:
     stored, kind, letter, zero = _PTX[name]
     computed = types.float64 if name == "float64" else types.float32
     vector = f".v{count}" if count > 1 else ""
+    zeros = " ".join(f"mov.{kind} ${i}, {zero};" for i in range(count))
     results = ", ".join(f"${i}" for i in range(count))
-    text = "{ .reg .pred p; setp.ne.b32 p, $%d, 0; %s @p ld.global.nc%s.%s %s, [$%d]; }" % (
-        count + 1, " ".join(f"mov.{kind} ${i}, {zero};" for i in range(count)), vector, kind,
-        f"{{{results}}}" if count > 1 else results, count,
-    )  # fmt: skip
+    found = f"{{{results}}}" if count > 1 else results
+    read = f"setp.ne.b32 p, ${count + 1}, 0; {zeros} @p ld.global.nc{vector}.{kind} {found}, [${count}];"
+    text = f"{{ .reg .pred p; {read} }}"
     constraints = ",".join([f"=&{letter}"] * count + ["l", "r"])
 
     def widened(builder: Any, value: Any) -> Any:
@@ -148,8 +148,10 @@ def rotated(by: int) -> Any:
 
 
 def dots(n: int, m: int, size: int) -> Any:
-    """multiply(sums, a, b): sums[i * n + j] += the product of a's j-th and b's i-th `size` values. a and b are tuples of
-    loads, tuples themselves."""
+    """multiply(sums, a, b): sums[i * n + j] += the product of a's j-th and b's i-th `size` values.
+
+    a and b are tuples of loads, tuples themselves.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         sums, (a, b) = unpacked(builder, args[0], signature.args[0]), (

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from cnnfast.backends.cuda.intrinsics.async_copy import commit, copy_async, wait
+from cnnfast.backends.cuda.intrinsics.async_copy import commit_copies, copy_async, wait_copies
 from cnnfast.backends.cuda.intrinsics.memory import store_vector
 from cnnfast.backends.cuda.intrinsics.tile import Fragment, multiply
 from cnnfast.backends.cuda.kernel import Kernel, kernel
@@ -31,7 +31,7 @@ def _copier(width: int, depth: int, threads: int) -> Any:
 
     def copy(to: Any, at: Any, source: Any, first: Any, step: Any) -> None:
         for i in range(each):
-            copy_async(to, np.int32(at + np.int32(i) * later), source, first + np.int32(i) * rows * step)
+            copy_async(to, np.int32(at + np.int32(i) * later), source, first + np.int32(i) * rows * step, True)
 
     return device(copy)
 
@@ -47,7 +47,7 @@ def batched_gemm(tile: Tile) -> Kernel:
     copy_a, copy_b = (_copier(width, tile.depth, tile.threads) for width in (tile.m, tile.n))
     shares = Fragment(4, 2, tile.m // 2, tile.m), Fragment(4, 2, tile.n // 2, tile.n)
     add_products, place = multiply(*shares, tile.depth), corner(tile, 4)
-    store, arrived = store_vector(4), wait(STAGES - 2)
+    store, arrived = store_vector(4), wait_copies(STAGES - 2)
     zeros = (np.float32(0),) * 64
 
     @device
@@ -72,7 +72,7 @@ def batched_gemm(tile: Tile) -> Kernel:
                 copy_b(right, np.int32(i) * size_b + my_quad, b, at_b, n)
                 at_a += depth * m
                 at_b += depth * n
-            commit()
+            commit_copies()
         sums, now, then = zeros, np.int32(0), ahead
         for step in range(steps):
             arrived()
@@ -82,7 +82,7 @@ def batched_gemm(tile: Tile) -> Kernel:
                 copy_b(right, then * size_b + my_quad, b, at_b, n)
                 at_a += depth * m
                 at_b += depth * n
-            commit()
+            commit_copies()
             sums = add_products(sums, left, now * size_a + my_m, right, now * size_b + my_n)
             now = np.int32(0) if now == ahead else now + one
             then = np.int32(0) if then == ahead else then + one

@@ -117,8 +117,8 @@ def conv_direct(dtype: str, tile: Tile, ways: Ways, after: Epilogue) -> Kernel:
         n = np.int32(n0 + o)
         return np.int32(first + n * k.wk + step * k.wc) if n < k.filters else outside
 
-    starts_of, at_taps = repeated(start, x_loader.count), repeated(at_tap, x_loader.count, start=1)
-    filter_starts = repeated(filter_start, w_loader.count)
+    starts_of, at_taps = repeated(start, x_loader.loads), repeated(at_tap, x_loader.loads, start=1)
+    filter_starts = repeated(filter_start, w_loader.loads)
 
     def conv(x: Any, weight: Any, bias: Any, residual: Any, y: Any, k: Any) -> None:
         xs = cuda.shared.array(x_both, computed)
@@ -157,10 +157,7 @@ def conv_direct(dtype: str, tile: Tile, ways: Ways, after: Epilogue) -> Kernel:
             x_next = x_fetch(x, at, c * k.xc, c, limit, t)
             w_next = w_fetch(weight, to, tap_w + c * k.wc, c, limit, t)
             x_at, w_at = np.int32(half * x_half), np.int32(half * w_half)
-            if by_pixel:
-                sums = product(sums, xs, x_at + m, ws, w_at + n)
-            else:
-                sums = product(sums, ws, w_at + n, xs, x_at + m)
+            sums = product(sums, xs, x_at + m, ws, w_at + n) if by_pixel else product(sums, ws, w_at + n, xs, x_at + m)
             half = np.int32(1 - half)
             x_put(xs, half * x_half, t, x_next)
             w_put(ws, half * w_half, t, w_next)

@@ -9,7 +9,7 @@ Bytes moved: x and y once, the least there is, and of the lines that runs share 
 a tile of lines, so that for 3x3 it asks the second cache for (8 + 2) / 8 of x.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cnnfast.backends.cuda.activations import activation
 from cnnfast.backends.cuda.elements import ELEMENTS, access, wide_needs
@@ -19,6 +19,8 @@ from cnnfast.backends.cuda.intrinsics.lanes import kept, multiply_add
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import types
+
+from .places import threads, tiled
 
 THREADS = 128
 
@@ -36,16 +38,14 @@ class Form(NamedTuple):
 
 
 SCALARS = ("A", "B", "U", "V", "K", "multiplier", "before_a", "before_b", "x_tiles", "y_tiles", "z_tiles", "count",
-           "xn", "xa", "xb", "xc", "wa", "wb", "wk", "yn", "ya", "yb", "yk")  # fmt: skip
+           "xn", "xa", "xb", "xc", "origin", "wa", "wb", "wk", "yn", "ya", "yb", "yk")  # fmt: skip
 """A, U: input and output along the run; B, V: along the other axis; before_*: their padding."""
 
 
 def _place(form: Form) -> list[str]:
     """n, u (the run's first output), v and k of a thread."""
-    i, j, d = form.block
-    lines = ["rest = quotient(cuda.blockIdx.x, x_tiles)", f"i = (cuda.blockIdx.x - rest * x_tiles) * {i} + cuda.threadIdx.x",
-             "tile = rest", "rest = quotient(tile, y_tiles)",
-             f"u = ((tile - rest * y_tiles) * {j} + cuda.threadIdx.y) * {form.run}"]  # fmt: skip
+    d = form.block[2]
+    lines = [*tiled(form.block), f"u = j * {form.run}"]
     if form.last:
         lines += ["n = quotient(rest, z_tiles)", f"v = (rest - n * z_tiles) * {d} + cuda.threadIdx.z",
                   f"k = i * {form.lanes}"]  # fmt: skip
@@ -64,7 +64,8 @@ def depthwise(dtype: str, after: tuple[str | None, float], has_bias: bool, has_r
     zero = element.computed(0)
     known = {
         "load": load, "store": store, "quotient": quotient, "kept": kept(lanes), "multiply_add": multiply_add(lanes),
-        "activate": activation(*after, computed=element.computed.name), "zeros": zero if lanes == 1 else (zero,) * lanes,
+        "activate": activation(*after, computed=element.computed.name),
+        "zeros": zero if lanes == 1 else (zero,) * lanes,
     }  # fmt: skip
     lines = [
         *_place(form), "base = n * xn + quotient(k, multiplier) * xc",
@@ -74,7 +75,7 @@ def depthwise(dtype: str, after: tuple[str | None, float], has_bias: bool, has_r
     lines += [f"c{at} = base + min(max(a + {at}, 0), A - 1) * xa" for at in places]
     lines += [f"in{at} = (a + {at} >= 0) & (a + {at} < A)" for at in places]
     lines += [f"for r in range({across[0]}):", f"    at = b + r * {across[2]}", "    if at >= 0 and at < B:"]
-    lines += [f"        w{s} = load(weight, r * wb + {s} * wa + k * wk)" for s in range(taps)]
+    lines += [f"        w{s} = load(weight, origin + r * wb + {s} * wa + k * wk)" for s in range(taps)]
     for at in places:
         lines.append(f"        v{at} = kept(in{at}, load(x, c{at} + at * xb))")
         for t in range(run):
@@ -113,32 +114,26 @@ def form(problem: Conv, run: int) -> Form:
     )  # fmt: skip
     runs = -((problem.Q if last else problem.P) // -run)
     sizes = (problem.K // lanes, runs, problem.P) if last else (problem.Q, runs, problem.N * problem.K)
-    i = _threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
-    j = _threads(sizes[1], min(THREADS // i, 2 if last else 4))
-    block = i, j, _threads(sizes[2], THREADS // i // j)
+    i = threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
+    j = threads(sizes[1], min(THREADS // i, 2 if last else 4))
+    block = i, j, threads(sizes[2], THREADS // i // j)
     return Form(last, lanes, run, across if last else down, down if last else across, block)
 
 
-def _threads(size: int, most: int) -> int:
-    threads = 1
-    while threads * 2 <= min(most, 64) and threads < size:
-        threads *= 2
-    return threads
-
-
 def plan(problem: Conv, run: int) -> Plan:
-    """One launch."""
+    """One launch. A negative stride of the weight says that it is walked backwards, from its last row or column."""
     found = form(problem, run)
     made = depthwise(problem.dtype, problem.activation, problem.has_bias, problem.has_residual, found)
     (xn, xh, xw, xc), (wr, ws, _, wk), (yn, yp, yq, yk) = problem.x_strides, problem.weight_strides, problem.y_strides
+    start = -sum(min(0, step) * (size - 1) for step, size in ((wr, problem.R), (ws, problem.S)))
     N, H, W, P, Q, K = problem.N, problem.H, problem.W, problem.P, problem.Q, problem.K
     top, left = problem.padding[0][0], problem.padding[1][0]
     if found.last:
         sizes = K // found.lanes, -(Q // -run), P
-        order = (W, H, Q, P), (left, top), (xn, xw, xh, xc, ws, wr, wk, yn, yq, yp, yk)
+        order = (W, H, Q, P), (left, top), (xn, xw, xh, xc, start, ws, wr, wk, yn, yq, yp, yk)
     else:
         sizes = Q, -(P // -run), N * K
-        order = (H, W, P, Q), (top, left), (xn, xh, xw, xc, wr, ws, wk, yn, yp, yq, yk)
+        order = (H, W, P, Q), (top, left), (xn, xh, xw, xc, start, wr, ws, wk, yn, yp, yq, yk)
     tiles = [-(size // -threads) for size, threads in zip(sizes, found.block, strict=True)]
     blocks = tiles[0] * tiles[1] * tiles[2] * (N if found.last else 1)
     scalars = (*order[0], K, K // problem.C, *order[1], *tiles, N * K, *order[2])

@@ -12,7 +12,8 @@ import numpy as np
 
 from cnnfast.backends.cuda.activations import activation
 from cnnfast.backends.cuda.derivatives import derivative
-from cnnfast.backends.cuda.intrinsics.arithmetic import inverse_root
+from cnnfast.backends.cuda.generate import generated
+from cnnfast.backends.cuda.intrinsics.arithmetic import chosen, inverse_root
 from cnnfast.backends.cuda.toolchain import device
 
 Key = tuple[Any, ...]
@@ -75,25 +76,40 @@ def _softplus(real: Any, beta: float, threshold: float) -> Any:
     return softplus
 
 
-def _batch_norm(real: Any, eps: float, scaled: bool, shifted: bool, name: str | None, alpha: float) -> Any:
+def _parameters(scaled: bool, shifted: bool) -> list[str]:
     """The parameters that a layer lacks are not arguments."""
-    eps, activate = real(eps), activation(name, alpha, real.__name__)
+    return ["mean", "var", *(["weight"] if scaled else []), *(["bias"] if shifted else [])]
 
-    def whole(a: Any, mean: Any, var: Any, weight: Any, bias: Any) -> Any:
-        return activate((a - mean) * (weight * inverse_root(var + eps)) + bias)
 
-    def unshifted(a: Any, mean: Any, var: Any, weight: Any) -> Any:
-        return activate((a - mean) * (weight * inverse_root(var + eps)))
+def _normalised(real: Any, eps: float, scaled: bool, shifted: bool) -> tuple[list[str], dict[str, Any]]:
+    """Lines that make n, the normal value, and v = n * weight + bias, of x."""
+    value = "n" + (" * weight" if scaled else "") + (" + bias" if shifted else "")
+    lines = ["slope = inverse_root(var + eps)", "n = (x - mean) * slope", f"v = {value}"]
+    return lines, {"inverse_root": inverse_root, "eps": real(eps)}
 
-    def unscaled(a: Any, mean: Any, var: Any, bias: Any) -> Any:
-        return activate((a - mean) * inverse_root(var + eps) + bias)
 
-    def plain(a: Any, mean: Any, var: Any) -> Any:
-        return activate((a - mean) * inverse_root(var + eps))
+def _batch_norm(real: Any, eps: float, scaled: bool, shifted: bool, name: str | None, alpha: float) -> Any:
+    lines, known = _normalised(real, eps, scaled, shifted)
+    activate = activation(name, alpha, real.__name__)
+    parameters = ["x", *_parameters(scaled, shifted)]
+    return generated("batch_norm", parameters, [*lines, "return activate(v)"], activate=activate, **known)
 
-    return {(True, True): whole, (True, False): unshifted, (False, True): unscaled, (False, False): plain}[
-        scaled, shifted
-    ]
+
+def _batch_norm_gradient(
+    real: Any, which: str, eps: float, scaled: bool, shifted: bool, name: str | None, training: bool, count: int
+) -> Any:
+    """Terms of the sums that are the bias's and the weight's gradients, and of those sums x's own (Ioffe and Szegedy,
+    section 3)."""
+    lines, known = _normalised(real, eps, scaled, shifted)
+    inside = {"relu": "v > zero", "relu6": "(v > zero) & (v < six)"}.get(name or "")
+    lines += [f"g = chosen({inside}, g, zero)"] if inside else []
+    own = "slope" + (" * weight" if scaled else "")
+    own += " * (g - (to_bias + n * to_weight) * share)" if training else " * g"
+    lines.append({"bias": "return g", "weight": "return g * n", "input": f"return {own}"}[which])
+    parameters = ["g", "x", *_parameters(scaled, shifted)]
+    parameters += ["to_weight", "to_bias"] if which == "input" and training else []
+    known |= {"zero": real(0), "six": real(6), "chosen": chosen, "share": real(1 / max(1, count))}
+    return generated("batch_norm_gradient", parameters, lines, **known)
 
 
 def _gradient(real: Any, name: str, alpha: float) -> Any:
@@ -126,5 +142,5 @@ def _prelu_slope(real: Any) -> Any:
 _MAKERS: Final[dict[str, Callable[..., Any]]] = {
     "copy": _copy, "activation": _activation, "add": _add, "multiply": _multiply, "prelu": _prelu,
     "softplus": _softplus, "batch_norm": _batch_norm, "gradient": _gradient, "prelu_gradient": _prelu_gradient,
-    "prelu_slope": _prelu_slope,
+    "prelu_slope": _prelu_slope, "batch_norm_gradient": _batch_norm_gradient,
 }  # fmt: skip

@@ -14,6 +14,8 @@ from cnnfast.backends.cuda.kernel import Plan, Row
 from cnnfast.backends.cuda.problem import Conv
 
 from . import product
+from .direct import takes
+from .pad import folding, padded
 from .product import Product, Setting
 
 
@@ -22,7 +24,7 @@ class Phase(NamedTuple):
     the padding and dilation of the convolution that they are."""
 
     first: int
-    count: int
+    rows: int
     tap: int
     taps: int
     step: int
@@ -51,7 +53,7 @@ def products(problem: Conv) -> list[Product]:
     made = []
     for h, w in pairs(rows, columns):
         conv = problem._replace(
-            H=problem.P, W=problem.Q, C=problem.K, K=problem.C, R=h.taps, S=w.taps, P=h.count, Q=w.count, stride=(1, 1),
+            H=problem.P, W=problem.Q, C=problem.K, K=problem.C, R=h.taps, S=w.taps, P=h.rows, Q=w.rows, stride=(1, 1),
             padding=((h.padding, 0), (w.padding, 0)), dilation=(h.dilation, w.dilation), x_strides=problem.y_strides,
             weight_strides=(wr * h.step, ws * w.step, wk, wc),
             y_strides=(xn, xh * problem.stride[0], xw * problem.stride[1], xc),
@@ -63,10 +65,16 @@ def products(problem: Conv) -> list[Product]:
 
 
 def plan(problem: Conv, tile: Setting) -> Plan:
-    """A launch a phase, each with its weights in order."""
-    plans = [product.plan(phase, tile) for phase in products(problem)]
-    scratch = {name: size for made in plans for name, size in made.scratch.items()}
-    return Plan(tuple(step for made in plans for step in made.steps), scratch)
+    """A launch a phase, each with its weights in order; to a copy with its border where that has to be folded back."""
+    whole = problem.padding_mode == "zeros"
+    made = products(problem if whole else padded(problem)[0])
+    plans = [product.plan(phase if whole else phase._replace(arrays=("y", "weight", "padded")), tile) for phase in made]
+    scratch = {name: size for part in plans for name, size in part.scratch.items()}
+    steps = tuple(step for part in plans for step in part.steps)
+    if whole:
+        return Plan(steps, scratch)
+    scratch["padded"] = padded(problem)[1], problem.dtype
+    return Plan((*steps, folding(problem, ("padded", "x"))), scratch)
 
 
-ROW = Row("direct", product.takes, plan, lambda problem: product.settings(products(problem)[0])[:2])
+ROW = Row("direct", takes, plan, lambda problem: product.settings(products(problem)[0])[:2])

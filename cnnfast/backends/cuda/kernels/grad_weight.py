@@ -14,8 +14,10 @@ from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import cuda, device, pointer
 
 from .conv_direct import scalar_types
+from .direct import takes
 from .outputs import Epilogue, outputs
-from .product import PROCESSORS, Setting, multiple, takes
+from .pad import padded, padding
+from .product import PROCESSORS, Setting, multiple
 from .sum_parts import second_step
 from .tile import OUTSIDE, TILES, Tile, corner, fragments, loader, width_of
 
@@ -29,7 +31,7 @@ class Walk(NamedTuple):
     blocks_n: int
     parts: int
     part_steps: int
-    count: int
+    points: int
     """Pixels of the image's gradient."""
     H: int
     W: int
@@ -128,8 +130,8 @@ def conv_weight(dtype: str, tile: Tile, x_wide: bool, g_wide: bool, after: Epilo
         n, p, q = pixel_of(np.int32(i + g_position(j, t)[1]), k)
         return np.int32(start + n * k.gn + p * k.gp + q * k.gq) if start >= 0 else outside
 
-    starts_of, at_pixels = repeated(start, x_loader.count), repeated(at_pixel, x_loader.count, start=1)
-    filter_starts, at_gradients = repeated(filter_start, g_loader.count), repeated(at_gradient, g_loader.count, start=1)
+    starts_of, at_pixels = repeated(start, x_loader.loads), repeated(at_pixel, x_loader.loads, start=1)
+    filter_starts, at_gradients = repeated(filter_start, g_loader.loads), repeated(at_gradient, g_loader.loads, start=1)
 
     def gradient(x: Any, g: Any, y: Any, k: Any) -> None:
         xs = cuda.shared.array(x_both, computed)
@@ -138,7 +140,7 @@ def conv_weight(dtype: str, tile: Tile, x_wide: bool, g_wide: bool, after: Epilo
         group, part = over(z, k.parts), modulo(z, k.parts)
         m0, n0 = np.int32(over(block, k.blocks_n) * tile_m), np.int32(modulo(block, k.blocks_n) * tile_n)
         i = np.int32(part * k.part_steps * depth)
-        end = np.int32(min(i + k.part_steps * depth, k.count))
+        end = np.int32(min(i + k.part_steps * depth, k.points))
         starts = starts_of(t, m0, group * k.x_group, k)
         to = filter_starts(t, n0, group * k.g_group, k)
         x_put(xs, 0, t, x_fetch(x, at_pixels(starts, i, t, k), 0, i, end, t))
@@ -152,10 +154,7 @@ def conv_weight(dtype: str, tile: Tile, x_wide: bool, g_wide: bool, after: Epilo
             x_next = x_fetch(x, at_pixels(starts, i, t, k), 0, i, end, t)
             g_next = g_fetch(g, at_gradients(to, i, t, k), 0, i, end, t)
             x_at, g_at = np.int32(half * x_half), np.int32(half * g_half)
-            if by_row:
-                sums = product(sums, xs, x_at + m, gs, g_at + n)
-            else:
-                sums = product(sums, gs, g_at + n, xs, x_at + m)
+            sums = product(sums, xs, x_at + m, gs, g_at + n) if by_row else product(sums, gs, g_at + n, xs, x_at + m)
             half = np.int32(1 - half)
             x_put(xs, half * x_half, t, x_next)
             g_put(gs, half * g_half, t, g_next)
@@ -186,8 +185,17 @@ def settings(problem: Conv) -> tuple[Setting, ...]:
 
 
 def plan(problem: Conv, setting: Setting) -> Plan:
-    """The parts of the sums, then the sums; one launch where there is one part. The arrays are the forward
-    convolution's: `y` is read, and `weight` written."""
+    """A copy of x with its border where that is not zeros, and the sums. The arrays are the forward convolution's: `y`
+    is read, and `weight` written."""
+    if problem.padding_mode == "zeros":
+        return sums(problem, setting, "x")
+    conv, count = padded(problem)
+    made = sums(conv, setting, "padded")
+    return Plan((padding(problem, ("x", "padded")), *made.steps), {"padded": (count, problem.dtype), **made.scratch})
+
+
+def sums(problem: Conv, setting: Setting, x: str) -> Plan:
+    """The parts of the sums, then the sums; one launch where there is one part."""
     tile, parts = setting
     width, groups = width_of(problem.dtype), problem.groups
     channels, filters = problem.C // groups, problem.K // groups
@@ -214,7 +222,7 @@ def plan(problem: Conv, setting: Setting) -> Plan:
     wide = wide and (split or (problem.aligned and as_computed))
     made = conv_weight(problem.dtype, tile, x_wide, g_wide, Epilogue(along, wide, split=split))
     grid = -(rows // -tile.m) * walk.blocks_n, parts * groups, 1
-    steps = [Step(made, grid, ("x", "y", "parts" if split else "weight"), tuple(walk))]
+    steps = [Step(made, grid, (x, "y", "parts" if split else "weight"), tuple(walk))]
     scratch: dict[str, tuple[int, str]] = {}
     if split:
         scratch["parts"] = parts * count, ELEMENTS[problem.dtype].computed.name

@@ -14,7 +14,7 @@ from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tile import dots, gather
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Conv
-from cnnfast.backends.cuda.toolchain import cuda, device, types
+from cnnfast.backends.cuda.toolchain import cuda, types
 
 from .product import LIMIT, multiple, reach
 from .tile import width_of
@@ -31,7 +31,8 @@ def linear_rows(dtype: str, M: int, after: tuple[str | None, float], has_bias: b
     filters, ahead = (1, 4) if M <= 2 else (2, 2) if M <= 4 else (4, 1)
     count = filters * M
     load, store, zero = element.load, element.store, element.computed(0)
-    computed, activate, read = element.computed, activation(*after, computed=element.computed.name), gather(dtype, width)
+    computed, read = element.computed, gather(dtype, width)
+    activate = activation(*after, computed=computed.name)
     step, shared_size, nothing = 32 * width * ahead, WARPS * 33 * count, (zero,) * count
     multiply = dots(filters, M, width * ahead)
 

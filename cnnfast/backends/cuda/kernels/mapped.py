@@ -90,8 +90,8 @@ def mapped(key: Key, dtypes: tuple[str, ...], steps: tuple[tuple[Any, bool], ...
         for u in range(items if along == "row" else 1):
             lines += [f"r{u} = r + {u * height}", f"d{u} = min(r{u}, rows - 1)"]
     for k in range(1, outer):  # o1 is the axis before the rows, then outwards
-        last = k == outer - 1
-        lines += [f"o{k} = rest"] if last else ["tile = rest", f"rest = quotient(tile, n{k})", f"o{k} = tile - rest * n{k}"]
+        split = ["tile = rest", f"rest = quotient(tile, n{k})", f"o{k} = tile - rest * n{k}"]
+        lines += [f"o{k} = rest"] if k == outer - 1 else split
     places: list[list[str]] = []
     for i, (inner_step, has_row) in enumerate(steps):
         base = [f"o{k} * s{i}_{k}" for k in range(1, outer)]
@@ -144,9 +144,15 @@ def form(problem: Map, items: int) -> Form:
     row_held = any(steps[-1] == 1 and steps[-2] == 0 for steps in problem.strides)
     if row_held or vectors < 32:
         # twice the rows: what is held is read and prepared once for all of them
-        return Form(axes, lanes, 2 * items, "row", -(vectors // -(-(vectors // -THREADS))))
+        return Form(axes, lanes, 2 * items, "row", math.ceil(vectors / math.ceil(vectors / THREADS)))
     walks = [(n, width) for n in (items, items // 2, 1) if n for width in (256, 128, 64, 32)]
-    n, width = max(walks, key=lambda walk: (min(0.85, vectors / (-(vectors // -math.prod(walk)) * math.prod(walk))), walk))
+
+
+    def busy(walk: tuple[int, int]) -> float:
+        """The share of the threads' vectors that there are."""
+        return vectors / (math.ceil(vectors / math.prod(walk)) * math.prod(walk))
+
+    n, width = max(walks, key=lambda walk: (min(0.85, busy(walk)), walk))
     return Form(axes, lanes, n, "inner", width)
 
 

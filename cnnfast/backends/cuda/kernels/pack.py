@@ -1,4 +1,4 @@
-"""Weights that lie otherwise, brought to where a product's wide loads find them: [group][r, s, c][k], 16 bytes a row."""
+"""Weights that lie otherwise, brought to where a product's wide loads find them: [group][r, s, c][k]."""
 
 from typing import Any
 

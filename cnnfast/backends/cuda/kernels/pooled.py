@@ -8,7 +8,7 @@ Bytes moved: x once and y once, the least there is; what windows share comes fro
 rows, columns and channels, so that of a 3x3's rows at stride 2 it asks (2 * 8 + 1) / (2 * 8) of what it must.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Pair, Strides
 from cnnfast.backends.cuda.toolchain import types
 
+from .places import threads, tiled
 from .pool_functions import reduction
 
 THREADS = 256
@@ -70,15 +71,17 @@ SCALARS = ("H", "W", "C", "P", "Q", "R", "S", "SH", "SW", "DH", "DW", "top", "le
 
 def _place(form: Form) -> list[str]:
     """n, p, q, c of a thread."""
-    a, b, d = form.block
-    lines = ["rest = quotient(cuda.blockIdx.x, x_tiles)", f"i = (cuda.blockIdx.x - rest * x_tiles) * {a} + cuda.threadIdx.x",
-             "tile = rest", "rest = quotient(tile, y_tiles)", f"j = (tile - rest * y_tiles) * {b} + cuda.threadIdx.y",
-             "tile = rest"]  # fmt: skip
+    d, lines = form.block[2], tiled(form.block)
     if form.last:
-        return [*lines, "n = quotient(tile, z_tiles)", f"p = ((tile - n * z_tiles) * {d} + cuda.threadIdx.z) * {form.items}",
-                f"c, q = i * {form.lanes}, j", "if c >= C or q >= Q or p >= P:", "    return"]  # fmt: skip
-    return [*lines, f"m = tile * {d} + cuda.threadIdx.z", f"q, p = i, j * {form.items}", "if q >= Q or p >= P or m >= count:",
-            "    return", "n = quotient(m, C)", "c = m - n * C"]  # fmt: skip
+        return [
+            *lines, "n = quotient(rest, z_tiles)",
+            f"p = ((rest - n * z_tiles) * {d} + cuda.threadIdx.z) * {form.items}",
+            f"c, q = i * {form.lanes}, j", "if c >= C or q >= Q or p >= P:", "    return",
+        ]  # fmt: skip
+    return [
+        *lines, f"m = rest * {d} + cuda.threadIdx.z", f"q, p = i, j * {form.items}",
+        "if q >= Q or p >= P or m >= count:", "    return", "n = quotient(m, C)", "c = m - n * C",
+    ]  # fmt: skip
 
 
 def _unrolled(form: Form, indices: bool, sums: bool) -> list[str]:
@@ -129,7 +132,8 @@ def _looped(form: Form, indices: bool, sums: bool, adaptive: bool) -> list[str]:
             "min(w + left + S, padded_w) - w - left",
             "else:", "    rows, columns = min(h + R, H) - max(h, 0), min(w + S, W) - max(w, 0)",
             "h_end, w_end = min(H, h + (R - 1) * DH + 1), min(W, w + (S - 1) * DW + 1)",
-            "if h < 0:", "    h += quotient(DH - 1 - h, DH) * DH", "if w < 0:", "    w += quotient(DW - 1 - w, DW) * DW",
+            "if h < 0:", "    h += quotient(DH - 1 - h, DH) * DH",
+            "if w < 0:", "    w += quotient(DW - 1 - w, DW) * DW",
         ]  # fmt: skip
     if sums:
         lines.append("share0 = one / real(rows * columns)")
@@ -193,18 +197,12 @@ def form(problem: Pool) -> Form:
     items = min(4, problem.P) if taps and not last else 1
     C, rows = problem.C // lanes, -(problem.P // -items)
     sizes = (C, problem.Q, rows) if last else (problem.Q, rows, problem.N * problem.C)
-    a = _threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
-    b = _threads(sizes[1], min(THREADS // a, 4 if last else 8))
-    block = a, b, _threads(sizes[2], THREADS // a // b)
+    a = threads(sizes[0], 8 * 16 // ELEMENTS[problem.dtype].bytes // lanes if last else 64)
+    b = threads(sizes[1], min(THREADS // a, 4 if last else 8))
+    block = a, b, threads(sizes[2], THREADS // a // b)
+    if block[1:] == (1, 1):
+        block = threads(sizes[0], 64), 1, 1
     return Form(last, lanes, taps, problem.stride if taps else (0, 0), block, items)
-
-
-def _threads(size: int, most: int) -> int:
-    """A power of two, at most `most`, that is not twice what is needed; 64 at most, as a block's third axis."""
-    threads = 1
-    while threads * 2 <= min(most, 64) and threads < size:
-        threads *= 2
-    return threads
 
 
 def plan(problem: Pool, tile: None) -> Plan:

@@ -48,11 +48,6 @@ def forward(problem: Conv) -> Product:
     return Product(problem, problem.K // problem.groups * problem.weight_strides[3])
 
 
-def takes(problem: Conv) -> bool:
-    """Padded with zeros, of arrays within 32 bits."""
-    return problem.padding_mode == "zeros" and max(reach(problem)) < LIMIT
-
-
 def reach(problem: Conv) -> tuple[int, int, int]:
     """Elements from the first to the last of x, weight and y."""
     c, filters = problem.C, problem.K
@@ -98,7 +93,7 @@ def plan(product: Product, setting: Setting) -> Plan:
     """The weights brought in order where they are not, the product, and the sum of its parts."""
     conv, tile = product.conv, setting.tile
     parts = setting.parts if dense(product) else 1
-    width, groups = width_of(conv.dtype), conv.groups
+    groups = conv.groups
     channels, filters = conv.C // groups, conv.K // groups
     x, weight, y = product.arrays
     steps: list[Step] = []
@@ -112,16 +107,15 @@ def plan(product: Product, setting: Setting) -> Plan:
         steps.append(step)
         scratch[copy] = count, conv.dtype
         along, w_first, weight = "outer", 0, copy
-    x_wide = conv.aligned and conv.x_strides[3] == 1 and multiple(width, channels, *conv.x_strides[:3])
-    ways = Ways("sum" if conv.x_strides[3] == 1 and conv.x_strides[2] > 1 else "outer", x_wide, along)
+    ways = Ways(*x_way(conv), along)
     slices = -(channels // -tile.depth)
     count, split = conv.pixels * conv.K, parts > 1
     (Pf, Ps), (Qf, Qs) = divisor(conv.P), divisor(conv.Q)
     walk = Walk(
         conv.pixels, filters, channels, -(filters // -tile.n), parts, -(slices * conv.R * conv.S // -parts), slices,
-        conv.R * conv.S, conv.H, conv.W, max(conv.S, 1), conv.P, conv.Q, *conv.stride, *conv.dilation, conv.padding[0][0],
-        conv.padding[1][0], *conv.x_strides, channels * conv.x_strides[3], *w_strides[1:], w_strides[0], w_first,
-        *conv.y_strides, filters * conv.y_strides[3], count, product.y_first, Pf, Ps, Qf, Qs,
+        conv.R * conv.S, conv.H, conv.W, max(conv.S, 1), conv.P, conv.Q, *conv.stride, *conv.dilation,
+        conv.padding[0][0], conv.padding[1][0], *conv.x_strides, channels * conv.x_strides[3], *w_strides[1:],
+        w_strides[0], w_first, *conv.y_strides, filters * conv.y_strides[3], count, product.y_first, Pf, Ps, Qf, Qs,
     )  # fmt: skip
     bias, residual = "bias" if conv.has_bias else "", "residual" if conv.has_residual else ""
     target = f"parts_of_{y}" if split else y
@@ -138,6 +132,17 @@ def plan(product: Product, setting: Setting) -> Plan:
 def multiple(width: int, *numbers: int) -> bool:
     """Whether all are."""
     return all(number % width == 0 for number in numbers)
+
+
+def x_way(conv: Conv) -> tuple[str, bool]:
+    """Along the channels ("sum") where they lie side by side, else the pixels ("outer"); and whether 16 bytes lie that
+    way: of the pixels only where a convolution of 1 x 1 reads whole images."""
+    width, (n, h, w, c) = width_of(conv.dtype), conv.x_strides
+    if c == 1 and (w != 1 or conv.W == 1):
+        return "sum", conv.aligned and multiple(width, conv.C // conv.groups, n, h, w)
+    point = conv.R == conv.S == 1 and conv.stride == (1, 1) and (conv.padding[0][0], conv.padding[1][0]) == (0, 0)
+    whole = point and (conv.H, conv.W) == (conv.P, conv.Q) and w == 1 and h == conv.W
+    return "outer", conv.aligned and whole and multiple(width, conv.H * conv.W, n, c)
 
 
 def weight_way(conv: Conv, strides: tuple[int, ...], first: int) -> str:

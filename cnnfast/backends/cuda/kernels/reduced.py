@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnfast.backends.cuda.elements import ELEMENTS, access, wide_needs
-from cnnfast.backends.cuda.generate import generated, member, tuple_of
+from cnnfast.backends.cuda.generate import generated, member
 from cnnfast.backends.cuda.intrinsics.arithmetic import quotient
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.toolchain import types
 
-from .sums import Finish, Key, finishes, terms
+from .functions import Key
+from .sums import Finish, finishes, terms
 
 THREADS, BLOCKS, ROWS = 256, 1024, 4
 """BLOCKS: how many fill any device; ROWS: whose loads a thread has under way."""
@@ -84,14 +85,14 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
         "tx, ty = cuda.threadIdx.x, cuda.threadIdx.y",
         "rest = quotient(cuda.blockIdx.x, tiles)", "tile = cuda.blockIdx.x - rest * tiles",
         "part = rest", "rest = quotient(rest, chunks)", "part = part - rest * chunks", "o = rest",
-        f"k = tile" if form.pixels else f"k = (tile * {bx} + tx) * {lanes}",
-        "end = min(rows, (part + 1) * chunk)", f"r = part * chunk + ty",
+        "k = tile" if form.pixels else f"k = (tile * {bx} + tx) * {lanes}",
+        "end = min(rows, (part + 1) * chunk)", "r = part * chunk + ty",
     ]  # fmt: skip
     lines += [f"t{s}_{k} = zero" for s in range(sums) for k in range(lanes)]
     for i, (has_outer, _, _) in enumerate(form.steps):
         outer = f"o * o{i} + " if has_outer else ""
         lines.append(f"b{i} = {outer}" + (f"k * k{i}" if form.pixels else f"min(k, kept - {lanes}) * k{i}"))
-    walk = ["j"] if form.pixels else []
+    ahead = ROWS if lanes < 8 else ROWS // 2
 
     def one_pass(items: int, indent: str) -> list[str]:
         made = []
@@ -114,13 +115,13 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
                 made += [f"{indent}t{s}_{k} += term{s}({given})" for s in range(sums)]
         return made
 
-    if walk:
+    if form.pixels:
         reach = bx * lanes
-        lines += ["while r < end:", f"    j = tx * {lanes}", f"    while j + {(ROWS - 1) * reach} < pixels:",
-                  *one_pass(ROWS, " " * 8), f"        j += {ROWS * reach}", "    while j < pixels:",
+        lines += ["while r < end:", f"    j = tx * {lanes}", f"    while j + {(ahead - 1) * reach} < pixels:",
+                  *one_pass(ahead, " " * 8), f"        j += {ahead * reach}", "    while j < pixels:",
                   *one_pass(1, " " * 8), f"        j += {reach}", f"    r += {by}"]  # fmt: skip
     else:
-        lines += [f"while r + {(ROWS - 1) * by} < end:", *one_pass(ROWS, "    "), f"    r += {ROWS * by}",
+        lines += [f"while r + {(ahead - 1) * by} < end:", *one_pass(ahead, "    "), f"    r += {ahead * by}",
                   "while r < end:", *one_pass(1, "    "), f"    r += {by}"]  # fmt: skip
     for s in range(sums):
         if form.pixels:
@@ -144,11 +145,11 @@ def reduced(key: Key, finish: Finish, dtypes: tuple[str, ...], form: Form) -> Ke
             lines += [f"    t{s} = t{s}_{lane}" for s in range(sums)]
         if form.direct:
             lines += [f"    at = k + {lane}"]
-            lines += [f"    {line}" for line in _finish(sums, len(ends), f"(o * kept + at)", 0, form.steps)]
+            lines += [f"    {line}" for line in _finish(sums, len(ends), "(o * kept + at)", 0, form.steps)]
         else:
             lines += [f"    parts[(part * {sums} + {s}) * outer * kept + {at}] = t{s}" for s in range(sums)]
     made = generated("reduced", [*(f"x{i}" for i in range(operands)), *outs, *scalars], lines, **known)
-    out_types = [ELEMENTS[dtype].pointer for dtype in dtypes[operands:]] if form.direct else [ELEMENTS[computed].pointer]
+    out_types = [ELEMENTS[dtype].pointer for dtype in (dtypes[operands:] if form.direct else [computed])]
     parameters = (
         *(ELEMENTS[dtype].pointer for dtype in dtypes[:operands]), *out_types, *(types.int64,) * 7,
         known["kind"], *(types.int64,) * (3 * operands),
@@ -193,7 +194,7 @@ def plan(problem: Sums, tile: None) -> Plan:
     lanes = ELEMENTS[problem.dtypes[0]].width
     axis = 3 if problem.pixels else 1
     wide = problem.aligned and fast % lanes == 0 and all(
-        each[axis] == 0 or each[axis] == 1 and all(step % lanes == 0 for i, step in enumerate(each) if i != axis)
+        each[axis] == 0 or (each[axis] == 1 and all(step % lanes == 0 for i, step in enumerate(each) if i != axis))
         for each in problem.strides
     ) and problem.strides[0][axis] == 1  # fmt: skip
     lanes = lanes if wide else 1

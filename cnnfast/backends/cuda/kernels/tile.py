@@ -70,7 +70,7 @@ def corner(tile: Tile, width: int) -> Any:
 
 
 class Loader(NamedTuple):
-    """How a block brings an operand's slice to shared memory: `count` loads of `width` elements a thread.
+    """How a block brings an operand's slice to shared memory: `loads` loads of `width` elements a thread.
 
     position(j, thread): the j-th load's (pixel or filter, step of the sum).
     fetch(p, at, by, step, steps, thread): the values of all loads, from at[j] + by; zeros where at[j] is OUTSIDE, or
@@ -78,7 +78,7 @@ class Loader(NamedTuple):
     put(shared, base, thread, values): where multiply reads them.
     """
 
-    count: int
+    loads: int
     position: Any
     fetch: Any
     put: Any
