@@ -64,7 +64,7 @@ def _reshaped(x: Any, shape: Shape) -> Any:
 
 def _run(node: Node, arrays: list[Any]) -> tuple[Any, ...]:
     import cnnfast
-    from cnnfast.ops.device.given import Refused
+    from cnnfast.ops.device.found import Refused
     from cnnfast.ops.device.table import OPS
 
     if node.op not in OPS:
