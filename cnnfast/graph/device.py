@@ -13,8 +13,8 @@ STRIDED = ("identity", "transpose", "slice")
 """The rows whose output is their input by other strides, which every kernel reads."""
 
 
-def program(graph: Graph) -> Any:
-    """The `backends.cuda.program.Program` of a specialised graph.
+def program(graph: Graph, number: int) -> Any:
+    """The `backends.cuda.program.Program` of a specialised graph, for the CUDA device of this number.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def program(graph: Graph) -> Any:
     from cnnfast.backends.cuda.program import Program  # and Numba's CUDA compiler with it
     from cnnfast.backends.cuda.recording import Recorder
 
-    recorder = Recorder()
+    recorder = Recorder(number)
     values: dict[str, Any] = {}
 
     def value(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .arrays import NOWHERE, STORED, Described, DeviceArray, contiguous_strides
+from .arrays import STORED, Described, DeviceArray, contiguous_strides, recorded
 from .kernel import Plan, Step
 
 ALIGNED: Final = 256
@@ -76,9 +76,10 @@ class Recorded:
 
 
 class Recorder:
-    """Buffers, and the launches over them in their order."""
+    """Buffers, and the launches over them in their order, for one device: what it can do chooses the kernels."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: int) -> None:
+        self.device = device
         self.buffers: list[Buffer] = []
         self.launches: list[Launch] = []
         self._starts: list[int] = []
@@ -119,7 +120,7 @@ class Recorder:
 
 def describe(name: str, value: Recorded) -> Described:
     """As a framework's."""
-    return Described(value.address, value.shape, value.strides, value.dtype, NOWHERE)
+    return Described(value.address, value.shape, value.strides, value.dtype, recorded(value.recorder.device))
 
 
 def make(like: DeviceArray, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Recorded:

@@ -51,10 +51,10 @@ def network() -> Any:
 
 def program(model: Any, *shape: int) -> Any:
     graph = model.graph(shape)
-    return device.program(improved(graph, {graph.inputs[0]: Spec(shape, np.dtype(np.float32))}))
+    return device.program(improved(graph, {graph.inputs[0]: Spec(shape, np.dtype(np.float32))}), 1)
 
 
-def test_weights_are_transformed_once_and_values_share_memory() -> None:
+def test_weights_are_transformed_once_and_values_share_memory(told: Any) -> None:
     found = program(network(), 4, 32, 32, 64)
     assert [launch.step.kernel.name.partition("(")[0] for launch in found.first] == ["winograd_weights"] * 3
     names = [launch.step.kernel.name.partition("(")[0] for launch in found.launches]
@@ -65,7 +65,7 @@ def test_weights_are_transformed_once_and_values_share_memory() -> None:
     assert found.arena_size == 2 * scratch + value  # V comes of x alone, and y of M
 
 
-def test_buffers_that_live_at_once_lie_apart() -> None:
+def test_buffers_that_live_at_once_lie_apart(told: Any) -> None:
     found = program(network(), 2, 32, 32, 64)
     lives, ends = found._lives(set()), {}
     for i, buffer in enumerate(found.buffers):
@@ -115,4 +115,4 @@ def test_an_op_without_a_kernel_is_named() -> None:
     graph.outputs = [graph.add("matmul", ["x", "x"], "square")]
     specs = {"x": Spec((4, 4), np.dtype(np.float32))}
     with pytest.raises(NotImplementedError, match=r"square \(matmul\) has no kernel for CUDA devices"):
-        device.program(improved(graph, specs))
+        device.program(improved(graph, specs), 0)
