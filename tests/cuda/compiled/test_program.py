@@ -67,15 +67,18 @@ def test_weights_are_transformed_once_and_values_share_memory(told: Any) -> None
 
 def test_buffers_that_live_at_once_lie_apart(told: Any) -> None:
     found = program(network(), 2, 32, 32, 64)
-    lives, ends = found._lives(set()), {}
-    for i, buffer in enumerate(found.buffers):
-        if i in found.offsets:
-            ends[i] = found.offsets[i], found.offsets[i] + buffer.size
-    for i in ends:
-        for j in ends:
-            together = i in lives and j in lives and lives[i][0] <= lives[j][1] and lives[j][0] <= lives[i][1]
-            if i < j and together:
-                assert ends[i][1] <= ends[j][0] or ends[j][1] <= ends[i][0]
+    lives: dict[int, tuple[int, int]] = {}
+    for i, launch in enumerate(found.launches):
+        for place in launch.places:
+            lives[place.buffer] = lives.get(place.buffer, (i, i))[0], i
+    for i in found.constants:
+        lives[i] = 0, len(found.launches)
+    lies = {i: (found.offsets[i], found.offsets[i] + found.buffers[i].size) for i in lives}
+    at_once = [
+        (i, j) for i in lives for j in lives if i < j and lives[i][0] <= lives[j][1] and lives[j][0] <= lives[i][1]
+    ]
+    assert len(at_once) > len(lives)
+    assert [(i, j) for i, j in at_once if lies[i][0] < lies[j][1] and lies[j][0] < lies[i][1]] == []
 
 
 def test_a_run_is_one_graph(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
