@@ -1,9 +1,26 @@
-"""Batch normalisation on a device."""
+"""Batch normalisation and local response normalisation on a device."""
+
+from functools import lru_cache
+from math import prod
+from typing import Final
 
 from . import maps, sums
-from .arrays import DeviceArray
+from .arrays import DeviceArray, empty
+from .kernel import Plan, Row
+from .kernels import neighbours
+from .kernels.neighbours import Neighbours
+from .run import run
 
 Activation = tuple[str | None, float]
+NEIGHBOURS: Final[tuple[Row, ...]] = (neighbours.ROW,)
+"""local_response_norm's algorithms."""
+
+
+@lru_cache(maxsize=1024)
+def plan(problem: Neighbours) -> Plan:
+    """The launches of local_response_norm."""
+    (row,) = NEIGHBOURS
+    return row.plan(problem, None)
 
 
 def batch_norm(
@@ -35,3 +52,16 @@ def batch_norm_train(
     mean, var = sums.per_channel(("moments",), ("statistics", count), x, axis, (x, None))
     y = batch_norm(x, mean, var, weight, bias, eps=eps, layout=layout, activation=activation)
     return y, mean, var
+
+
+def local_response_norm(
+    x: DeviceArray, *, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0, layout: str = "NHWC"
+) -> DeviceArray:
+    """x over (k + alpha * the mean of x**2 over `size` channels)**beta; x lies densely."""
+    axis = len(x.shape) - 1 if layout.endswith("C") else 1
+    y = empty(x, x.shape, order=maps.order(x))
+    problem = Neighbours(
+        prod(x.shape), x.shape[axis], x.strides[axis], size, float(alpha), float(beta), float(k), x.dtype
+    )  # fmt: skip
+    run(plan(problem), {"x": x, "y": y}, x)
+    return y

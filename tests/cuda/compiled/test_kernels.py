@@ -16,8 +16,11 @@ from cnnfast.backends.cuda.arrays import contiguous_strides
 from cnnfast.backends.cuda.kernel import Kernel
 from cnnfast.backends.cuda.kernels.channel_sums import Sums as ChannelSums
 from cnnfast.backends.cuda.kernels.mapped import Map
+from cnnfast.backends.cuda.kernels.neighbours import Neighbours
 from cnnfast.backends.cuda.kernels.pooled import Pool
 from cnnfast.backends.cuda.kernels.reduced import Sums
+from cnnfast.backends.cuda.kernels.resized import Resize
+from cnnfast.backends.cuda.kernels.softmaxed import Softmax
 from cnnfast.backends.cuda.problem import Conv, Copy
 from cnnfast.backends.cuda.table import TABLE
 
@@ -76,6 +79,12 @@ def batch_norm_gradient(dtype: str) -> Sums:
     return Sums(key, ("plain", 1), 1, 64, 100352, 0, walks, (dtype, dtype, *("float32",) * 6))
 
 
+def resize(mode: str, H: int, P: int, dtype: str = "float32", **more: Any) -> Resize:
+    """Of 8 squares of 64 channels."""
+    walks = [(64 * size * size, 64 * size, 64, 1) for size in (H, P)]
+    return Resize(mode, 8, H, H, 64, P, P, dtype, *walks, **more)
+
+
 PROBLEMS: dict[str, list[Any]] = {
     "conv2d": [
         conv(56, 64, 64, 3, activation=("relu", 0.0), has_bias=True, has_residual=True),
@@ -97,13 +106,14 @@ PROBLEMS: dict[str, list[Any]] = {
         ),
     ],
     "map": [
-        *(flat(("activation", name, 0.1), dtype) for name in ("relu", "gelu", "mish") for dtype in DTYPES),
-        *(flat(("add", "relu", 0.0), dtype, 2) for dtype in DTYPES),
-        flat(("gradient", "mish", 0.0), "float16", 2),
+        *(flat(("activation", "relu", 0.0), dtype) for dtype in DTYPES),
+        flat(("activation", "gelu", 0.0)),
+        flat(("activation", "mish", 0.0), "float16"),
+        *(flat(("add", "relu", 0.0), dtype, 2) for dtype in ("float32", "bfloat16")),
         flat(("gradient", "gelu_tanh", 0.0), operands=2),
         Map(("add", None, 0.0), (8, 6, 5, 3), ((90, 15, 3, 1), (18, 3, 0, 1), (90, 1, 6, 30)), ("float32",) * 3),
-        *(batch_norm(100352, 64, dtype=dtype) for dtype in DTYPES[:3]),
-        *(batch_norm(32, 64, 3136, dtype=dtype) for dtype in DTYPES[:3]),
+        *(batch_norm(100352, 64, dtype=dtype) for dtype in ("float32", "float16")),
+        *(batch_norm(32, 64, 3136, dtype=dtype) for dtype in ("float32", "bfloat16")),
         batch_norm(32, 512, 49, name="silu"),
     ],
     "pool2d": [
@@ -136,6 +146,19 @@ PROBLEMS: dict[str, list[Any]] = {
         pool("max", 112, 64, 2, 2, layout="NCHW", indices=True),
         pool("avg", 56, 64, 2, 2, dtype="bfloat16"),
         pool("avg", 7, 2048, 7, 1, adaptive=True),
+        pool("lp", 56, 64, 3, 2, 1, norm_type=2.0),
+    ],
+    "local_response_norm": [Neighbours(1 << 20, 64, 1, 5, 1e-4, 0.75, 1.0, "float32")],
+    "resize": [
+        resize("constant", 56, 58, start=(1, 1)),
+        resize("reflect", 56, 58, dtype="float16", start=(1, 1)),
+        resize("nearest", 28, 56, scale=(2, 2)),
+        resize("bilinear", 28, 56, scale=(2, 2)),
+    ],
+    "softmax": [
+        Softmax(False, False, 64, 1000, 1, "float32"),
+        Softmax(True, False, 64, 1000, 1, "float16"),
+        Softmax(False, True, 8, 64, 3136, "float32"),
     ],
     "sums": [
         statistics(100352, 64, 0),

@@ -66,8 +66,8 @@ def test_a_transposed_operand_is_read_by_its_strides() -> None:
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("given", [(True, True), (False, True), (True, False), (False, False)])
 def test_batch_norm_agrees(shape: tuple[int, ...], layout: str, given: tuple[bool, bool]) -> None:
-    if shape[0] == 70 and given != (True, True):
-        pytest.skip("once is enough")
+    if shape[0] == 70 and (given, layout) != ((True, True), "NHWC"):
+        pytest.skip("several tiles of rows are seen once")
     x = normal(*shape) if layout == "NHWC" else np.ascontiguousarray(normal(*shape).transpose(0, 3, 1, 2))
     C = shape[-1]
     mean, var, weight, bias = normal(C), normal(C) ** 2, normal(C), normal(C)

@@ -79,6 +79,19 @@ def test_adaptive_windows_agree(layout: str, C: int, output_size: tuple[int, int
         close(found.owner, grad.global_max_pool2d(g, x, y, layout=layout))
 
 
+@pytest.mark.parametrize("options", [WINDOWS[1], *DILATED], ids=str)
+@pytest.mark.parametrize(("layout", "C"), LAYOUTS[1:])
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0])
+def test_norms_agree(options: dict[str, Any], layout: str, C: int, norm_type: float) -> None:
+    x = image(layout, C)
+    x.flat[::7] = 0
+    more = options | {"layout": layout, "norm_type": norm_type}
+    y = reference.lp_pool2d(x, **more).astype(np.float32)
+    g = normal(*y.shape)
+    found, expected = pool.lp_pool2d(host(g), host(x), host(y), **more).owner, grad.lp_pool2d(g, x, y, **more)
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
 @pytest.mark.parametrize("layout", ["NLC", "NCL"])
 def test_lines_agree(layout: str) -> None:
     x = normal(2, 9, 4) if layout == "NLC" else normal(2, 4, 9)

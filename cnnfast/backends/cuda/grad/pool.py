@@ -1,6 +1,8 @@
 """Pools' gradients on a device."""
 
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from .. import pool
@@ -24,15 +26,17 @@ def plan(problem: Pool) -> Plan:
 
 def _window(
     kind: str, grad_output: DeviceArray, indices: DeviceArray | None, input_shape: tuple[int, ...], layout: str,
-    kernel_size: Pair, stride: Pair = (1, 1), padding: Sides = NONE, dilation: Pair = (1, 1), **more: Any,
+    kernel_size: Pair, stride: Pair = (1, 1), padding: Sides = NONE, dilation: Pair = (1, 1),
+    others: Mapping[str, DeviceArray] = MappingProxyType({}), **more: Any,
 ) -> DeviceArray:  # fmt: skip
+    """`others`: arrays that the kernel reads too, x as the result lies and y as grad_output."""
     last = layout.endswith("C")
     moved = not last and grad_output.strides[1] == 1 and grad_output.shape[1] > 1
     order = (0, *range(2, len(input_shape)), 1) if moved else None
     result = empty(grad_output, input_shape, order=order)
     (_, P, Q, _), y_strides = pool.image(grad_output, layout)
     (N, H, W, C), x_strides = pool.image(result, layout)
-    given = {"grad": grad_output, "result": result}
+    given = {"grad": grad_output, "result": result, **others}
     if indices is not None:
         given["indices"] = indices
         steps = zip(grad_output.shape, grad_output.strides, indices.strides, strict=True)
@@ -108,6 +112,17 @@ def avg_pool1d(
     return avg_pool2d(
         grad_output, input_shape=input_shape, kernel_size=(1, kernel_size), stride=(1, stride),
         padding=((0, 0), padding), count_include_pad=count_include_pad, layout=layout,
+    )  # fmt: skip
+
+
+def lp_pool2d(
+    grad_output: DeviceArray, x: DeviceArray, y: DeviceArray, *, norm_type: float, kernel_size: Pair, stride: Pair,
+    padding: Sides = NONE, dilation: Pair = (1, 1), ceil_mode: bool = False, layout: str = "NHWC",
+) -> DeviceArray:  # fmt: skip
+    """sign(x) |x|**(p-1) y**(1-p) of each pixel of a window, 0 where x is; all arrays lie alike."""
+    return _window(
+        "lp", grad_output, None, x.shape, layout, kernel_size, stride, padding, dilation, {"x": x, "y": y},
+        norm_type=float(norm_type),
     )  # fmt: skip
 
 

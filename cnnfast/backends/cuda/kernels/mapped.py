@@ -182,7 +182,7 @@ def plan(problem: Map, items: int) -> Plan:
 
 def tiles(problem: Map) -> tuple[int, ...]:
     """Vectors of a thread: two keep 64 KiB of loads under way in a full multiprocessor, twice what latency asks."""
-    return (2, 1)
+    return (2,)
 
 
 ROW = Row("mapped", lambda problem: True, plan, tiles)

@@ -97,6 +97,31 @@ def gathered(indexed: bool, dtype: str, adaptive: bool, form: Form) -> Kernel:
 
 
 @kernel
+def powers(dtype: str, norm_type: float) -> Kernel:
+    """The kernel of a p-norm: each pixel adds up sign(x) |x|**(p-1) y**(1-p) grad_output over its windows."""
+    element = ELEMENTS[dtype]
+    real = np.float64 if dtype == "float64" else np.float32
+    known: dict[str, Any] = {
+        "load": element.load, "store": element.store, "quotient": quotient, "zero": real(0),
+        "power": real(norm_type - 1), "root": real(1 - norm_type),
+    }  # fmt: skip
+    lines = [
+        "i = cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x", "if i >= count:", "    return",
+        "rest = quotient(i, vectors)", "c = i - rest * vectors", "i = rest", "rest = quotient(i, W)",
+        "w = i - rest * W", "n = quotient(rest, H)", "h = rest - n * H", *_windows(False), "base = n * yn + c * yc",
+        "to = n * xn + h * xh + w * xw + c * xc", "t = zero", "p = p0", "while p < p_end:", "    q = q0",
+        "    a = h + top - p * SH", "    while q < q_end:", "        b = w + left - q * SW",
+        "        if quotient(a, DH) * DH == a and quotient(b, DW) * DW == b:",
+        "            at = base + p * yp + q * yq", "            t += load(grad, at) * load(y, at) ** root",
+        "        q += 1", "    p += 1", "v = load(x, to)", "slope = abs(v) ** power", "if v < zero:",
+        "    slope = -slope", "if v == zero:", "    t, slope = zero, zero", "store(result, to, t * slope)",
+    ]  # fmt: skip
+    made = generated("powers", ["grad", "x", "y", "result", *SCALARS], lines, **known)
+    parameters = (*(element.pointer,) * 4, *(types.int64,) * len(SCALARS))
+    return Kernel("", made, parameters, (THREADS, 1, 1))
+
+
+@kernel
 def scattered(dtype: str) -> Kernel:
     """The kernel of indices without windows: it zeroes a channel's pixels, then adds to them."""
     element = ELEMENTS[dtype]
@@ -144,7 +169,14 @@ def _launch(made: Kernel, count: int, names: tuple[str, ...], scalars: tuple[int
     return Plan((Step(made, (-(count // -made.block[0]), 1, 1), names, scalars),) if count else ())
 
 
+def _powers(problem: Pool, tile: None) -> Plan:
+    count = problem.N * problem.H * problem.W * problem.C
+    made = powers(problem.dtype, problem.norm_type)
+    return _launch(made, count, ("grad", "x", "y", "result"), _scalars(problem, count, problem.C))
+
+
 ROWS: tuple[Row, ...] = (
+    Row("powers", lambda problem: bool(problem.kind == "lp"), _powers),
     Row("gathered", lambda problem: problem.adaptive or problem.kernel[0] > 0, _gathered),
     Row("scattered", lambda problem: problem.indices, _scattered),
 )

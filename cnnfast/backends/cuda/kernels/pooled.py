@@ -177,8 +177,8 @@ def pooled(kind: str, dtype: str, norm_type: float, indices: bool, adaptive: boo
         lines.append(f"    store(y, to, {tuple_of(f'finish(t{item}_{k}, {share})' for k in range(lanes))})")
         if indices:
             lines.append(f"    store_index(places, to, {tuple_of(f'i{item}_{k}' for k in range(lanes))})")
-    made = generated("pooled", ["x", "y", "places", *SCALARS], lines, **known)
-    parameters = (element.pointer, element.pointer, INDEX.pointer, *(types.int64,) * len(SCALARS))
+    made = generated("pooled", ["x", "places", "y", *SCALARS], lines, **known)
+    parameters = (element.pointer, INDEX.pointer, element.pointer, *(types.int64,) * len(SCALARS))
     return Kernel("", made, parameters, form.block, needs=wide_needs(dtype) if lanes > 1 else ())
 
 
@@ -218,7 +218,7 @@ def plan(problem: Pool, tile: None) -> Plan:
         problem.H, problem.W, problem.C, problem.P, problem.Q, *problem.kernel, *problem.stride, *problem.dilation,
         *problem.padding, *problem.padded, *tiles, count, *problem.x_strides, *problem.y_strides,
     )  # fmt: skip
-    names = ("x", "y", "indices" if problem.indices else "x")
+    names = ("x", "indices" if problem.indices else "x", "y")
     return Plan((Step(made, (blocks, 1, 1), names, scalars),) if blocks else ())
 
 
