@@ -23,6 +23,7 @@ import cnnfast
 from cnnfast.bench.problem import Problem
 from cnnfast.bench.problems import select
 
+OPS = ("conv2d", "depthwise_conv2d", "max_pool2d", "avg_pool2d", "global_avg_pool2d")
 NETWORKS = "resnet50/|vgg16/|mobilenet_v1/"
 SETTINGS = {  # name -> (dtype, precision, torch's allow_tf32)
     "float32": ("float32", "default", False), "TF32": ("float32", "fast", True),
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--layout", choices=("NHWC", "NCHW"), default="NHWC", help="how tensors lie; torch's are NCHW")
     parser.add_argument("--dry-run", action="store_true", help="make every plan, without a device")
     options = parser.parse_args()
-    problems = select(options.only)
+    problems = [problem for problem in select(options.only) if problem.op in OPS]
     if options.dry_run:
         for problem in problems:
             print(f"{problem.name}: {', '.join(planned(problem, options.batch, options.settings))}")
@@ -71,7 +72,7 @@ def torch_on_a_device() -> Any:
 
 
 def planned(problem: Problem, batch: int, settings: list[str]) -> Iterator[str]:
-    """The steps of each plan, of shapes alone."""
+    """The steps of each plan on an sm_90, of shapes alone."""
     from cnnfast.backends.cuda import conv
     from cnnfast.backends.cuda.arrays import contiguous_strides
     from cnnfast.backends.cuda.problem import Conv
@@ -88,7 +89,7 @@ def planned(problem: Problem, batch: int, settings: list[str]) -> Iterator[str]:
         dtype, precision, _ = SETTINGS[setting]
         plan = conv.plan(
             Conv(*x, K, problem.r, problem.s, P, Q, problem.stride, problem.padding, problem.dilation, groups, dtype,
-                 precision, *strides, has_bias=True)
+                 precision, *strides, has_bias=True, cc=(9, 0))
         )  # fmt: skip
         yield f"{setting} {' + '.join(step.kernel.name.partition('(')[0] for step in plan.steps)}"
 

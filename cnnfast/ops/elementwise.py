@@ -97,11 +97,18 @@ def concatenate(arrays: Sequence[ArrayLike], axis: int = -1, *, out: Array | Non
     for i, part in enumerate(parts[1:], 1):
         if part.dtype != first.dtype:
             raise TypeError(f"arrays must have one dtype, got {first.dtype} and {part.dtype} (number {i})")
-        if part.ndim != ndim or any(part.shape[d] != first.shape[d] for d in range(ndim) if d != at):
-            raise ValueError(f"arrays must agree but along axis {at}, got shapes {first.shape} and {part.shape}")
-    shape = (*first.shape[:at], sum(part.shape[at] for part in parts), *first.shape[at + 1 :])
+    shape = joined_shape([part.shape for part in parts], at)
     y = pointwise.target(out, shape, first.dtype, [(f"arrays[{i}]", part) for i, part in enumerate(parts)], first)
     return np.concatenate(parts, axis=at, out=y)  # a copy of each part: memory's speed already
+
+
+def joined_shape(shapes: Sequence[tuple[int, ...]], axis: int) -> tuple[int, ...]:
+    """The shape of arrays of these shapes side by side."""
+    first = shapes[0]
+    for shape in shapes[1:]:
+        if len(shape) != len(first) or any(shape[d] != first[d] for d in range(len(first)) if d != axis):
+            raise ValueError(f"arrays must agree but along axis {axis}, got shapes {first} and {shape}")
+    return (*first[:axis], sum(shape[axis] for shape in shapes), *first[axis + 1 :])
 
 
 def check_axis(name: str, axis: object, ndim: int) -> int:

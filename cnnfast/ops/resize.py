@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from cnnfast.backends import native
 from cnnfast.ops import arrays, checks, options, pointwise, shapes
 from cnnfast.ops.arrays import Array
-from cnnfast.ops.checks import Sides
+from cnnfast.ops.checks import Pair, Sides
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.signatures import FLOATS, KEPT
 
@@ -50,10 +50,7 @@ def pad2d(
     [3, 2, 1, 2, 3, 2, 1]
     """
     order = options.layout(layout)
-    sides = checks.sides("padding", padding)
-    if sides == "same":
-        raise ValueError('padding must be "valid" or integers, got "same"')
-    kind = checks.choice("mode", mode, PAD_MODES)
+    sides, kind = pad_options(padding, mode)
     images = arrays.as_input("x", x, KEPT, order)
     fill = _fill(value, images.dtype)
     N, H, W, C = shapes.split(images.shape, order)
@@ -103,11 +100,7 @@ def upsample2d(
     [0.0, 1.0, 3.0, 4.0]
     """
     order = options.layout(layout)
-    scale = checks.pair("scale_factor", scale_factor, minimum=1)
-    kind = checks.choice("mode", mode, ("nearest", "bilinear"))
-    corners = checks.boolean("align_corners", align_corners)
-    if corners and kind == "nearest":
-        raise ValueError('align_corners must be False with mode "nearest", got True')
+    scale, kind, corners = upsample_options(scale_factor, mode, align_corners)
     images = arrays.as_input("x", x, FLOATS, order)
     if out is None and order == "NCHW" and arrays.channels_last(images):
         lying = images.transpose(0, 2, 3, 1)
@@ -119,6 +112,24 @@ def upsample2d(
         lambda a, b: native.run_upsample2d(a, b, place, scale, kind == "bilinear", corners), images, out,
         (("x", images),), shape,
     )  # fmt: skip
+
+
+def pad_options(padding: object, mode: object) -> tuple[Sides, str]:
+    """pad2d's, checked: (padding per side, mode)."""
+    sides = checks.sides("padding", padding)
+    if sides == "same":
+        raise ValueError('padding must be "valid" or integers, got "same"')
+    return sides, checks.choice("mode", mode, PAD_MODES)
+
+
+def upsample_options(scale_factor: object, mode: object, align_corners: object) -> tuple[Pair, str, bool]:
+    """upsample2d's, checked: (scale, mode, align_corners)."""
+    scale = checks.pair("scale_factor", scale_factor, minimum=1)
+    kind = checks.choice("mode", mode, ("nearest", "bilinear"))
+    corners = checks.boolean("align_corners", align_corners)
+    if corners and kind == "nearest":
+        raise ValueError('align_corners must be False with mode "nearest", got True')
+    return scale, kind, corners
 
 
 def _fill(value: object, dtype: np.dtype[Any]) -> Any:

@@ -62,7 +62,7 @@ def softmax(op: str) -> Callable[..., Any]:
     """`cnnfast.softmax` or `cnnfast.log_softmax`."""
 
     def along(x: Any, axis: Any, *, out: Any) -> Any:
-        values = given.read("x", x)
+        values = given.contiguous(given.read("x", x))
         at = elementwise.check_axis("axis", axis, len(values.shape))
         y = given.target(out, values, values.shape, {"x": values}, order=given.lying(values))
         return given.compute(op, {"x": values}, y, axis=at)

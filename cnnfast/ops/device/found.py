@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, Final
 
 BACKEND: Final = "cnnfast.backends.cuda"
-FORWARD: Final = ("conv", "depthwise", "linear", "pool", "norm", "softmax", "elementwise", "conv_grad")
+FORWARD: Final = ("conv", "depthwise", "linear", "pool", "norm", "softmax", "elementwise", "shape", "conv_grad")
 BACKWARD: Final = ("conv_grad", "grad.depthwise", "grad.pool", "grad.norm", "grad.elementwise", "grad.softmax")
 """The backend's files in which functions of the ops, and of their gradients, are looked for by name."""
 

@@ -47,19 +47,6 @@ def min_pool2d(
     return _run("min_pool2d", inputs, of.input_shape, order, out, **_keywords(of))
 
 
-def lp_pool2d(
-    grad_output: Any, x: Any, y: Any, norm_type: Any, kernel_size: Any, stride: Any, *, padding: Any, dilation: Any,
-    ceil_mode: Any, layout: Any, out: Any,
-) -> Any:  # fmt: skip
-    """`cnnfast.grad.lp_pool2d`."""
-    power = checks.number("norm_type", norm_type, positive=True)
-    order = options.layout(layout)
-    values = given.images("x", x, order)
-    of = window(values.shape, kernel_size, stride, padding, dilation, ceil_mode, order)
-    inputs = {"grad_output": _grad(grad_output, of), "x": values, "y": _shaped("y", y, values, of.output_shape)}
-    return _run("lp_pool2d", inputs, of.input_shape, order, out, norm_type=power, **_keywords(of))
-
-
 def adaptive_avg_pool2d(grad_output: Any, input_shape: Any, *, layout: Any, out: Any) -> Any:
     """`cnnfast.grad.adaptive_avg_pool2d`."""
     order = options.layout(layout)

@@ -71,9 +71,9 @@ def softmax(op: str) -> Callable[..., Any]:
     """`cnnfast.grad.softmax` or `cnnfast.grad.log_softmax`."""
 
     def along(grad_output: Any, y: Any, axis: Any, *, out: Any) -> Any:
-        values = given.read("y", y)
+        values = given.contiguous(given.read("y", y))
         at = elementwise.check_axis("axis", axis, len(values.shape))
-        inputs = {"grad_output": like(grad_output, values), "y": values}
+        inputs = {"grad_output": given.contiguous(like(grad_output, values)), "y": values}
         to = given.target(out, values, values.shape, inputs, order=given.lying(values))
         return given.compute(op, inputs, to, files=BACKWARD, axis=at)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, lines, norm, pool
+from cnnfast.ops.device import conv, elementwise, grad_conv, grad_pool, grad_rest, linear, lines, norm, pool, resize
 
 _ACTIVATIONS = (
     "relu", "relu6", "leaky_relu", "elu", "selu", "sigmoid", "hardsigmoid", "tanh", "gelu", "silu", "hardswish", "mish",
@@ -31,8 +31,10 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "linear": linear.linear_,
     "batch_norm": norm.batch_norm,
     "batch_norm_train": norm.batch_norm_train,
-    "local_response_norm": norm.local_response_norm,
     "prelu": elementwise.prelu,
+    "pad2d": resize.pad2d,
+    "upsample2d": resize.upsample2d,
+    "concatenate": resize.concatenate,
     **{name: elementwise.activation(name) for name in _ACTIVATIONS},
     **{name: elementwise.combination(name) for name in ("add", "multiply")},
     **{name: elementwise.softmax(name) for name in ("softmax", "log_softmax")},
@@ -40,7 +42,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 """The ops of `cnnfast`, by name."""
 
 ABSENT: Final = (
-    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d", "concatenate", "pad2d", "upsample2d",
+    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d", "local_response_norm",
 )
 """The ops that have no kernel for devices yet: together with OPS they are all."""
 
@@ -48,7 +50,7 @@ COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d
 """Those that are others one after the other, or another seen otherwise, and need no function of the backend's own."""
 
 ABSENT_GRADIENTS: Final = (
-    "unbroadcast", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
+    "unbroadcast", "lp_pool2d", "conv1d_input", "conv1d_weight", "conv3d_input", "conv3d_weight",
     "max_pool1d", "max_pool3d", "avg_pool1d", "avg_pool3d", "max_unpool2d", "local_response_norm", "concatenate",
     "pad2d", "upsample2d",
 )  # fmt: skip
@@ -67,7 +69,6 @@ GRADIENTS: Final[Mapping[str, Callable[..., Any]]] = {
     "max_pool2d": grad_pool.max_pool2d,
     "min_pool2d": grad_pool.min_pool2d,
     "avg_pool2d": grad_pool.avg_pool2d,
-    "lp_pool2d": grad_pool.lp_pool2d,
     "adaptive_avg_pool2d": grad_pool.adaptive_avg_pool2d,
     "global_avg_pool2d": grad_pool.global_avg_pool2d,
     "global_max_pool2d": grad_pool.global_max_pool2d,

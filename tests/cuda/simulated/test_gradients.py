@@ -54,7 +54,6 @@ CALLS: dict[str, Callable[[To], Any]] = {
     "max_pool2d": lambda to: grad.max_pool2d(to(noise_of(*Y.shape)), to(INDICES), SHAPE),
     "min_pool2d": lambda to: grad.min_pool2d(to(noise_of(*Y.shape)), to(X), 2),
     "avg_pool2d": lambda to: grad.avg_pool2d(to(noise_of(2, 3, 2, 3)), SHAPE, 3, 2, padding=1, count_include_pad=False),
-    "lp_pool2d": lambda to: grad.lp_pool2d(to(noise_of(*Y.shape)), to(X), to(cnnfast.lp_pool2d(X, 2, 2)), 2, 2),
     "adaptive_avg_pool2d": lambda to: grad.adaptive_avg_pool2d(to(noise_of(2, 3, 3, 3)), SHAPE),
     "global_avg_pool2d": lambda to: grad.global_avg_pool2d(to(noise_of(2, 1, 1, 3)), SHAPE),
     "global_max_pool2d": lambda to: grad.global_max_pool2d(
