@@ -51,8 +51,9 @@ def neighbours(dtype: str, size: int, alpha: float, beta: float, k: float) -> Ke
 def plan(problem: Neighbours, tile: None) -> Plan:
     """One launch."""
     made = neighbours(problem.dtype, problem.size, problem.alpha, problem.beta, problem.k)
-    step = Step(made, (-(problem.elements // -THREADS), 1, 1), ("x", "y"), (problem.elements, problem.channels, problem.step))
-    return Plan((step,) if problem.elements else ())
+    scalars = problem.elements, problem.channels, problem.step
+    grid = -(problem.elements // -THREADS), 1, 1
+    return Plan((Step(made, grid, ("x", "y"), scalars),) if problem.elements else ())
 
 
 ROW = Row("neighbours", lambda problem: True, plan)
