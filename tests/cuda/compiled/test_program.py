@@ -81,6 +81,14 @@ def test_buffers_that_live_at_once_lie_apart(told: Any) -> None:
     assert [(i, j) for i, j in at_once if lies[i][0] < lies[j][1] and lies[j][0] < lies[i][1]] == []
 
 
+@pytest.mark.parametrize("name", ["LeNet5", "GoogLeNet", "MobileNetV2", "SqueezeNet"])
+def test_networks_have_a_kernel_for_every_op(name: str, told: Any) -> None:
+    model = getattr(cnnfast.models, name)()
+    found = program(model, 1, *model.input_shape[1:])
+    assert found.launches
+    assert found.arena_size < 16 << 20
+
+
 def test_a_run_is_one_graph(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     device_arrays.torch_module(monkeypatch)
     told.CUstream_flags = SimpleNamespace(CU_STREAM_NON_BLOCKING=SimpleNamespace(value=1))
