@@ -1,14 +1,21 @@
 """A network for CUDA devices: the same graph, each node's op called on recorded arrays."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from importlib import import_module
 from typing import Any
 
 from cnnfast.graph.ir import Graph, Node, Shape
 from cnnfast.graph.lower import FLOAT32, arrange
 from cnnfast.graph.specialise import named
 from cnnfast.graph.table import CONVS, TABLE, VIEWS
+from cnnfast.ops.exchange import exchanged
 
+FILES = (
+    "conv", "conv_transpose", "separable", "pool", "adaptive", "linear", "norm", "softmax", "activations", "gates",
+    "elementwise", "resize",
+)  # fmt: skip
+"""Of `cnnfast.ops`, where the ops of a graph are."""
 STRIDED = ("identity", "transpose", "slice")
 """The rows whose output is their input by other strides, which every kernel reads."""
 
@@ -63,7 +70,6 @@ def _reshaped(x: Any, shape: Shape) -> Any:
 
 
 def _run(node: Node, arrays: list[Any]) -> tuple[Any, ...]:
-    import cnnfast
     from cnnfast.ops.device.found import Refused
     from cnnfast.ops.device.table import OPS
 
@@ -72,8 +78,16 @@ def _run(node: Node, arrays: list[Any]) -> tuple[Any, ...]:
     if node.op == "concatenate":
         arrays = [arrays]
     residual = {"residual": arrays.pop()} if node.op in CONVS and len(arrays) == 4 else {}
-    found = getattr(cnnfast, node.op)(*arrays, **residual, **node.attributes)
+    found = _function(node.op)(*arrays, **residual, **node.attributes)
     return found if isinstance(found, tuple) else (found,)
+
+
+@cache
+def _function(op: str) -> Callable[..., Any]:
+    """The op as users call it, for arrays of every kind: a row of the graph's table takes NumPy's alone."""
+    modules = (import_module(f"cnnfast.ops.{file}") for file in FILES)
+    found: Callable[..., Any] = next(getattr(module, op) for module in modules if hasattr(module, op))
+    return exchanged(found, __name__)
 
 
 def _check(name: str, dtype: Any) -> None:
