@@ -34,7 +34,7 @@ class NetworkPlan:
         self._network = Network(graph)
         self._sizes = tuple(shape[1:] for shape in self.input_shapes)
         self._ready: OrderedDict[int, Executable] = OrderedDict()
-        self._programs: OrderedDict[int, Any] = OrderedDict()  # on CUDA devices
+        self._programs: OrderedDict[tuple[int, int], Any] = OrderedDict()  # on CUDA devices
         self._lock = threading.Lock()
         self._last = self._executable(self.input_shapes[0][0])
 
@@ -84,12 +84,12 @@ class NetworkPlan:
         if out is not None:
             raise TypeError("out must be None for arrays on a CUDA device")
         given = device.read(inputs)
-        n = self._check(given)
+        key = n, number = self._check(given), given[0].device
         with self._lock:
-            found = self._programs.pop(n, None)
+            found = self._programs.pop(key, None)
             if found is None:
-                found = device.program(improved(self._network.graph, self._specs(n)))
-            self._programs[n] = found
+                found = device.program(improved(self._network.graph, self._specs(n)), number)
+            self._programs[key] = found
             while len(self._programs) > BATCHES:
                 self._programs.popitem(last=False)
         results = found.run(given)

@@ -13,8 +13,13 @@ STORED: Final = {"float32": np.float32, "float64": np.float64, "float16": np.uin
 """How the simulator's memory holds each dtype."""
 
 
-NOWHERE: Final = -1
-"""The device of recorded arrays, whose addresses are no memory's."""
+def recorded(device: int) -> int:
+    """What an array that is recorded for a device gives as its own, since its address is no memory's; and back.
+
+    >>> recorded(1), recorded(recorded(1))
+    (-2, 1)
+    """
+    return -1 - device
 
 
 class DeviceArray(NamedTuple):
@@ -94,7 +99,7 @@ def array(told: Described, owner: Any) -> DeviceArray:
     """The array that a framework has described."""
     strides = contiguous_strides(told.shape) if told.strides is None else settled(told.shape, told.strides)
     # a dtype that no kernel takes is refused by whoever knows the argument's name: it needs no memory
-    known = told.dtype in STORED and told.device != NOWHERE
+    known = told.dtype in STORED and told.device >= 0
     pointer = memory(told.address, told.shape, strides, told.dtype) if known else None
     return DeviceArray(
         pointer, told.shape, strides, told.dtype, told.device, told.stream, told.address, owner, told.writable
@@ -134,7 +139,7 @@ def empty(
     kind = framework_of(like.owner)
     owner = kind.make(like, tuple(shape), strides, name)
     found = array(kind.describe("a new array", owner), owner)._replace(dtype=name, stream=like.stream)
-    if SIMULATED and found.device != NOWHERE and found.pointer.size:
+    if SIMULATED and found.device >= 0 and found.pointer.size:
         found.pointer[:] = poison(name)
     return found
 

@@ -73,7 +73,7 @@ class Program:
             self.fixed_size += sizes[i]
         self.constants = {i: recorder.buffers[i].data for i in known & used if recorder.buffers[i].data is not None}
         self._lock = threading.Lock()
-        self._on: dict[int, _Placed] = {}
+        self._placed: _Placed | None = None
 
     def place(self, recorded: Recorded) -> Place:
         """Where a recorded array lies."""
@@ -91,17 +91,14 @@ class Program:
 
     def run(self, given: Sequence[DeviceArray]) -> list[Any]:
         """The outputs of inputs of the recorded shapes and dtypes: new arrays of the first one's framework, on its
-        device and stream."""
-        x = given[0]
+        stream. The first run takes the memory, from that framework."""
         with self._lock:
-            placed = self._on.get(x.device)
-            if placed is None:
-                placed = self._on[x.device] = _Placed(self, x)
-            return placed.run(given)
+            self._placed = self._placed or _Placed(self, given[0])
+            return self._placed.run(given)
 
 
 class _Placed:
-    """A program's memory on one device. Who runs it owns it alone; runs on several streams come one after the other."""
+    """A program's memory on its device. Who runs it owns it alone; runs on several streams come one after the other."""
 
     def __init__(self, program: Program, like: DeviceArray) -> None:
         self._program, self._number, self._stream = program, like.device, like.stream

@@ -5,13 +5,13 @@ asks its recorder to keep them. So whatever runs on a device can be recorded, an
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .arrays import NOWHERE, STORED, Described, DeviceArray, contiguous_strides
+from .arrays import STORED, Described, DeviceArray, contiguous_strides, recorded
 from .kernel import Plan, Step
 
 ALIGNED: Final = 256
@@ -54,15 +54,32 @@ class Recorded:
     __array_ufunc__ = None
     """NumPy's operators refuse it."""
 
+    @property
+    def contiguous(self) -> bool:
+        """Whether it lies in C's order without a gap."""
+        return self.strides == contiguous_strides(self.shape)
+
+    def viewed(self, function: Callable[[Any], Any]) -> "Recorded":
+        """function of it, which gives a view of a NumPy array and reads none of its numbers."""
+        kind = np.dtype(STORED[self.dtype])
+        told = {
+            "version": 3, "shape": self.shape, "typestr": kind.str, "data": (self.address, True),
+            "strides": tuple(step * kind.itemsize for step in self.strides),
+        }  # fmt: skip
+        y = function(np.asarray(type("Place", (), {"__array_interface__": told})()))
+        steps = tuple(step // kind.itemsize for step in y.strides)
+        return Recorded(self.recorder, y.__array_interface__["data"][0], y.shape, steps, self.dtype)
+
     def reshaped(self, shape: Sequence[int]) -> "Recorded":
         """The same memory in another shape; the array is contiguous."""
         return Recorded(self.recorder, self.address, shape, contiguous_strides(shape), self.dtype)
 
 
 class Recorder:
-    """Buffers, and the launches over them in their order."""
+    """Buffers, and the launches over them in their order, for one device: what it can do chooses the kernels."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: int) -> None:
+        self.device = device
         self.buffers: list[Buffer] = []
         self.launches: list[Launch] = []
         self._starts: list[int] = []
@@ -103,7 +120,7 @@ class Recorder:
 
 def describe(name: str, value: Recorded) -> Described:
     """As a framework's."""
-    return Described(value.address, value.shape, value.strides, value.dtype, NOWHERE)
+    return Described(value.address, value.shape, value.strides, value.dtype, recorded(value.recorder.device))
 
 
 def make(like: DeviceArray, shape: tuple[int, ...], strides: tuple[int, ...], dtype: str) -> Recorded:

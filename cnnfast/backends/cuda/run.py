@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from . import driver
-from .arrays import NOWHERE, STORED, DeviceArray, empty, poison
+from .arrays import STORED, DeviceArray, empty, poison, recorded
 from .kernel import Plan, simulated
 from .toolchain import SIMULATED
 
@@ -15,7 +15,7 @@ from .toolchain import SIMULATED
 def run(plan: Plan, arrays: Mapping[str, DeviceArray], like: DeviceArray) -> None:
     """Launch the steps in order on like's device and stream. `arrays`: by the names that the steps use. Of recorded
     arrays they are written down."""
-    if like.device == NOWHERE:
+    if like.device < 0:
         like.owner.recorder.record(plan, arrays)
         return
     if SIMULATED:
@@ -74,4 +74,4 @@ def capability(device: int) -> tuple[int, int]:
     """The device's compute capability. The simulator's is the least that we name: its tests of wgmma say so."""
     if SIMULATED:
         return 8, 0
-    return driver.device(device).cc
+    return driver.device(device if device >= 0 else recorded(device)).cc

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cnnfast.ops import norm, norm_train, options
+from cnnfast.ops import checks, norm, norm_train, options
 from cnnfast.ops.device import given
 
 
@@ -31,6 +31,20 @@ def batch_norm_train(
         "batch_norm_train", inputs, y, also=(((channels,), values.dtype),) * 2, eps=small, layout=order,
         activation=after,
     )  # fmt: skip
+
+
+def local_response_norm(x: Any, size: Any, alpha: Any, beta: Any, k: Any, *, layout: Any, out: Any) -> Any:
+    """`cnnfast.local_response_norm`."""
+    order = options.layout(layout)
+    window = checks.integer("size", size, minimum=1)
+    numbers: dict[str, Any] = {
+        name: checks.number(name, value) for name, value in (("alpha", alpha), ("beta", beta), ("k", k))
+    }  # fmt: skip
+    values = given.read("x", x)
+    norm.check_dimensions(values.shape, 3)
+    values = values if given.dense(values) else given.contiguous(values)
+    y = given.target(out, values, values.shape, {"x": values}, order=given.lying(values))
+    return given.compute("local_response_norm", {"x": values}, y, size=window, layout=order, **numbers)
 
 
 def arguments(x: Any, vectors: dict[str, Any], eps: Any, layout: Any) -> tuple[str, float, dict[str, Any]]:

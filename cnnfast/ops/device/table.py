@@ -31,6 +31,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
     "linear": linear.linear_,
     "batch_norm": norm.batch_norm,
     "batch_norm_train": norm.batch_norm_train,
+    "local_response_norm": norm.local_response_norm,
     "prelu": elementwise.prelu,
     "pad2d": resize.pad2d,
     "upsample2d": resize.upsample2d,
@@ -41,9 +42,7 @@ OPS: Final[Mapping[str, Callable[..., Any]]] = {
 }
 """The ops of `cnnfast`, by name."""
 
-ABSENT: Final = (
-    "conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d", "local_response_norm",
-)
+ABSENT: Final = ("conv3d", "max_pool3d", "avg_pool3d", "max_unpool2d")
 """The ops that have no kernel for devices yet: together with OPS they are all."""
 
 COMPOSED: Final = ("separable_conv2d", "inverted_residual2d", "conv2d_max_pool2d", "conv1d")

@@ -14,6 +14,8 @@ if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
 import cnnfast
+from cnnfast.graph.ir import Graph
+from cnnfast.network_plan import NetworkPlan
 
 _spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
 assert _spec
@@ -50,8 +52,8 @@ def residual_net() -> Any:
     y = layers.Activation("relu")(layers.BatchNormalization()(layers.Conv2D(8, 3, 2, padding="same")(x)))
     y = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(y))
     x = layers.Activation("relu")(layers.Add()([y, layers.Conv2D(8, 1, 2)(x)]))
-    x = layers.GlobalAveragePooling2D()(layers.DepthwiseConv2D(3, padding="same")(x))
-    return cnnfast.Model(inputs, layers.Dense(5)(x))
+    x = layers.Concatenate()([layers.DepthwiseConv2D(3, padding="same")(x), x])
+    return cnnfast.Model(inputs, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
 
 
 def test_a_residual_block() -> None:
@@ -60,3 +62,16 @@ def test_a_residual_block() -> None:
     x = RNG.normal(size=(3, 8, 8, 3)).astype(np.float32)
     plan = model.plan(x.shape)
     assert np.allclose(on_device(plan, x), plan(x), rtol=1e-4, atol=1e-5)
+
+
+def test_views_need_no_kernel_and_are_read_where_they_lie() -> None:
+    graph = Graph(["x"], [])
+    part = graph.add("slice", ["x"], axes=(1, 2), starts=(1, 2), stops=(6, 6), steps=(1, 2))
+    turned = graph.add("transpose", [part], axes=(0, 2, 1, 3))
+    active = graph.add("relu", [graph.add("transpose", [turned], axes=(0, 3, 2, 1))])
+    graph.outputs = [graph.add("flatten", [graph.add("transpose", [active], axes=(0, 2, 1, 3))])]
+    x = RNG.normal(size=(2, 6, 7, 2)).astype(np.float32)
+    plan = NetworkPlan(graph, [x.shape])
+    y = on_device(plan, x)
+    assert y.shape == (2, 20)
+    assert np.array_equal(y, plan(x))
