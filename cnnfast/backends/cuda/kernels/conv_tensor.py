@@ -6,8 +6,9 @@ half of what its 128 bytes a cycle allow; 64 x 32 a warp (the tile of 64 columns
 such steps alternate: while one multiplies, the other's fragments are on their way.
 
 Blocks on a multiprocessor, of 65,536 registers and 164 KB: 128 x 128, 255 registers and 64 KB, 2; 128 x 64, 168 and
-48 KB, 3 (tf32: 2); 64 x 64, 128 and 32 KB, 4. From global memory a stage brings 128 x 64 bytes twice for 128 x 128 x 32 products:
-32 a byte loaded, which the second-level cache serves for the most part, as neighbouring blocks share their pixels.
+48 KB, 3 (tf32: 2); 64 x 64, 128 and 32 KB, 4. From global memory a stage brings 128 x 64 bytes twice for 128 x 128 x 32
+products: 32 a byte loaded, which the second-level cache serves for the most part, as neighbouring blocks share
+their pixels.
 """
 
 from typing import Any
