@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, NamedTuple, ParamSpec, cast
+from typing import Any, Final, NamedTuple, ParamSpec, cast
 
 from cnnfast.backends.cuda.toolchain import SIMULATED, cuda, types
 
@@ -110,10 +110,16 @@ def planned(rows: tuple[Row, ...], problem: Any, algorithm: str | None) -> Plan:
     return row.plan(problem, tiles[at])
 
 
-def ptx(made: Kernel, cc: tuple[int, int]) -> str:
-    """The kernel's PTX for a compute capability, its entry called "kernel". No device is needed."""
+LEAST: Final = 8, 0
+"""The compute capability that kernels are made for; the assembler makes their PTX any later device's own code."""
+NEWEST: Final = 9, 0
+"""That of kernels with an `arch`."""
+
+
+def ptx(made: Kernel) -> str:
+    """The kernel's PTX, its entry called "kernel". No device is needed."""
     bounds = (made.block[0] * made.block[1] * made.block[2], made.blocks) if made.blocks else None
-    target = (*cc, made.arch) if made.arch else cc
+    target = (*NEWEST, made.arch) if made.arch else LEAST
     parameters = made.parameters
     if made.scalars:
         arrays = len(parameters) - len(made.scalars._fields)
@@ -134,10 +140,12 @@ def cubin(made: Kernel, cc: tuple[int, int]) -> bytes:
         return kept.read_bytes()
     except OSError:
         pass
+    if cc < LEAST:
+        raise RuntimeError(f"CUDA devices must have compute capability 8.0 or more, got {cc[0]}.{cc[1]}")
     from cuda.core import Program, ProgramOptions
 
     options = ProgramOptions(arch=f"sm_{cc[0]}{cc[1]}{made.arch}")
-    code: bytes = Program(ptx(made, cc), "ptx", options).compile("cubin").code
+    code: bytes = Program(ptx(made), "ptx", options).compile("cubin").code
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{os.getpid()}")

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,11 @@ class Assembled(NamedTuple):
     stack: int
     spills: int
     ptx: str
-    sass: str
+    disassemble: list[Any]
+
+    @property
+    def sass(self) -> str:
+        return subprocess.run(self.disassemble, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture
@@ -24,10 +29,11 @@ def assemble(tmp_path: Path) -> Callable[..., Assembled]:
 
     from cnnfast.backends.cuda import kernel as kernels
 
+    written = cache(kernels.ptx)
     (tools,) = (found.parent for folder in nvidia.__path__ for found in Path(folder).glob("cu*/bin/ptxas"))
 
     def assembled(made: Any, cc: tuple[int, int]) -> Assembled:
-        text = kernels.ptx(made, cc)
+        text = written(made)
         source, code = tmp_path / "kernel.ptx", tmp_path / "kernel.cubin"
         source.write_text(text)
         arch = f"sm_{cc[0]}{cc[1]}{made.arch}"
@@ -37,7 +43,6 @@ def assemble(tmp_path: Path) -> Callable[..., Assembled]:
         said = r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill"
         stack, stores, loads = re.findall(said, told)[-1]
         (registers,) = re.findall(r"Used (\d+) registers", told)[-1:]
-        sass = subprocess.run([tools / "nvdisasm", "-c", code], capture_output=True, text=True, check=True).stdout
-        return Assembled(int(registers), int(stack), int(stores) + int(loads), text, sass)
+        return Assembled(int(registers), int(stack), int(stores) + int(loads), text, [tools / "nvdisasm", "-c", code])
 
     return assembled

@@ -38,7 +38,7 @@ def test_barriers_and_bulk_copies(assemble: Callable[..., Any]) -> None:
         arrive(shared, 1026)
 
     pointer = toolchain.pointer(types.uint32)
-    code = assemble(Kernel("copied", copied, (pointer, pointer), (128, 1, 1)), (9, 0))
+    code = assemble(Kernel("copied", copied, (pointer, pointer), (128, 1, 1), arch="a"), (9, 0))
     assert (code.spills, code.stack) == (0, 0)
     for line in (
         "mbarrier.init.shared::cta.b64", "fence.mbarrier_init", "mbarrier.arrive.shared::cta.b64",
