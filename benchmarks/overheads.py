@@ -96,10 +96,18 @@ def torch_rows() -> Iterator[tuple[str, Callable[[int], Any]]]:
 
     import cnnfast.interop.torch as ct
 
-    x, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
-    with torch.inference_mode():
-        yield "torch: cnnfast's conv2d(x, weight)", repeated(ct.conv2d, x, weight)
-        yield "torch: its own conv2d, for comparison", repeated(torch.nn.functional.conv2d, x, weight)
+    functional, op = torch.nn.functional, torch.ops.cnnfast.conv2d
+    x, weight, bias = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3), torch.ones(1)
+    row, matrix, vector = torch.ones(1, 4), torch.ones(5, 4), torch.ones(5)
+    with torch.no_grad():
+        yield "torch.ops.cnnfast.conv2d(x, weight)", repeated(op, x, weight)
+        yield "the same with bias and padding", repeated(op, x, weight, bias, [1, 1], [1, 1])
+        for name, words in (("cnnfast.interop.torch", ct), ("torch.nn.functional", functional)):
+            yield f"{name}: conv2d(x, weight)", repeated(words.conv2d, x, weight)
+            yield f"{name}: conv2d(x, weight, bias)", repeated(words.conv2d, x, weight, bias)
+            yield f"{name}: conv2d(x, weight, bias, 1, 1)", repeated(words.conv2d, x, weight, bias, 1, 1)
+            yield f"{name}: linear, 4 to 5", repeated(words.linear, row, matrix, vector)
+            yield f"{name}: max_pool2d(x, 2)", repeated(words.max_pool2d, x, 2)
 
 
 def main() -> None:

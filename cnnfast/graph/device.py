@@ -16,6 +16,8 @@ FILES = (
     "elementwise", "resize",
 )  # fmt: skip
 """Of `cnnfast.ops`, where the ops of a graph are."""
+MOST_AXES = 5
+"""Of what is copied into a network and out of it."""
 STRIDED = ("identity", "transpose", "slice")
 """The rows whose output is their input by other strides, which every kernel reads."""
 
@@ -38,6 +40,9 @@ def program(graph: Graph, number: int) -> Any:
             values[name] = recorder.constant(graph.constants[name])
         return values[name] if name else None
 
+    for name in (*graph.inputs, *graph.outputs):
+        if len(graph.specs[name].shape) > MOST_AXES:
+            raise NotImplementedError(f"{name!r} has more than {MOST_AXES} axes: no kernel copies it on a CUDA device")
     for name in graph.inputs:
         _check(name, graph.specs[name].dtype)
         values[name] = recorder.array(graph.specs[name].shape)

@@ -151,3 +151,24 @@ def test_dense_layers() -> None:
             torch.testing.assert_close(ct.linear(x[:rows], weight), F.linear(x[:rows], weight))
         weight.zero_()
         assert not ct.linear(x, weight).any()
+
+
+def test_a_class_of_tensors_sees_every_call(known: Known) -> None:
+    seen = []
+
+    class Logged(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            seen.append(str(function))
+            return super().__torch_function__(function, types, args, kwargs)
+
+    weight = known.weight.detach().clone().as_subclass(Logged)
+    for _ in range(3):
+        seen.clear()
+        assert isinstance(ct.conv2d(known.x, weight), Logged)
+        assert any("cnnfast" in name for name in seen)
+
+
+def test_a_weight_that_turns_negative(known: Known) -> None:
+    known.weight.data = torch._neg_view(known.weight.data)
+    known.check(known.x)

@@ -199,6 +199,31 @@ def follow(stream: int, others: Iterable[int], number: int) -> None:
             call("letting an event go", "cuEventDestroy", event)
 
 
+def event(number: int) -> Any:
+    """A mark that a stream can pass and others can wait for, until it is let go."""
+    with current(device(number)):
+        return call("making an event", "cuEventCreate", api().CUevent_flags.CU_EVENT_DISABLE_TIMING.value)
+
+
+def mark(passed: Any, number: int, stream: int) -> None:
+    """The event is what the stream has been given until now."""
+    with current(device(number)):
+        call("recording an event", "cuEventRecord", passed, stream)
+
+
+def after(passed: Any, number: int, stream: int) -> None:
+    """What comes on the stream is to come after the event."""
+    with current(device(number)):
+        call("waiting for an event", "cuStreamWaitEvent", stream, passed, 0)
+
+
+def finish(passed: Any, number: int) -> None:
+    """Wait until the event has passed, and let it go."""
+    with current(device(number)):
+        call("what was launched", "cuEventSynchronize", passed)
+        call("letting an event go", "cuEventDestroy", passed)
+
+
 def wait(number: int, stream: int) -> None:
     """Until the stream has done all it was given."""
     with current(device(number)):

@@ -1,8 +1,10 @@
 """A whole network on a device: recorded launches over one arena, replayed as a CUDA graph."""
 
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -112,12 +114,21 @@ class _Placed:
         self._graph: graphs.Graph | None = None
         if not SIMULATED:
             self._graph = graphs.capture(partial(self._launch, program.launches), self._number)
+            self._done = driver.event(self._number)
+            driver.mark(self._done, self._number, self._stream)
+
+    def __del__(self) -> None:
+        """The memory goes back to its framework for the stream it was taken on: not while another still runs on it."""
+        if not SIMULATED and not sys.is_finalizing() and hasattr(self, "_done"):
+            with suppress(Exception):
+                driver.finish(self._done, self._number)
 
     def run(self, given: Sequence[DeviceArray]) -> list[Any]:
         """As `Program.run`."""
         x, program = given[0], self._program
         if not SIMULATED:
-            driver.follow(x.stream, (self._stream, *(each.stream for each in given)), self._number)
+            driver.after(self._done, self._number, x.stream)  # the last run; its stream itself may be gone
+            driver.follow(x.stream, (each.stream for each in given), self._number)
         self._stream = x.stream
         for each, recorded in zip(given, program.inputs, strict=True):
             copy(each, self._array(recorded))
@@ -128,6 +139,8 @@ class _Placed:
         made = [empty(x, each.shape, each.dtype) for each in program.outputs]
         for each, recorded in zip(made, program.outputs, strict=True):
             copy(self._array(recorded), each)
+        if not SIMULATED:
+            driver.mark(self._done, self._number, self._stream)
         if framework_of(x.owner).waits:
             driver.wait(self._number, self._stream)
         return [each.owner for each in made]

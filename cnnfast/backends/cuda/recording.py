@@ -92,6 +92,8 @@ class Recorder:
     def constant(self, values: Any) -> Recorded:
         """An array of these numbers."""
         data = np.ascontiguousarray(values)
+        if data.dtype.name not in STORED:
+            raise NotImplementedError(f"a constant of {data.dtype} has no place on a CUDA device yet")
         address = self._buffer(data.shape, data.dtype.name, data)
         return Recorded(self, address, data.shape, contiguous_strides(data.shape), data.dtype.name)
 

@@ -63,9 +63,11 @@ def _elapsed(work: Callable[[], object], like: DeviceArray) -> float:
 
 def zero(array: DeviceArray) -> None:
     """Zeros over a dense array."""
+    if not prod(array.shape):
+        return
     if SIMULATED:
         array.pointer[:] = 0
-    elif prod(array.shape):
+    else:
         size = prod(array.shape) * np.dtype(STORED[array.dtype]).itemsize
         driver.clear(array.address, size, array.device, array.stream)
 

@@ -53,7 +53,7 @@ cdef class TensorCall:
         if not same_kind(seen, &self.x) or seen.data == 0 or seen.data % self.itemsize or how != self.how or x.is_neg():
             return False
         mark_of(self.exchange, weight, &other)
-        if not same_memory(&other, &self.weight) or weight._version != self.version:
+        if not same_memory(&other, &self.weight) or weight._version != self.version or weight.is_neg():
             return False
         if (bias is None) != (self.biased is None):
             return False
@@ -61,7 +61,7 @@ cdef class TensorCall:
             if self.biased() is not bias or bias._version != self.bias_version:
                 return False
             mark_of(self.exchange, bias, &other)
-            if not same_memory(&other, &self.bias):
+            if not same_memory(&other, &self.bias) or bias.is_neg():
                 return False
         return (memory_sample(<const void *>self.weight.data, self.weight_size) == self.weight_sample and
                 memory_sample(<const void *>self.bias.data, self.bias_size) == self.bias_sample)

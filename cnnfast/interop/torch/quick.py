@@ -11,7 +11,17 @@ import torch
 from torch import Tensor
 
 from cnnfast.backends import native
-from cnnfast.interop.torch.library import LIBRARY, Kernel, define, forward_mode, grad_enabled, keys, modes, special
+from cnnfast.interop.torch.library import (
+    LIBRARY,
+    PLAIN,
+    Kernel,
+    define,
+    forward_mode,
+    grad_enabled,
+    keys,
+    modes,
+    special,
+)
 from cnnfast.interop.torch_weights import on_forget, stamp
 
 Calls = native.TensorCalls | None
@@ -83,7 +93,9 @@ def remember(
     how: tuple[Any, ...], y: Tensor,
 ) -> None:  # fmt: skip
     """Let the next call with this weight be a quick one, if it is like this one, which ran the plan on x as it lies."""
-    if not VISIBLE or stamp(weight) is None or (bias is not None and stamp(bias) is None):
+    if not VISIBLE or type(weight) not in PLAIN or (bias is not None and type(bias) not in PLAIN):
+        return  # whose class may want to see every call
+    if stamp(weight) is None or (bias is not None and stamp(bias) is None):
         return
     like = torch.empty_like(y)
     like.untyped_storage().resize_(0)  # no memory: its sizes are what is read

@@ -42,6 +42,8 @@ def read(name: str, value: Any, dtypes: Sequence[str] = FLOATS) -> "DeviceArray"
         exchange.refuse_gradient(name, value)
     found: DeviceArray = backend("arrays").read(name, value)
     arrays.check_dtype(name, found.dtype, dtypes)
+    if min(found.strides, default=0) < 0:
+        raise ValueError(f"{name} must not run backwards on a CUDA device, got strides {found.strides}: copy it first")
     return found
 
 

@@ -122,8 +122,9 @@ def mapped(key: Key, dtypes: tuple[str, ...], steps: tuple[tuple[Any, bool], ...
         c, d = (u, 0) if along == "inner" else (0, u)
         lines.append(f"if j{c} < inner{f' and r{d} < rows' if outer else ''}:")
         lines.append(f"    store0(p0, {places[0][u]}, y{u})")
-    parameters = (*(element.pointer for element in elements), *(types.int64,) * len(scalars))
-    made = generated("mapped", [*names, *scalars], lines, **known)
+    written_last = [*range(1, len(dtypes)), 0]
+    parameters = (*(elements[i].pointer for i in written_last), *(types.int64,) * len(scalars))
+    made = generated("mapped", [*(names[i] for i in written_last), *scalars], lines, **known)
     needs = wide_needs(dtypes[0]) if lanes > 1 else ()
     return Kernel("", made, parameters, (width, THREADS // width if outer else 1, 1), needs=needs)
 
@@ -176,7 +177,7 @@ def plan(problem: Map, items: int) -> Plan:
         scalars += reversed(each[:-2])
         scalars += [each[-2]] if has_row else []
         scalars += [each[-1]] if inner_step == "s" else []
-    names = ("y", *(f"x{i}" for i in range(1, len(strides))))
+    names = (*(f"x{i}" for i in range(1, len(strides))), "y")
     return Plan((Step(made, (blocks, 1, 1), names, tuple(scalars)),) if blocks else ())
 
 
