@@ -26,6 +26,8 @@ def linear(
     """The reference's linear, on a device, of an x whose rows are equally far apart: the edge sees to it."""
     y = empty(x, (*x.shape[:-1], weight.shape[0])) if out is None else out
     problem = problem_of(x, weight, y, precision)._replace(activation=activation, has_bias=bias is not None)
+    if bias is not None and bias.address % 16:
+        problem = problem._replace(aligned=False)
     given = {"x": x, "weight": weight, "y": y}
     if bias is not None:
         given["bias"] = bias

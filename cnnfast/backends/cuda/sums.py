@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import prod
 from typing import Final
 
 from .arrays import DeviceArray, empty
@@ -30,10 +31,8 @@ def per_channel(
     pixels, follow each other evenly in memory. `into`: where the results go, one place after the other."""
     dims, strides = x.shape, x.strides
     C = dims[axis]
-    between = [i for i in range(1, len(dims)) if i != axis]
-    area = 1
-    for i in between:
-        area *= dims[i]
+    between = [i for i in range(1, len(dims)) if i != axis and dims[i] != 1]
+    area = prod(dims[i] for i in between)
     pixel = strides[between[-1]] if between else 0
     last = strides[axis] == 1 and C > 1
     walks = []

@@ -112,7 +112,7 @@ def _bias(name: str, value: Any, x: Any, place: Geometry) -> Any:
         return None
     found = given.beside(name, value, x)
     geometry.check_bias(name, found.shape, place.filters)
-    return found
+    return given.contiguous(found)  # kernels read it so
 
 
 def _run(

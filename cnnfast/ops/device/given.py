@@ -193,10 +193,28 @@ def alike(name: str, value: Any, y: "DeviceArray") -> "DeviceArray | None":
 
 def copied(x: "DeviceArray", y: "DeviceArray") -> "DeviceArray":
     """A copy of x that lies as y does."""
-    files = backend("arrays")
-    made: DeviceArray = files.empty(y, x.shape, y.dtype, files.dense_order(y.shape, y.strides))
+    return laid(x, backend("arrays").dense_order(y.shape, y.strides))
+
+
+def laid(x: "DeviceArray", order: Sequence[int] | None) -> "DeviceArray":
+    """x itself where it lies densely with its axes in this order (None: C-contiguous), else such a copy."""
+    if _lies(x, order or range(len(x.shape))):
+        return x
+    made: DeviceArray = backend("arrays").empty(x, x.shape, order=order)
     copied_to(x, made)
     return made
+
+
+def _lies(x: "DeviceArray", order: Sequence[int]) -> bool:
+    steps = backend("arrays").contiguous_strides([x.shape[i] for i in order])
+    return all(x.shape[i] == 1 or x.strides[i] == step for i, step in zip(order, steps, strict=True))
+
+
+def even_pixels(x: "DeviceArray") -> "DeviceArray":
+    """x itself where all its pixels follow each other, channels last or before them: sums walk so; else a copy."""
+    rank = len(x.shape)
+    orders = range(rank), (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
+    return x if any(_lies(x, order) for order in orders) else contiguous(x)
 
 
 def contiguous(x: "DeviceArray") -> "DeviceArray":

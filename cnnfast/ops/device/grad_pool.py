@@ -17,6 +17,8 @@ def max_pool2d(grad_output: Any, indices: Any, input_shape: Any, *, layout: Any,
     places = given.beside("indices", indices, grad, "int64")
     if places.shape != grad.shape:
         raise ValueError(f"indices must have grad_output's shape {grad.shape}, got {places.shape}")
+    if places.strides != grad.strides:
+        grad, places = given.laid(grad, None), given.laid(places, None)
     return _run("max_pool2d", {"grad_output": grad, "indices": places}, shape, order, out, input_shape=shape)
 
 
@@ -43,7 +45,7 @@ def min_pool2d(
     order = options.layout(layout)
     values = given.images("x", x, order)
     of = window(values.shape, kernel_size, stride, padding, dilation, ceil_mode, order)
-    inputs = {"grad_output": _grad(grad_output, of), "x": values}
+    inputs = {"grad_output": _beside(_grad(grad_output, of), values, order), "x": values}
     return _run("min_pool2d", inputs, of.input_shape, order, out, **_keywords(of))
 
 
@@ -72,7 +74,7 @@ def global_max_pool2d(grad_output: Any, x: Any, y: Any, *, layout: Any, out: Any
     N, _, _, C = shapes.split(values.shape, order)
     pooled = shapes.join(N, 1, 1, C, order)
     grad = _shaped("grad_output", grad_output, values, pooled)
-    inputs = {"grad_output": grad, "x": values, "y": _shaped("y", y, values, pooled)}
+    inputs = {"grad_output": _beside(grad, values, order), "x": values, "y": _shaped("y", y, values, pooled)}
     return _run("global_max_pool2d", inputs, values.shape, order, out)
 
 
@@ -89,6 +91,12 @@ def _grad(value: Any, of: Window) -> Any:
     grad = given.read("grad_output", value)
     check_grad(grad.shape, of.output_shape)
     return grad
+
+
+def _beside(grad: Any, x: Any, layout: str) -> Any:
+    """grad_output as the indices of x's windows will lie."""
+    last = layout == "NCHW" and x.strides[1] == 1 and x.shape[1] > 1
+    return given.laid(grad, given.LAST if last else None)
 
 
 def _shaped(name: str, value: Any, x: Any, shape: tuple[int, ...]) -> Any:

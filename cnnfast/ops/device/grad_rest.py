@@ -26,6 +26,7 @@ def prelu(grad_output: Any, x: Any, weight: Any, *, out: Any) -> Any:
     check_slopes(slopes.shape, values.shape)
     inputs = {"grad_output": like(grad_output, values), "x": values, "weight": slopes}
     to = given.target(out, values, values.shape, inputs, order=given.lying(values))
+    inputs = {name: given.contiguous(each) for name, each in inputs.items()}
     return given.compute("prelu", inputs, to, files=BACKWARD, also=((slopes.shape, values.dtype),))
 
 
@@ -39,7 +40,7 @@ def combination(op: str) -> Callable[..., Any]:
         gradient = given.beside("grad_output", grad_output, left)
         if gradient.shape != shape:
             raise ValueError(f"grad_output must have shape {shape}, got {gradient.shape}")
-        if not given.dense(gradient):
+        if not given.dense(gradient) or left.shape != right.shape:  # sums over axes take them as C has them
             gradient = given.contiguous(gradient)
         inputs = {"grad_output": gradient, "x": left, "y": right}
         to = given.target(None, gradient, left.shape, inputs)
@@ -61,6 +62,8 @@ def batch_norm(
     inputs = {"grad_output": like(grad_output, values), **known}
     to = given.target(out, values, values.shape, inputs, order=given.lying(values))
     channels = values.shape[-1 if order == "NHWC" else 1]
+    inputs["x"] = given.even_pixels(values)
+    inputs["grad_output"] = given.alike("grad_output", inputs["grad_output"], inputs["x"])
     return given.compute(
         "batch_norm", inputs, to, files=BACKWARD, also=(((channels,), values.dtype),) * 2, eps=small, training=own,
         layout=order, activation=after,

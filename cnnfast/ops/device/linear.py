@@ -16,6 +16,7 @@ def linear_(x: Any, weight: Any, bias: Any, *, activation: Any, out: Any) -> Any
     added = given.maybe("bias", bias, values)
     if added is not None:
         geometry.check_bias("bias", added.shape, filters)
+        added = given.contiguous(added)  # kernels read it so
     inputs = {"x": values, "weight": matrix, "bias": added}
     to = given.target(out, values, (*values.shape[:-1], filters), inputs)
     return by_rows("linear", inputs | {"x": given.rows(values)}, to, activation=after)
