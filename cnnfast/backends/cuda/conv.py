@@ -6,7 +6,7 @@ from typing import Any
 from .arrays import DeviceArray, empty
 from .kernel import Plan, Row, planned
 from .kernels import conv_plain, conv_tensor, conv_wgmma, conv_winograd, depthwise, direct, im2col
-from .problem import Conv, Pair
+from .problem import Conv, Pair, settled
 from .run import capability, run
 
 ROWS: tuple[Row, ...] = (
@@ -47,7 +47,7 @@ def conv2d(
         y = empty(x, shape, order=LAST if channels_last else None)
 
     def strides(array: DeviceArray, order: tuple[int, ...]) -> Any:
-        return tuple(array.strides[i] for i in order)
+        return settled(tuple(array.shape[i] for i in order), tuple(array.strides[i] for i in order))
 
     aligned = all(array is None or array.address % 16 == 0 for array in (x, weight, bias, residual, y))
     problem = Conv(

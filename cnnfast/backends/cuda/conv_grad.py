@@ -10,7 +10,7 @@ from .conv import LAST
 from .kernel import Plan, Row, planned
 from .kernels import channel_sums, grad_input, grad_weight
 from .kernels.channel_sums import Sums
-from .problem import Conv, Pair
+from .problem import Conv, Pair, settled
 from .run import run
 
 Sides = tuple[Pair, Pair]
@@ -52,7 +52,7 @@ def forward(
     stride, padding, dilation, groups, mode = options
 
     def strides(array: DeviceArray, order: tuple[int, ...]) -> Any:
-        return tuple(array.strides[i] for i in order)
+        return settled(tuple(array.shape[i] for i in order), tuple(array.strides[i] for i in order))
 
     aligned = all(array.address % 16 == 0 for array in (x, weight, y))
     return Conv(

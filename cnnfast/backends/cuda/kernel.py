@@ -77,6 +77,10 @@ class Row(NamedTuple):
     pays: Callable[[Any], bool] = lambda problem: True
 
 
+GRID: Final = 2**31 - 1, 65535, 65535
+"""Blocks along a grid's axes, at most."""
+
+
 def kernel(make: Callable[P, Kernel]) -> Callable[P, Kernel]:
     """A function of plain values that makes a kernel: made once for each, and named after them."""
 

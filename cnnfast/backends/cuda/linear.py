@@ -45,10 +45,11 @@ def problem_of(x: DeviceArray, weight: DeviceArray, y: DeviceArray, precision: s
     """The convolution that multiplies x's rows by a (K, C) matrix."""
     M, (K, C) = math.prod(x.shape[:-1]), weight.shape
     x_row, y_row = pitch(x), pitch(y)
+    outer = 0 if M * max(x_row, y_row) >= 2**31 else M  # nothing steps along axes of size 1
     aligned = all(array.address % 16 == 0 for array in (x, weight, y))
     return Conv(
         1, 1, M, C, K, 1, 1, 1, M, (1, 1), ((0, 0), (0, 0)), (1, 1), 1, x.dtype, precision,
-        (M * x_row, M * x_row, x_row, x.strides[-1]), (0, 0, weight.strides[1], weight.strides[0]),
-        (M * y_row, M * y_row, y_row, y.strides[-1]), aligned=aligned,
+        (outer * x_row, outer * x_row, x_row, x.strides[-1]), (0, 0, weight.strides[1], weight.strides[0]),
+        (outer * y_row, outer * y_row, y_row, y.strides[-1]), aligned=aligned,
         cc=capability(x.device),
     )  # fmt: skip

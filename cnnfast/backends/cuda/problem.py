@@ -6,6 +6,14 @@ Pair = tuple[int, int]
 Strides = tuple[int, int, int, int]
 
 
+def settled(sizes: tuple[int, ...], strides: tuple[int, ...]) -> Strides:
+    """The strides, with 0 for what 32 bits do not hold of axes of size 1, along which nothing steps."""
+    a, b, c, d = (
+        0 if size == 1 and abs(step) >= 2**31 else step for size, step in zip(sizes, strides, strict=True)
+    )  # fmt: skip
+    return a, b, c, d
+
+
 class Conv(NamedTuple):
     """y[n,p,q,k] = activation(bias[k] + residual[n,p,q,k] + the sum over r, s, c of x[n,h,w,c] * weight[r,s,c,k]).
 

@@ -14,9 +14,11 @@ except ImportError as error:
         f"pip install numba-cuda[cu12]); {error}"
     ) from error
 
-__all__ = ["SIMULATED", "cuda", "device", "pointer", "types"]
+__all__ = ["QUADS", "SIMULATED", "cuda", "device", "pointer", "types"]
 
 SIMULATED = bool(config.ENABLE_CUDASIM)
+QUADS = None if SIMULATED else 16
+"""The alignment of shared memory that is read and written 16 bytes at a time; by itself it has an element's."""
 
 
 def pointer(scalar: Any) -> Any:

@@ -1,5 +1,6 @@
-"""The instructions that no kernel uses yet become the PTX that they are to be."""
+"""The instructions become the PTX that they are to be: those that no kernel uses yet, and one's odd cases."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ if toolchain.SIMULATED:
 pytest.importorskip("nvidia.cu13", reason='pip install "cnnfast[cuda-check]"')
 
 from cnnfast.backends.cuda.intrinsics import barrier
+from cnnfast.backends.cuda.intrinsics.arithmetic import inverse_root
 from cnnfast.backends.cuda.kernel import Kernel
 
 cuda, types = toolchain.cuda, toolchain.types
@@ -47,3 +49,12 @@ def test_barriers_and_bulk_copies(assemble: Callable[..., Any]) -> None:
         assert line in code.ptx
     for name in ("SYNCS", "UBLKCP"):
         assert name in code.sass
+
+
+def test_an_inverse_root_of_0_or_infinity_is_the_guess(assemble: Callable[..., Any]) -> None:
+    def roots(x: Any) -> None:
+        x[0] = inverse_root(x[0])
+
+    ptx = assemble(Kernel("roots", roots, (toolchain.pointer(types.float32),), (1, 1, 1)), (8, 0)).ptx
+    (guess,) = re.findall(r"rsqrt\.approx\.f32 (%f\d+|%r\d+)", ptx)
+    assert re.search(rf"setp\.nan\.f32\s+%p\d+, (\S+), \1;\s+selp\.f32\s+\S+, {guess}, \1, %p\d+;", ptx), ptx

@@ -1,5 +1,6 @@
 """Every kernel becomes code for the devices we name, without a spill and with the instructions it is to have."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -206,5 +207,7 @@ def test_no_spill_and_its_instructions(made: Kernel, assemble: Callable[..., Any
         code = assemble(made, cc)
         assert (code.spills, code.stack) == (0, 0), (made.name, cc)
         assert [text for text in made.needs if text not in code.ptx] == [], made.name
+        if "ld.shared.v" in " ".join(made.needs):
+            assert min(map(int, re.findall(r"\.shared \.align (\d+)", code.ptx))) >= 16, made.name
         threads = made.block[0] * made.block[1] * made.block[2]
         assert code.registers * threads * max(made.blocks, 1) <= 65536, (made.name, cc)

@@ -37,11 +37,13 @@ def _inverse_root(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     negative = builder.fmul(builder.fsub(ir.Constant(F32, -0.0), v), guess)
     error = call(builder, "llvm.fma.f32", F32, negative, guess, ir.Constant(F32, 1.0))
     half = builder.fmul(guess, ir.Constant(F32, 0.5))
-    return call(builder, "llvm.fma.f32", F32, half, error, guess)
+    refined = call(builder, "llvm.fma.f32", F32, half, error, guess)
+    # of 0 and infinity the step is 0 * infinity, and the guess exact
+    return builder.select(builder.fcmp_unordered("uno", refined, refined), guess, refined)
 
 
 def inverse_root_twin(v: Any) -> Any:
-    """1 / sqrt(v) of a positive v, not denormal, within a unit of its last place."""
+    """1 / sqrt(v) of a positive v, not denormal, within a unit of its last place; of 0 infinity."""
     return type(v)(1 / math.sqrt(v)) if v > 0 else type(v)(np.nan if v != v or v < 0 else np.inf)
 
 

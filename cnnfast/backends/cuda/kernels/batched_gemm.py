@@ -15,7 +15,7 @@ from cnnfast.backends.cuda.intrinsics.async_copy import commit_copies, copy_asyn
 from cnnfast.backends.cuda.intrinsics.memory import store_vector
 from cnnfast.backends.cuda.intrinsics.tile import Fragment, multiply
 from cnnfast.backends.cuda.kernel import Kernel, kernel
-from cnnfast.backends.cuda.toolchain import cuda, device, pointer, types
+from cnnfast.backends.cuda.toolchain import QUADS, cuda, device, pointer, types
 
 from .tile import Tile, corner
 
@@ -56,8 +56,8 @@ def batched_gemm(tile: Tile) -> Kernel:
         store(c, to + half_n, row[4:8])
 
     def gemm(a: Any, b: Any, c: Any, m: Any, n: Any, k: Any) -> None:
-        left = cuda.shared.array(all_a, types.float32)
-        right = cuda.shared.array(all_b, types.float32)
+        left = cuda.shared.array(all_a, types.float32, QUADS)
+        right = cuda.shared.array(all_b, types.float32, QUADS)
         mine = np.int32(cuda.threadIdx.x)
         first_m, first_n = np.int32(cuda.blockIdx.y) * tile_m, np.int32(cuda.blockIdx.x) * tile_n
         batch = types.int64(cuda.blockIdx.z)

@@ -18,7 +18,7 @@ from cnnfast.backends.cuda.intrinsics.integers import modulo, over, quotient
 from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tile import multiply
 from cnnfast.backends.cuda.kernel import Kernel, kernel
-from cnnfast.backends.cuda.toolchain import cuda, pointer, types
+from cnnfast.backends.cuda.toolchain import QUADS, cuda, pointer, types
 
 from .outputs import Epilogue, outputs
 from .tile import OUTSIDE, Tile, corner, fragments, loader, width_of
@@ -125,8 +125,8 @@ def conv_direct(dtype: str, tile: Tile, ways: Ways, after: Epilogue) -> Kernel:
     filter_starts = repeated(filter_start, w_loader.loads)
 
     def conv(x: Any, weight: Any, bias: Any, residual: Any, y: Any, k: Any) -> None:
-        xs = cuda.shared.array(x_both, computed)
-        ws = cuda.shared.array(w_both, computed)
+        xs = cuda.shared.array(x_both, computed, QUADS)
+        ws = cuda.shared.array(w_both, computed, QUADS)
         t, block, z = np.int32(cuda.threadIdx.x), np.int32(cuda.blockIdx.x), np.int32(cuda.blockIdx.y)
         group, part = over(z, k.parts), modulo(z, k.parts)
         m0, n0 = np.int32(over(block, k.blocks_n) * tile_m), np.int32(modulo(block, k.blocks_n) * tile_n)

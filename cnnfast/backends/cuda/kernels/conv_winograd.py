@@ -27,7 +27,7 @@ U is 36 / 9 of the weights' bytes: a call transforms them each time, a network o
 
 from typing import Final
 
-from cnnfast.backends.cuda.kernel import Plan, Row, Step
+from cnnfast.backends.cuda.kernel import GRID, Plan, Row, Step
 from cnnfast.backends.cuda.problem import Conv
 
 from .batched_gemm import batched_gemm
@@ -70,6 +70,7 @@ def takes(problem: Conv) -> bool:
         and (problem.dtype, problem.padding_mode) == ("float32", "zeros")
         and problem.precision != "strict"
         and max(reach(problem)) < LIMIT
+        and _up(problem.C, 8) <= GRID[1]
     )
 
 

@@ -20,9 +20,11 @@ from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import types
 
 from . import depthwise, reduced
-from .places import threads
+from .places import counted, threads
 
 THREADS, BLOCKS, RUN = 128, 1024, 8
+LONGEST = 256
+"""Rows of a filter whose weight's gradient is asked for: a block has a thread for each."""
 
 
 class Form(NamedTuple):
@@ -90,6 +92,8 @@ def taps(dtype: str, form: Form) -> Kernel:
 def weight_plan(problem: Conv, tile: None) -> Plan:
     """Of conv2d's problem with one channel a group: x, grad (which lies as y does), and the weight's result."""
     last = problem.x_strides[3] == problem.y_strides[3] == 1 and problem.K > 1
+    if problem.R > LONGEST:
+        raise ValueError(f"kernel_size must be at most {LONGEST} rows on a CUDA device, got {problem.R}")
     lanes = ELEMENTS[problem.dtype].width
     steps = (problem.K, *problem.x_strides[:3], *problem.y_strides[:3])
     wide = last and problem.aligned and problem.K == problem.C and all(step % lanes == 0 for step in steps)
@@ -154,7 +158,7 @@ def _gathered(problem: Conv, tile: None) -> Plan:
     wide = problem.aligned and problem.K == problem.C and fast == (1, 1, 1)
     lanes = element.width if wide and all(step % element.width == 0 for step in steps) else 1
     vectors = problem.C // lanes
-    count = problem.N * problem.H * problem.W * vectors
+    count = counted("pixels' channels (or vectors of them)", problem.N * problem.H * problem.W * vectors)
     wr, ws, _, wk = problem.weight_strides
     scalars = (
         count, vectors, problem.H, problem.W, problem.P, problem.Q, problem.K // problem.C, *problem.stride,

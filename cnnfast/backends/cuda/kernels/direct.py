@@ -5,7 +5,7 @@ line of taps is S * C numbers in a row: they are taken for the channels of one t
 21 slices instead of 49.
 """
 
-from cnnfast.backends.cuda.kernel import Plan, Row
+from cnnfast.backends.cuda.kernel import GRID, Plan, Row
 from cnnfast.backends.cuda.problem import Conv
 
 from . import product
@@ -45,8 +45,8 @@ def plan(problem: Conv, tile: Setting) -> Plan:
 
 
 def fits(problem: Conv) -> bool:
-    """Whether the arrays are within 32 bits."""
-    return max(*reach(problem), padded(problem)[1]) < LIMIT
+    """Whether the arrays are within 32 bits, and the groups along an axis of a grid."""
+    return problem.groups <= GRID[1] and max(*reach(problem), padded(problem)[1]) < LIMIT
 
 
 def takes(problem: Conv) -> bool:

@@ -50,7 +50,7 @@ def products(problem: Conv) -> list[Product]:
         phases(size, kernel, problem.stride[i], problem.dilation[i], problem.padding[i][0])
         for i, (size, kernel) in enumerate(((problem.H, problem.R), (problem.W, problem.S)))
     )
-    made = []
+    made: list[Product] = []
     for h, w in pairs(rows, columns):
         conv = problem._replace(
             H=problem.P, W=problem.Q, C=problem.K, K=problem.C, R=h.taps, S=w.taps, P=h.rows, Q=w.rows, stride=(1, 1),
@@ -60,7 +60,7 @@ def products(problem: Conv) -> list[Product]:
         )  # fmt: skip
         group = problem.K // problem.groups * wk
         at_w, at_x = h.tap * wr + w.tap * ws, h.first * xh + w.first * xw
-        made.append(Product(conv, group, at_w, at_x, ("y", "weight", "x")))
+        made.append(Product(conv, group, at_w, at_x, ("y", "weight", "x"), number=len(made)))
     return made
 
 

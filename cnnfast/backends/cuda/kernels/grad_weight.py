@@ -11,7 +11,7 @@ from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tile import multiply
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Conv
-from cnnfast.backends.cuda.toolchain import cuda, device, pointer
+from cnnfast.backends.cuda.toolchain import QUADS, cuda, device, pointer
 
 from .conv_direct import scalar_types
 from .direct import fits
@@ -134,8 +134,8 @@ def conv_weight(dtype: str, tile: Tile, x_wide: bool, g_wide: bool, after: Epilo
     filter_starts, at_gradients = repeated(filter_start, g_loader.loads), repeated(at_gradient, g_loader.loads, start=1)
 
     def gradient(x: Any, g: Any, y: Any, k: Any) -> None:
-        xs = cuda.shared.array(x_both, computed)
-        gs = cuda.shared.array(g_both, computed)
+        xs = cuda.shared.array(x_both, computed, QUADS)
+        gs = cuda.shared.array(g_both, computed, QUADS)
         t, block, z = np.int32(cuda.threadIdx.x), np.int32(cuda.blockIdx.x), np.int32(cuda.blockIdx.y)
         group, part = over(z, k.parts), modulo(z, k.parts)
         m0, n0 = np.int32(over(block, k.blocks_n) * tile_m), np.int32(modulo(block, k.blocks_n) * tile_n)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnfast.backends.cuda.elements import ELEMENTS
 from cnnfast.backends.cuda.intrinsics.integers import over
-from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
+from cnnfast.backends.cuda.kernel import GRID, Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import cuda, types
 
@@ -91,7 +91,7 @@ def plan(problem: Conv, tile: Setting) -> Plan:
 def takes(problem: Conv) -> bool:
     """Where the columns, too, are within 32 bits; as `direct` of groups that fill a tile somewhat."""
     size = max(*product.reach(problem), problem.pixels * problem.groups * rows(problem))
-    return size < LIMIT and product.filled(problem)
+    return size < LIMIT and problem.groups <= GRID[1] and product.filled(problem)
 
 
 ROW = Row("im2col", takes, plan, lambda problem: product.settings(matrices(problem)))

@@ -13,6 +13,8 @@ from cnnfast.backends.cuda.intrinsics.arithmetic import quotient
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.toolchain import types
 
+from .places import counted
+
 THREADS = 256
 
 
@@ -51,7 +53,7 @@ def neighbours(dtype: str, size: int, alpha: float, beta: float, k: float) -> Ke
 def plan(problem: Neighbours, tile: None) -> Plan:
     """One launch."""
     made = neighbours(problem.dtype, problem.size, problem.alpha, problem.beta, problem.k)
-    scalars = problem.elements, problem.channels, problem.step
+    scalars = counted("elements", problem.elements), problem.channels, problem.step
     grid = -(problem.elements // -THREADS), 1, 1
     return Plan((Step(made, grid, ("x", "y"), scalars),) if problem.elements else ())
 

@@ -1,6 +1,13 @@
 """Which part of an output a thread has: blocks are numbered tile by tile along one grid axis."""
 
 
+def counted(what: str, count: int) -> int:
+    """count, which kernels divide as a number of 32 bits. ValueError: it is none."""
+    if count >= 2**32:
+        raise ValueError(f"{what} must be fewer than 2**32 on a CUDA device, got {count}")
+    return count
+
+
 def threads(size: int, most: int) -> int:
     """A power of two, at most `most`, less than twice what is needed; at most 64, as a block's third axis."""
     found = 1

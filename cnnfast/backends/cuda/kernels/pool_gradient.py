@@ -20,7 +20,8 @@ from cnnfast.backends.cuda.intrinsics.lanes import multiply_add
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.toolchain import types
 
-from .pooled import Pool
+from .places import counted
+from .pooled import Pool, adaptive_sizes
 
 THREADS = 256
 SCALARS = ("H", "W", "C", "P", "Q", "R", "S", "SH", "SW", "DH", "DW", "top", "left", "padded_h", "padded_w", "count",
@@ -154,6 +155,7 @@ def _gathered(problem: Pool, tile: None) -> Plan:
     steps = (problem.C, *problem.x_strides[:3], *problem.y_strides[:3])
     if not (last and problem.aligned and all(step % lanes == 0 for step in steps)):
         lanes = 1
+    adaptive_sizes(problem)
     made = gathered(problem.indices, problem.dtype, problem.adaptive, Form(last, lanes))
     count = problem.N * problem.H * problem.W * problem.C // lanes
     names = "grad", "indices" if problem.indices else "grad", "result"
@@ -166,6 +168,7 @@ def _scattered(problem: Pool, tile: None) -> Plan:
 
 
 def _launch(made: Kernel, count: int, names: tuple[str, ...], scalars: tuple[int, ...]) -> Plan:
+    counted("pixels' channels (or vectors of them)", count)
     return Plan((Step(made, (-(count // -made.block[0]), 1, 1), names, scalars),) if count else ())
 
 

@@ -19,7 +19,7 @@ from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.problem import Pair, Strides
 from cnnfast.backends.cuda.toolchain import types
 
-from .places import threads, tiled
+from .places import counted, threads, tiled
 from .pool_functions import reduction
 
 THREADS = 256
@@ -205,11 +205,19 @@ def form(problem: Pool) -> Form:
     return Form(last, lanes, taps, problem.stride if taps else (0, 0), block, items)
 
 
+def adaptive_sizes(problem: Pool) -> None:
+    """ValueError: where adaptive windows begin and end takes more than 32 bits."""
+    if problem.adaptive:
+        counted("an adaptive pool's (H + 1) * (P + 1)", (problem.H + 1) * (problem.P + 1))
+        counted("an adaptive pool's (W + 1) * (Q + 1)", (problem.W + 1) * (problem.Q + 1))
+
+
 def plan(problem: Pool, tile: None) -> Plan:
     """One launch."""
     found = form(problem)
+    adaptive_sizes(problem)
     made = pooled(problem.kind, problem.dtype, problem.norm_type, problem.indices, problem.adaptive, found)
-    count = problem.N * problem.C
+    count = counted("images' channels", problem.N * problem.C)
     C, rows = problem.C // found.lanes, -(problem.P // -found.items)
     sizes = (C, problem.Q, rows) if found.last else (problem.Q, rows, count)
     tiles = [-(size // -threads) for size, threads in zip(sizes, found.block, strict=True)]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from cnnfast.backends.cuda.elements import ELEMENTS
 from cnnfast.backends.cuda.intrinsics.integers import divisor
 from cnnfast.backends.cuda.kernel import Plan, Step
-from cnnfast.backends.cuda.problem import Conv
+from cnnfast.backends.cuda.problem import Conv, settled
 
 from .conv_direct import Walk, Ways, conv_direct
 from .outputs import Epilogue
@@ -26,6 +26,7 @@ class Product(NamedTuple):
     w_group: from a group's weights to the next one's; w_first, y_first: where the first lie.
     arrays: the names of x, weight and y.
     rounded: weight has zeros to the end of each 16 bytes.
+    number: of those of one plan, whose copies of weights have names of their own.
     """
 
     conv: Conv
@@ -34,6 +35,7 @@ class Product(NamedTuple):
     y_first: int = 0
     arrays: tuple[str, str, str] = ("x", "weight", "y")
     rounded: bool = False
+    number: int = 0
 
 
 class Setting(NamedTuple):
@@ -96,9 +98,18 @@ def dense(product: Product) -> bool:
     return product.y_first == 0
 
 
+def within(conv: Conv) -> Conv:
+    """The convolution with strides that the kernels' 32 bits hold."""
+    N, H, W, C, K, R, S, P, Q = conv[:9]
+    return conv._replace(
+        x_strides=settled((N, H, W, C), conv.x_strides), y_strides=settled((N, P, Q, K), conv.y_strides),
+        weight_strides=settled((R, S, C // conv.groups, K // conv.groups), conv.weight_strides),
+    )  # fmt: skip
+
+
 def plan(product: Product, setting: Setting) -> Plan:
     """The weights brought in order where they are not, the product, and the sum of its parts."""
-    conv, tile = product.conv, setting.tile
+    conv, tile = within(product.conv), setting.tile
     parts = setting.parts if dense(product) else 1
     groups = conv.groups
     channels, filters = conv.C // groups, conv.K // groups
@@ -108,7 +119,7 @@ def plan(product: Product, setting: Setting) -> Plan:
     w_strides, w_first = (product.w_group, *conv.weight_strides), product.w_first
     along = "outer" if product.rounded or not conv.R * conv.S else weight_way(conv, w_strides, w_first)
     if not along:
-        copy = f"packed_{weight}_{w_first}"
+        copy = f"packed_{weight}_{product.number}"
         sizes = groups, conv.R, conv.S, channels, filters
         step, count, w_strides = packing(conv.dtype, (weight, copy), sizes, w_strides, w_first)
         steps.append(step)

@@ -16,6 +16,7 @@ from cnnfast.backends.cuda.problem import Pair, Strides
 from cnnfast.backends.cuda.toolchain import types
 
 from .conv_plain import border
+from .places import counted
 
 THREADS = 256
 
@@ -97,7 +98,7 @@ def plan(problem: Resize, tile: None) -> Plan:
         lanes = 1
     made = resized(problem.mode, problem.dtype, problem.align_corners, last, lanes)
     vectors = problem.C // lanes
-    count = problem.N * problem.P * problem.Q * vectors
+    count = counted("outputs (or vectors of them)", problem.N * problem.P * problem.Q * vectors)
     scalars = (
         count, vectors, problem.H, problem.W, problem.C, problem.P, problem.Q, *problem.start, *problem.scale,
         *problem.x_strides, *problem.y_strides, problem.value,

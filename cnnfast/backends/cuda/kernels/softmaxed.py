@@ -18,6 +18,8 @@ from cnnfast.backends.cuda.intrinsics.arithmetic import maximum, quotient
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Row, Step, kernel
 from cnnfast.backends.cuda.toolchain import device, types
 
+from .places import counted
+
 
 class Softmax(NamedTuple):
     """outer lines of `size` elements, `inner` beside each other: element i of line (o, j) lies at
@@ -114,7 +116,7 @@ def plan(problem: Softmax, tile: None) -> Plan:
         while threads < 256 and threads * 4 < problem.size:
             threads *= 2
     made = softmaxed(problem.logarithm, problem.gradient, problem.dtype, threads)
-    blocks = count if threads else -(count // -128)
+    blocks = count if threads else -(counted("lines", count) // -128)
     names = ("x", "y" if problem.gradient else "x", "out")
     return Plan((Step(made, (blocks, 1, 1), names, (count, problem.size, problem.inner)),) if blocks else ())
 

@@ -4,9 +4,9 @@ from itertools import pairwise
 from typing import Any
 
 from cnnfast.backends.cuda.elements import ELEMENTS
-from cnnfast.backends.cuda.kernel import Plan, Step
+from cnnfast.backends.cuda.kernel import GRID, Plan, Step
 from cnnfast.backends.cuda.kernels.tensor_epilogue import add_parts
-from cnnfast.backends.cuda.kernels.tensor_layout import channels_last, squares, turn_parts, weights_by_filter
+from cnnfast.backends.cuda.kernels.tensor_layout import SIDE, channels_last, squares, turn_parts, weights_by_filter
 from cnnfast.backends.cuda.kernels.tensor_loads import Tile
 from cnnfast.backends.cuda.problem import Conv
 from cnnfast.backends.cuda.toolchain import SIMULATED
@@ -31,10 +31,13 @@ def takes(problem: Conv) -> bool:
         ((problem.N, problem.P, problem.Q, problem.K), problem.y_strides),
     ))  # fmt: skip
     packed = problem.N * problem.H * problem.W * (problem.C + width)
+    taps = problem.R * problem.S
+    columns = max(taps * (C + width), problem.C + width, problem.K)  # of what may be rearranged, in squares
     return (
-        problem.padding_mode == "zeros" and problem.pixels > 0 and C > 0 and K > 0 and K % width == 0
+        max(problem.groups, -(columns // -SIDE)) <= GRID[1]
+        and problem.padding_mode == "zeros" and problem.pixels > 0 and C > 0 and K > 0 and K % width == 0
         and (C % width == 0 or problem.groups == 1)
-        and max(*spans, packed, problem.R * problem.S * (C + width) * problem.K) < LARGEST
+        and max(*spans, packed, taps * (C + width) * problem.K) < LARGEST
     )  # fmt: skip
 
 
