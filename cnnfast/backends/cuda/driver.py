@@ -122,22 +122,19 @@ def loaded(made: Kernel, here: Device) -> Loaded:
 def _load(made: Kernel, here: Device) -> Loaded:
     if made.shared > here.shared:
         raise RuntimeError(f"{made.name} needs {made.shared} bytes of shared memory, {here.name} has {here.shared}")
-    module = _module(made, here)
-    function = call(f"loading {made.name}", "cuModuleGetFunction", module, b"kernel")
+    what = f"loading {made.name}"
+    try:
+        module = call(what, "cuModuleLoadData", cubin(made, here.cc))
+    except RuntimeError:
+        if not forget(made, here.cc):  # what lay on the disk may be broken
+            raise
+        module = call(what, "cuModuleLoadData", cubin(made, here.cc))
+    function = call(what, "cuModuleGetFunction", module, b"kernel")
     if made.shared:
         attribute = api().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         call(f"shared memory of {made.name}", "cuFuncSetAttribute", function, attribute, made.shared)
     fields = ("Q" if isinstance(each, types.CPointer) else FIELDS[str(each)] for each in made.parameters)
     return Loaded(function, "<" + "".join(fields))
-
-
-def _module(made: Kernel, here: Device) -> Any:
-    try:
-        return call(f"loading {made.name}", "cuModuleLoadData", cubin(made, here.cc))
-    except RuntimeError:
-        if not forget(made, here.cc):
-            raise
-    return call(f"loading {made.name}", "cuModuleLoadData", cubin(made, here.cc))  # what was on the disk was broken
 
 
 class _Packed(threading.local):

@@ -368,6 +368,13 @@ def test_milliseconds_are_the_devices(told: Driver) -> None:
     assert names.count("cuEventDestroy") == 2
 
 
+def test_the_legacy_stream_has_one_number(told: Driver) -> None:
+    x = Foreign(1 << 20, (4,))
+    for named, number in ((None, 0), (1, 0), (2, 2), (77, 77)):
+        x.__cuda_array_interface__["stream"] = named
+        assert arrays.read("x", x).stream == number
+
+
 class Foreign:
     """An array on device 1, as the driver says."""
 
