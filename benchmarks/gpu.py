@@ -58,6 +58,8 @@ def main() -> None:
         return
     torch = torch_on_a_device()
     rows = list(measured(torch, problems, options))
+    if options.only == NETWORKS:
+        rows.append(network(torch))
     print(report(torch, rows))
 
 
@@ -145,6 +147,31 @@ def calls(
         lambda: op(lying, own, bias, precision=precision, out=out, **how, **more),
         lambda: functional.conv2d(theirs, weight, bias, stride, (top, left), 1, groups), moved,
     )  # fmt: skip
+
+
+def network(torch: Any) -> Row:
+    """ResNet-50 at batch 1 in float32, batch normalisation folded in both: our CUDA graph beside torch's."""
+    from torch.fx.experimental.optimization import fuse
+    from torch_networks import NETWORKS as networks  # beside this file
+    from torch_networks import initialised
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    x = torch.randn(1, 224, 224, 3, device="cuda")
+    plan = cnnfast.models.ResNet50().plan(tuple(x.shape))
+    net = fuse(initialised(networks["resnet50"](), (1, 3, 224, 224)).eval())
+    net = net.to("cuda", memory_format=torch.channels_last)
+    graph, theirs = torch.cuda.CUDAGraph(), x.permute(0, 3, 1, 2)
+    with torch.no_grad():
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # torch asks for runs before a capture
+            for _ in range(WARM):
+                net(theirs)
+        torch.cuda.current_stream().wait_stream(side)
+        with torch.cuda.graph(graph):
+            net(theirs)
+    ours = median(torch, lambda: plan(x))
+    return Row("ResNet-50, batch 1", "network", "float32", ours, median(torch, graph.replay), 0)
 
 
 def elementwise(torch: Any, batch: int, dtype: Any) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any], int]]:

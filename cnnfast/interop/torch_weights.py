@@ -39,14 +39,18 @@ class Stamp(NamedTuple):
             and self.address == tensor.data_ptr()
             and self.shape == tensor.shape
             and self.strides == tensor.stride()
+            and not tensor.is_neg()
             and self.sample == native.sample_at(self.address, self.size)
         )
 
 
 def stamp(tensor: Tensor) -> Stamp | None:
     """The tensor as it is now; None where it cannot be told from its later self: an inference tensor has no version, a
-    strided one no one piece of memory, and one that is not on this machine no memory that can be read."""
-    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__ or not tensor.is_cpu or tensor.is_inference():
+    strided one no one piece of memory, a negative's holds other numbers, and what is not on this machine no memory that
+    can be read."""
+    if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__ or not tensor.is_cpu:
+        return None
+    if tensor.is_inference() or tensor.is_neg():
         return None
     size = tensor.numel() * tensor.element_size()
     if tensor.untyped_storage().nbytes() < tensor.storage_offset() * tensor.element_size() + size or not _dense(tensor):

@@ -98,8 +98,9 @@ def memory(address: int, shape: Sequence[int], strides: Sequence[int], dtype: st
 def array(told: Described, owner: Any) -> DeviceArray:
     """The array that a framework has described."""
     strides = contiguous_strides(told.shape) if told.strides is None else settled(told.shape, told.strides)
-    # a dtype that no kernel takes is refused by whoever knows the argument's name: it needs no memory
-    known = told.dtype in STORED and told.device >= 0
+    # a dtype that no kernel takes, and what runs backwards, is refused by whoever knows the argument's name: it needs
+    # no memory
+    known = told.dtype in STORED and told.device >= 0 and min(strides, default=0) >= 0
     pointer = memory(told.address, told.shape, strides, told.dtype) if known else None
     return DeviceArray(
         pointer, told.shape, strides, told.dtype, told.device, told.stream, told.address, owner, told.writable
@@ -107,10 +108,15 @@ def array(told: Described, owner: Any) -> DeviceArray:
 
 
 def read(name: str, value: Any) -> DeviceArray:
-    """value, an array on a device that the argument `name` was given: where it lies. TypeError: it cannot be read."""
+    """value, an array on a device that the argument `name` was given: where it lies. TypeError, ValueError: it cannot
+    be read."""
     from .frameworks import framework_of
 
-    return array(framework_of(value).describe(name, value), value)
+    told = framework_of(value).describe(name, value)
+    size = np.dtype(STORED.get(told.dtype, np.uint8)).itemsize
+    if told.address % size:
+        raise ValueError(f"{name} must start at a multiple of its elements' {size} bytes, got address {told.address}")
+    return array(told, value)
 
 
 def host(value: Any, dtype: str | None = None) -> DeviceArray:
@@ -138,7 +144,10 @@ def empty(
     strides = tuple(laid[axes.index(i)] for i in range(len(axes)))
     kind = framework_of(like.owner)
     owner = kind.make(like, tuple(shape), strides, name)
-    found = array(kind.describe("a new array", owner), owner)._replace(dtype=name, stream=like.stream)
+    told = kind.describe("a new array", owner)
+    if told.dtype != name and not SIMULATED:  # there a brain half's bits are uint16
+        raise RuntimeError(f"a new array of {name} was wanted, {kind.module} made one of {told.dtype}")
+    found = array(told, owner)._replace(dtype=name, stream=like.stream)
     if SIMULATED and found.device >= 0 and found.pointer.size:
         found.pointer[:] = poison(name)
     return found

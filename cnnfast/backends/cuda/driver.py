@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from .kernel import Kernel, Step, cubin
+from .kernel import Kernel, Step, cubin, forget
 from .toolchain import SIMULATED, types
 
 FIELDS: Final = {"int32": "i4x", "uint32": "I4x", "float32": "f4x", "int64": "q", "uint64": "Q", "float64": "d"}
@@ -122,8 +122,14 @@ def loaded(made: Kernel, here: Device) -> Loaded:
 def _load(made: Kernel, here: Device) -> Loaded:
     if made.shared > here.shared:
         raise RuntimeError(f"{made.name} needs {made.shared} bytes of shared memory, {here.name} has {here.shared}")
-    module = call(f"loading {made.name}", "cuModuleLoadData", cubin(made, here.cc))
-    function = call(f"loading {made.name}", "cuModuleGetFunction", module, b"kernel")
+    what = f"loading {made.name}"
+    try:
+        module = call(what, "cuModuleLoadData", cubin(made, here.cc))
+    except RuntimeError:
+        if not forget(made, here.cc):  # what lay on the disk may be broken
+            raise
+        module = call(what, "cuModuleLoadData", cubin(made, here.cc))
+    function = call(what, "cuModuleGetFunction", module, b"kernel")
     if made.shared:
         attribute = api().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         call(f"shared memory of {made.name}", "cuFuncSetAttribute", function, attribute, made.shared)

@@ -7,6 +7,7 @@ the CUDA array interface or DLPack, and answered in Numba's.
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -75,7 +76,15 @@ def _make_jax(like: DeviceArray, shape: Shape, strides: Shape, dtype: str) -> An
     """Its memory is written before anybody else has seen it: JAX's rule is about arrays that somebody has."""
     jax = sys.modules["jax"]
     (device,) = like.owner.devices()
-    return jax.numpy.empty(shape, dtype, device=device).block_until_ready()
+    with _wide(jax):
+        return jax.numpy.empty(shape, dtype, device=device).block_until_ready()
+
+
+def _wide(jax: Any) -> Any:
+    """64 bits are 64 bits within, which by JAX's default are 32."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    return import_module("jax.experimental").enable_x64(True)
 
 
 def _anybody(name: str, value: Any) -> Described:
@@ -100,6 +109,8 @@ def _interface(name: str, told: dict[str, Any], dtype: Any) -> Described:
     stream = told.get("stream")
     if stream == 0:
         raise TypeError(f"{name} has a __cuda_array_interface__ of stream 0, which version 3 forbids: 1, 2 or a handle")
+    if stream == 1:
+        stream = 0  # the same one, as torch and the driver call it
     address, readonly = told["data"]
     strides = told.get("strides")
     if strides is not None:
@@ -118,12 +129,19 @@ def _dtype(typestr: str) -> tuple[str, int]:
 
 
 def _make_numba(like: DeviceArray, shape: Shape, strides: Shape, dtype: str) -> Any:
-    kind = np.dtype(np.uint16 if SIMULATED and dtype == "bfloat16" else dtype)
+    try:
+        kind = np.dtype(np.uint16 if SIMULATED and dtype == "bfloat16" else dtype)
+    except TypeError:
+        raise TypeError(
+            f"a new array of {dtype} cannot be made as Numba's, which has NumPy's dtypes: import ml_dtypes first, "
+            "which adds it, or give torch's, CuPy's or JAX's arrays"
+        ) from None
     steps = tuple(step * kind.itemsize for step in strides)
     if SIMULATED:
         return cuda.device_array(shape, kind, strides=steps)
     with cuda.gpus[like.device]:
-        stream = cuda.external_stream(like.stream) if like.stream else 0
+        # 1 is the same stream as 0, which Numba takes for "nothing to come after"
+        stream = cuda.external_stream(like.stream or 1)
         return cuda.device_array(shape, kind, strides=steps, stream=stream)
 
 

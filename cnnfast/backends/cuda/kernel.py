@@ -7,8 +7,10 @@ the simulator, in a CUDA graph and in a test that only compiles it.
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, NamedTuple, ParamSpec, cast
 
@@ -139,9 +141,10 @@ def ptx(made: Kernel) -> str:
 
 def cubin(made: Kernel, cc: tuple[int, int]) -> bytes:
     """The kernel's code for a compute capability, from the cache on disk where it has been made before."""
-    kept = folder() / f"{hashlib.sha256(f'{made.name} {cc} {fingerprint()}'.encode()).hexdigest()[:32]}.cubin"
+    kept = _kept(made, cc)
     try:
-        return kept.read_bytes()
+        if kept:
+            return kept.read_bytes()
     except OSError:
         pass
     if cc < LEAST:
@@ -151,13 +154,34 @@ def cubin(made: Kernel, cc: tuple[int, int]) -> bytes:
     options = ProgramOptions(arch=f"sm_{cc[0]}{cc[1]}{made.arch}")
     code: bytes = Program(ptx(made), "ptx", options).compile("cubin").code
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}")
-        part.write_bytes(code)
-        part.replace(kept)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            number, part = tempfile.mkstemp(".part", dir=kept.parent)  # processes in containers share their numbers
+            with os.fdopen(number, "wb") as file:
+                file.write(code)
+            os.replace(part, kept)
     except OSError:
         pass  # a cache that cannot be written costs the next process a compilation
     return code
+
+
+def forget(made: Kernel, cc: tuple[int, int]) -> bool:
+    """Delete the kernel's code from the cache on disk; whether it was there."""
+    kept = _kept(made, cc)
+    try:
+        if kept:
+            kept.unlink()
+    except OSError:
+        return False
+    return kept is not None
+
+
+def _kept(made: Kernel, cc: tuple[int, int]) -> Path | None:
+    try:
+        where = folder()
+    except RuntimeError:  # a user without a home
+        return None
+    return where / f"{hashlib.sha256(f'{made.name} {cc} {fingerprint()}'.encode()).hexdigest()[:32]}.cubin"
 
 
 def folder() -> Path:
@@ -167,17 +191,27 @@ def folder() -> Path:
     return base / "cuda"
 
 
+COMPILERS: Final = "numba-cuda", "numba", "llvmlite", "cuda-core", "nvidia-nvvm"
+"""The distributions that make a kernel's code."""
+
+
 @cache
 def fingerprint() -> str:
     """Of this package's sources and of the compiler: a kernel of another is not this one."""
-    import numba_cuda
-    from cuda.bindings import nvvm
+    from cuda.bindings import nvjitlink, nvvm
 
     found = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         found.update(path.read_bytes())
-    found.update(f"{numba_cuda.__version__} {nvvm.version()}".encode())
+    found.update(f"{nvvm.version()} {nvjitlink.version()} {[_version(each) for each in COMPILERS]}".encode())
     return found.hexdigest()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # from conda, or the system
+        return ""
 
 
 def simulated(made: Kernel) -> Any:

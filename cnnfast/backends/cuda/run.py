@@ -27,12 +27,16 @@ def run(plan: Plan, arrays: Mapping[str, DeviceArray], like: DeviceArray) -> Non
         return
     from .frameworks import framework_of
 
-    driver.follow(like.stream, (array.stream for array in arrays.values()), like.device)
+    streams = {array.stream for array in arrays.values()} - {like.stream}
+    driver.follow(like.stream, streams, like.device)
     scratch = {name: empty(like, (n,), dtype) for name, (n, dtype) in plan.scratch.items()}
     pointers = {name: array.address for name, array in {**arrays, **scratch}.items()}
     driver.launch(plan.steps, pointers, like.device, like.stream)
     # scratch goes back to its framework here, which hands it out again for what comes later on this stream
-    if framework_of(like.owner).waits:
+    for other in streams:  # where the others' memory is written, or handed out, again
+        driver.follow(other, (like.stream,), like.device)
+    kinds = {type(array.owner): array.owner for array in (like, *arrays.values())}
+    if any(framework_of(owner).waits for owner in kinds.values()):
         driver.wait(like.device, like.stream)
 
 
@@ -68,8 +72,12 @@ def zero(array: DeviceArray) -> None:
     if SIMULATED:
         array.pointer[:] = 0
     else:
+        from .frameworks import framework_of
+
         size = prod(array.shape) * np.dtype(STORED[array.dtype]).itemsize
         driver.clear(array.address, size, array.device, array.stream)
+        if framework_of(array.owner).waits:
+            driver.wait(array.device, array.stream)
 
 
 def capability(device: int) -> tuple[int, int]:

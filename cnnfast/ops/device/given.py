@@ -122,7 +122,9 @@ def _place(array: "DeviceArray") -> Any:
 def channels_last(x: "DeviceArray", layout: str) -> tuple[int, ...] | None:
     """The order of a new array's axes: channels last in memory where x has them there though its layout is NCHW."""
     order = lying(x)
-    return LAST if layout == "NCHW" and order == LAST else None
+    if layout != "NCHW" or order is None:
+        return None
+    return LAST if [axis for axis in order if x.shape[axis] > 1] == [i for i in LAST if x.shape[i] > 1] else None
 
 
 def lying(x: "DeviceArray") -> tuple[int, ...] | None:
@@ -167,9 +169,14 @@ def _spare(op: str, name: str, value: object, files: tuple[str, ...]) -> bool:
 
 def _nothing(to: Target, also: Iterable[tuple[Sequence[int], str]]) -> Any:
     files = backend("arrays")
-    made = [to.array(), *(files.empty(to.x, shape, dtype) for shape, dtype in also)]
+    y = to.array()
+    first = y if dense(y) else to._replace(out=None).array()  # zeros go over memory without a gap
+    made = [first, *(files.empty(to.x, shape, dtype) for shape, dtype in also)]
     for each in made:
         backend("run").zero(each)
+    if first is not y:
+        copied_to(first, y)
+        made[0] = y
     owners = tuple(each.owner for each in made)
     return owners if len(owners) > 1 else owners[0]
 

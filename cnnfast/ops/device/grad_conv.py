@@ -31,6 +31,7 @@ def depthwise_conv2d_input(grad_output: Any, weight: Any, input_shape: Any, *, o
     place = geometry.depthwise_geometry(
         shape, kernels.shape, how.layouts, how.stride, how.padding, how.dilation, how.padding_mode
     )
+    kernels = given.contiguous(kernels)  # its two last axes are to be one
     return _input("depthwise_conv2d_input", gradient, kernels, shape, place, how, out)
 
 

@@ -4,8 +4,9 @@ import ctypes
 import struct
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from enum import IntEnum
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,7 @@ if toolchain.SIMULATED:
     pytest.skip("the driver is called where NUMBA_ENABLE_CUDASIM is not set", allow_module_level=True)
 
 import cnnfast
-from cnnfast.backends.cuda import driver, frameworks
+from cnnfast.backends.cuda import arrays, driver, frameworks, kernel
 from cnnfast.backends.cuda import run as launches
 from cnnfast.backends.cuda.arrays import DeviceArray
 from cnnfast.backends.cuda.kernel import Kernel, Plan, Step
@@ -250,10 +251,114 @@ def test_a_run_takes_scratch_from_the_framework_and_waits_for_other_streams(
     order = [name for name in told.names() if name.startswith(("cuEvent", "cuStream", "cuLaunch"))]
     assert order == [
         "cuEventCreate", "cuEventRecord", "cuStreamWaitEvent", "cuEventDestroy", "cuLaunchKernel",
-        "cuStreamSynchronize",
+        "cuEventCreate", "cuEventRecord", "cuStreamWaitEvent", "cuEventDestroy", "cuStreamSynchronize",
     ]  # fmt: skip
     assert ("cuEventRecord", "event 2", 4) in told.calls
     assert ("cuStreamWaitEvent", 3, "event 2", 0) in told.calls
+    assert ("cuStreamWaitEvent", 4, "event 2", 0) in told.calls  # what y's maker does next comes after
+
+
+def test_a_run_on_one_stream_launches_alone_and_waits_for_who_knows_none(
+    told: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = frameworks.ANYBODY._replace(waits=True)
+    monkeypatch.setattr(frameworks, "framework_of", lambda value: waits if value == "waits" else frameworks.ANYBODY)
+    x = array(64, 3)
+    given = {"x": x, "y": array(128, 3)}
+    launches.run(Plan((STEP,)), given, x)
+    order = [name for name in told.names() if name.startswith(("cuEvent", "cuStream", "cuLaunch"))]
+    assert order == ["cuLaunchKernel"]
+    launches.run(Plan((STEP,)), {**given, "y": array(128, 3, owner="waits")}, x)
+    assert told.names()[-2:] == ["cuStreamSynchronize", "cuCtxPopCurrent"]
+
+
+def test_a_new_array_of_jax_has_64_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = []
+
+    class Device:
+        local_hardware_id = 0
+
+    class Array:
+        shape = (3,)
+
+        def __init__(self, dtype: str) -> None:
+            self.dtype = SimpleNamespace(name=dtype)
+
+        def devices(self) -> set[Any]:
+            return {Device}
+
+        def block_until_ready(self) -> Any:
+            return self
+
+        def unsafe_buffer_pointer(self) -> int:
+            return 4096
+
+    @contextmanager
+    def enable_x64(on: bool) -> Iterator[None]:
+        wide.append(on)
+        yield
+        wide.pop()
+
+    def made(shape: Any, dtype: str, device: Any) -> Array:
+        return Array(dtype if wide else dtype.replace("64", "32"))
+
+    jax = SimpleNamespace(Array=Array, enable_x64=enable_x64, numpy=SimpleNamespace(empty=made))
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    x = array(4096, 0, 0, Array("float32"))
+    assert arrays.empty(x, (3,), "int64").dtype == "int64"
+    jax.enable_x64 = lambda on: nullcontext()
+    with pytest.raises(RuntimeError, match="a new array of int64 was wanted, jax made one of int32"):
+        arrays.empty(x, (3,), "int64")
+
+
+def test_a_new_array_of_numbas_names_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = SimpleNamespace(
+        gpus=[nullcontext()], external_stream="stream {}".format, device_array=lambda *args, **how: how["stream"]
+    )  # fmt: skip
+    monkeypatch.setattr(frameworks, "cuda", numba)
+    made = [frameworks.ANYBODY.make(array(64, stream), (2,), (1,), "float32") for stream in (0, 2, 77)]
+    assert made == ["stream 1", "stream 2", "stream 77"]
+    with pytest.raises(TypeError, match="a new array of bfloat17 cannot be made as Numba's"):
+        frameworks.ANYBODY.make(array(64), (2,), (1,), "bfloat17")
+
+
+def test_code_on_the_disk_that_cannot_be_loaded_is_made_again(
+    told: Driver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CNNFAST_CACHE_DIR", str(tmp_path))
+    compiled = []
+
+    class Program:
+        def __init__(self, *args: Any) -> None:
+            pass
+
+        def compile(self, kind: str) -> Any:
+            compiled.append(kind)
+            told.fails.clear()
+            return SimpleNamespace(code=b"code" + b"\0" * 5)
+
+    import cuda.core
+
+    monkeypatch.setattr(cuda.core, "Program", Program)
+    monkeypatch.setattr(kernel, "ptx", lambda made: "")
+    monkeypatch.setattr(driver, "cubin", kernel.cubin)
+    assert kernel.cubin(STEP.kernel, (9, 0)) == kernel.cubin(STEP.kernel, (9, 0))
+    (kept,) = (tmp_path / "cuda").iterdir()
+    assert (kept.suffix, len(compiled)) == (".cubin", 1)
+    kept.write_bytes(b"half of it")
+    told.fails["cuModuleLoadData"] = Result.CUDA_ERROR_INVALID_VALUE
+    driver.launch((STEP,), {"x": 1, "y": 2}, 0, 0)
+    assert (kept.read_bytes()[:4], len(compiled)) == (b"code", 2)
+    assert list((tmp_path / "cuda").iterdir()) == [kept]
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("CNNFAST_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    assert kernel.cubin(STEP.kernel, (9, 0))[:4] == b"code"
+    assert (len(compiled), kernel.forget(STEP.kernel, (9, 0))) == (3, False)
 
 
 def test_milliseconds_are_the_devices(told: Driver) -> None:
@@ -261,6 +366,13 @@ def test_milliseconds_are_the_devices(told: Driver) -> None:
     names = told.names()
     assert names.index("cuEventRecord") < names.index("work") < names.index("cuEventSynchronize")
     assert names.count("cuEventDestroy") == 2
+
+
+def test_the_legacy_stream_has_one_number(told: Driver) -> None:
+    x = Foreign(1 << 20, (4,))
+    for named, number in ((None, 0), (1, 0), (2, 2), (77, 77)):
+        x.__cuda_array_interface__["stream"] = named
+        assert arrays.read("x", x).stream == number
 
 
 class Foreign:

@@ -1,5 +1,6 @@
 """A network on a device, as the driver is told it: weights once, a capture, then one call a run."""
 
+import gc
 import importlib.util
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ if toolchain.SIMULATED:
     pytest.skip("the driver is called where NUMBA_ENABLE_CUDASIM is not set", allow_module_level=True)
 
 import cnnfast
+from cnnfast.backends.cuda import graphs
 from cnnfast.graph import device
 from cnnfast.graph.ir import Graph, Spec
 from cnnfast.graph.network import improved
@@ -92,7 +94,7 @@ def test_networks_have_a_kernel_for_every_op(name: str, told: Any) -> None:
 def test_a_run_is_one_graph(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     device_arrays.torch_module(monkeypatch)
     told.CUstream_flags = SimpleNamespace(CU_STREAM_NON_BLOCKING=SimpleNamespace(value=1))
-    told.CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL="of this thread")
+    told.CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_RELAXED="relaxed")
     told.on_cuStreamCreate = lambda flags: (CAPTURED,)
     told.on_cuStreamEndCapture = lambda stream: ("graph",)
     told.on_cuGraphInstantiate = lambda graph, flags: ("ready",)
@@ -107,18 +109,43 @@ def test_a_run_is_one_graph(told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     order = [name for name in told.names() if "Stream" in name or "Graph" in name]
     assert order == [
         "cuStreamCreate", "cuStreamBeginCapture", "cuStreamEndCapture", "cuGraphInstantiate", "cuGraphDestroy",
-        "cuStreamDestroy", "cuGraphLaunch",
+        "cuStreamDestroy", "cuStreamWaitEvent", "cuGraphLaunch",
     ]  # fmt: skip
-    assert ("cuStreamBeginCapture", CAPTURED, "of this thread") in told.calls
+    assert ("cuStreamBeginCapture", CAPTURED, "relaxed") in told.calls
     assert captured > 5
     assert streams.count(HERE) >= captured + 2  # once before the capture; the input's copy and the output's
     assert told.names().count("cuMemcpyHtoDAsync") == 8
 
     told.calls.clear()
     plan(x)
-    work = [call for call in told.calls if call[0] in ("cuLaunchKernel", "cuGraphLaunch", "cuMemcpyHtoDAsync")]
-    assert [call[0] for call in work] == ["cuLaunchKernel", "cuGraphLaunch", "cuLaunchKernel"]
-    assert work[1] == ("cuGraphLaunch", "ready", HERE)
+    quiet = "cuCtxGetCurrent", "cuCtxPushCurrent", "cuCtxPopCurrent"
+    work = [call for call in told.calls if call[0] not in quiet]
+    assert [call[0] for call in work] == [
+        "cuStreamWaitEvent", "cuLaunchKernel", "cuGraphLaunch", "cuLaunchKernel", "cuEventRecord",
+    ]  # fmt: skip
+    assert work[2] == ("cuGraphLaunch", "ready", HERE)
+    assert work[0][2] == work[-1][1]  # it comes after the last run, whose stream may be gone by now
+
+    told.calls.clear()
+    del plan
+    gc.collect()
+    assert [name for name in told.names() if "Event" in name] == ["cuEventSynchronize", "cuEventDestroy"]
+
+
+def test_a_capture_that_fails_tells_why(told: Any) -> None:
+    told.CUstream_flags = SimpleNamespace(CU_STREAM_NON_BLOCKING=SimpleNamespace(value=1))
+    told.CUstreamCaptureMode = SimpleNamespace(CU_STREAM_CAPTURE_MODE_RELAXED="relaxed")
+    told.on_cuStreamCreate = lambda flags: (CAPTURED,)
+    told.on_cuStreamEndCapture = lambda stream: ("graph",)
+
+    def launch(stream: int) -> None:
+        raise RuntimeError("launching some kernel failed")
+
+    with pytest.raises(RuntimeError, match="some kernel"):
+        graphs.capture(launch, 0)
+    assert [name for name in told.names() if "Graph" in name or "Capture" in name][-2:] == [
+        "cuStreamEndCapture", "cuGraphDestroy",
+    ]  # fmt: skip
 
 
 def test_an_op_without_a_kernel_is_named() -> None:

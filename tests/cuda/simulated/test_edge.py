@@ -69,6 +69,16 @@ def test_torch_in_torch_out_with_channels_last(torch: Any) -> None:
     assert close(y, cnnfast.conv2d(x, w, layout="NCHW"))
 
 
+def test_a_batch_of_one_with_channels_last(torch: Any) -> None:
+    x, w = X[:1].transpose(0, 3, 1, 2), np.ascontiguousarray(W.transpose(3, 2, 0, 1))
+    y = cnnfast.conv2d(Tensor(x), Tensor(w), layout="NCHW")
+    assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert close(y, cnnfast.conv2d(x, w, layout="NCHW"))
+    both = np.ascontiguousarray(x[:, :1])  # one channel lies in either order: the result is a plain one
+    y = cnnfast.conv2d(Tensor(both), Tensor(np.ascontiguousarray(w[:, :1])), layout="NCHW")
+    assert y.array.flags.c_contiguous
+
+
 def test_brain_halves(torch: Any) -> None:
     x, w = ((each.view(np.uint32) >> 16).astype(np.uint16) for each in (X, W))
     y = cnnfast.conv2d(Tensor(x, "bfloat16"), Tensor(w, "bfloat16"))
@@ -115,6 +125,10 @@ MISTAKES: dict[str, tuple[type[Exception], str, Any]] = {
                    lambda: cnnfast.conv2d(OnDevice(X), OnDevice(W.astype(np.float64)))),
     "a mask": (TypeError, "x must not be a masked array", lambda: cnnfast.conv2d(OnDevice(X, mask=X), OnDevice(W))),
     "stream 0": (TypeError, "version 3 forbids", lambda: cnnfast.conv2d(OnDevice(X, stream=0), OnDevice(W))),
+    "backwards": (ValueError, "x must not run backwards on a CUDA device",
+                  lambda: cnnfast.conv2d(OnDevice(X[::-1, ::-1]), OnDevice(W))),
+    "between two elements": (ValueError, "x must start at a multiple of its elements' 4 bytes",
+                             lambda: cnnfast.relu(OnDevice(X[:1], data=(X.ctypes.data + 2, False)))),
     "swapped bytes": (TypeError, "x must have a dtype of",
                       lambda: cnnfast.conv2d(OnDevice(X.astype(">f4")), OnDevice(W))),
     "rank": (ValueError, re.escape("x must have 4 dimensions (N, H, W, C), got shape (5, 6, 3)"),
@@ -177,6 +191,29 @@ def test_tune_measures_once_and_remembers(tmp_path: Path, monkeypatch: pytest.Mo
     assert entry.algorithm == "plain:0"
     assert entry.key[:4] == ("simulator", "none", 0, "cuda.conv2d")
     assert entry.microseconds.keys() == {"plain:0", "twin:0", "twin:1"}
+
+
+def test_a_gradient_that_lies_otherwise_is_summed_where_it_belongs() -> None:
+    gradient = noise(2, 4, 5, 3).transpose(0, 3, 1, 2)
+    for op, right in ((cnnfast.grad.add, noise(3, 1, 1)), (cnnfast.grad.multiply, noise(5))):
+        left = noise(2, 3, 4, 5)
+        found = op(OnDevice(gradient), OnDevice(left), OnDevice(right))
+        expected = op(gradient, left, right)
+        assert all(close(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_transposed_depthwise_weights_gradient() -> None:
+    gradient, w = noise(1, 3, 4, 6), noise(2, 3, 2, 3).transpose(1, 0, 3, 2)  # (3, 2, 3 channels, 2 each)
+    found = cnnfast.grad.depthwise_conv2d_input(OnDevice(gradient), OnDevice(w), (1, 5, 5, 3))
+    assert close(found, cnnfast.grad.depthwise_conv2d_input(gradient, w, (1, 5, 5, 3)))
+
+
+def test_zeros_between_what_is_not_ours() -> None:
+    wide = np.full((3, 3, 3, 8), np.nan, np.float32)
+    out = OnDevice(wide[..., 2:6])
+    assert cnnfast.grad.conv2d_weight(OnDevice(noise(0, 3, 4, 4)), OnDevice(X[:0]), 3, out=out) is out
+    assert not wide[..., 2:6].any()
+    assert np.isnan(wide[..., [0, 1, 6, 7]]).all()
 
 
 def test_strides_that_say_nothing() -> None:
