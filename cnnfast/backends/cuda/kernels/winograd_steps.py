@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from cnnfast.backends.cuda.activations import activation
-from cnnfast.backends.cuda.intrinsics.index import quotient
+from cnnfast.backends.cuda.intrinsics.arithmetic import quotient
 from cnnfast.backends.cuda.intrinsics.memory import load_vector, store_vector
 from cnnfast.backends.cuda.intrinsics.repeat import repeated
 from cnnfast.backends.cuda.intrinsics.tuples import collect, masked, scatter, transpose
