@@ -18,9 +18,6 @@ from cnnfast.backends.cuda.toolchain import SIMULATED, cuda, types
 
 P = ParamSpec("P")
 
-SHARED_STATIC = 48 * 1024
-"""Bytes of shared memory that a block may declare; beyond it the memory is dynamic (`Kernel.shared`)."""
-
 
 class Kernel(NamedTuple):
     """A kernel for one class of shapes.

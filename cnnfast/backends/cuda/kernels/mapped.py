@@ -148,7 +148,6 @@ def form(problem: Map, items: int) -> Form:
         return Form(axes, lanes, 2 * items, "row", math.ceil(vectors / math.ceil(vectors / THREADS)))
     walks = [(n, width) for n in (items, items // 2, 1) if n for width in (256, 128, 64, 32)]
 
-
     def busy(walk: tuple[int, int]) -> float:
         """The share of the threads' vectors that there are."""
         return vectors / (math.ceil(vectors / math.prod(walk)) * math.prod(walk))
