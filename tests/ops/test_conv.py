@@ -157,7 +157,7 @@ def test_torch_tensors(x: np.ndarray, weight: np.ndarray, torch: Any) -> None:
     assert np.array_equal(cnnfast.conv2d(torch.from_numpy(x), torch.from_numpy(weight)), expected)
     nchw = torch.from_numpy(x.transpose(0, 3, 1, 2))  # torch's channels_last
     y = cnnfast.conv2d(nchw, weight.transpose(3, 2, 0, 1), layout="NCHW")
-    assert np.array_equal(y.transpose(0, 2, 3, 1), expected)
+    assert np.array_equal(np.moveaxis(np.asarray(y), 1, 3), expected)
     out = np.empty_like(expected)
     assert cnnfast.plan_conv2d(x.shape, weight)(torch.from_numpy(x), out=out) is out
     assert np.array_equal(out, expected)
@@ -289,6 +289,38 @@ def test_depthwise_of_many_channels(
     try:
         native.set_isa(isa)
         assert np.array_equal(cnnfast.depthwise_conv2d(x, weight, **given), expected)
+    finally:
+        native.set_isa(None)
+
+
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "dilation", "padding"),
+    [
+        ((9, 67), (3, 3), 2, 1, ((1, 1), (1, 1))), ((8, 33), (7, 7), 1, 1, ((3, 3), (3, 3))),
+        ((3, 90), (5, 3), 1, 2, ((4, 4), (2, 1))), ((12, 40), (2, 2), 1, 1, ((0, 1), (1, 0))),
+        ((5, 36), (3, 40), 1, 1, ((2, 0), (39, 39))), ((4, 70), (3, 5), (3, 2), 1, ((2, 2), (7, 0))),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mode", ["zeros", "circular"])
+def test_padding_around_long_rows(
+    rng: np.random.Generator, isa: str, dtype: str, size: tuple[int, int], kernel: tuple[int, int], stride: Any,
+    dilation: int, padding: Any, mode: str,
+) -> None:  # fmt: skip
+    """Outputs beyond the border read the image where it lies, the border's a copy; between two images of NaN."""
+    if any(max(sides) > n for sides, n in zip(padding, size, strict=True)):
+        mode = "zeros"
+    x = np.full((3, *size, 6), np.nan, dtype)
+    x[1] = rng.standard_normal((*size, 6))
+    weight = rng.standard_normal((*kernel, 3, 10)).astype(dtype)
+    given: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": padding, "groups": 2}
+    given |= {"padding_mode": mode, "activation": "silu"}
+    try:
+        native.set_isa(isa)
+        y = cnnfast.conv2d(x, weight, algorithm="direct", **given)[1]
+        assert np.array_equal(y, cnnfast.conv2d(x[1:2], weight, algorithm="plain", **given)[0])
+        assert not np.isnan(y).any()
     finally:
         native.set_isa(None)
 

@@ -16,10 +16,19 @@ static const int64_t ACTIVATE_BYTES = 8 * 1024;
 /* A call on one core stays well under 100 ms on any ISA. */
 static const double CALL_MACS = 3e8;
 
+/* Rows this long fill their tiles without spanning; and where weights stay close too, their border alone is copied. */
+static const int64_t LONG_ROW = 32, NEAR_BYTES = 256 * 1024;
+
+/* Outputs of an axis. */
+typedef struct {
+    int64_t begin, end;
+} range;
+
 /* How a call's band is cut: rows by columns of the output. */
 typedef struct {
     bool copied;
     int64_t rows, cols, step; /* step: elements from one pixel of the band to the next */
+    range in_rows, in_cols;   /* outputs that read the image where it lies */
 } cut;
 
 /* Pixels of a tile that lie a large power of two apart fall into a few sets of L1 (4 KB of 8 ways or more) and evict
@@ -29,15 +38,35 @@ static bool aliases(int64_t elements) {
     return spread >= 4096 ? TILE_M > 4 : TILE_M * spread > 8 * 4096;
 }
 
+/* The outputs of an axis whose windows meet no padding: n numbers, `taken` of them in a window. */
+static range inside(const window *g, int axis, int64_t outputs, int64_t n, int64_t taken) {
+    const int64_t pad = g->pad[2 * axis], stride = g->stride[axis], begin = min64(outputs, ceil_div(pad, stride));
+    const int64_t last = n + pad - taken;
+    return (range){begin, max64(begin, last < 0 ? 0 : min64(outputs, last / stride + 1))};
+}
+
+/* Up to where outputs from `at` on are alike: all in the range, or none. */
+static int64_t alike(int64_t at, range in, int64_t end) {
+    return at < in.begin ? min64(in.begin, end) : at < in.end ? min64(in.end, end) : end;
+}
+
+static bool within(int64_t at, range in) { return at >= in.begin && at < in.end; }
+
 static cut cut_band(const conv2d_problem *p) {
     const window *g = &p->g;
     int64_t Cg = g->C / p->groups;
     const bool pointwise = conv2d_pointwise(p), gathered = pointwise && (g->stride[0] > 1 || g->stride[1] > 1);
     const int64_t stride = pointwise ? 1 : g->stride[1]; /* from a tile's pixel to the next, in the band */
-    cut b = {.copied = gathered || conv2d_padded(p) || aliases(stride * g->C)};
+    const bool moved = gathered || aliases(stride * g->C);
+    cut b = {.copied = moved || conv2d_padded(p)};
     b.step = aliases(stride * Cg) ? Cg + CACHE_LINE / (int64_t)sizeof(real) : Cg;
     int64_t pixels = BAND_BYTES / (b.step * (int64_t)sizeof(real)); /* that fit */
     int64_t tall = (g->R - 1) * g->dilation[0] + 1, wide = (g->S - 1) * g->dilation[1] + 1;
+    if (!b.copied || (!moved && g->Q >= LONG_ROW && panels_bytes(p) <= NEAR_BYTES)) {
+        b.in_rows = inside(g, 0, g->P, g->H, tall);
+        b.in_cols = inside(g, 1, g->Q, g->W, wide);
+        if (b.in_cols.begin) b.in_cols.begin = min64(b.in_cols.end, max64(TILE_M, b.in_cols.begin)); /* no tile of a pixel or two */
+    }
     if (pointwise) { /* rows of a pixel list: no halo */
         b.cols = g->Q;
         b.rows = max64(1, pixels / g->Q);
@@ -100,6 +129,7 @@ static void pack(const void *problem, const void *weight, const void *bias, void
 /* One (image, rows, columns of the output) block of one group's panels. */
 typedef struct {
     int64_t n, p0, p1, q0, q1, col0, col1;
+    bool copied;
 } block;
 
 static gemm describe(const conv2d_problem *p, int64_t row_step, int64_t pixel_step, int64_t y_step, ptrdiff_t *tap) {
@@ -139,7 +169,7 @@ static void run_rows(const conv2d_problem *p, const gemm *g, const block *at, co
     const int64_t to = ((at->n * p->g.P + at->p0) * p->g.Q + at->q0) * t->y_step + of->k0;
     const real *residual = t->residual ? (const real *)t->residual + to : NULL;
     real *y = (real *)t->y + to;
-    if (TILE_SPANS && at->q1 - at->q0 == p->g.Q) {
+    if (TILE_SPANS && p->g.Q < LONG_ROW && at->q1 - at->q0 == p->g.Q) {
         run_spanning(p, g, at, of, x, row_step, residual, y);
         return;
     }
@@ -177,15 +207,17 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
     for (int64_t col = at.col0; col < at.col1;) {
         int64_t group = panel_at(p, packed, col).group;
         int64_t end = min64(at.col1, (group + 1) * panels_per_group(p));
-        int64_t h0 = at.p0 * g->stride[0], w0 = at.q0 * g->stride[1];
+        const int64_t h0 = at.p0 * g->stride[0] - g->pad[0], w0 = at.q0 * g->stride[1] - g->pad[2];
         int64_t row_step = g->W * g->C, pixel_step = g->C;
-        const real *x = image + h0 * row_step + w0 * pixel_step + group * Cg;
-        if (b->copied) {
-            band r = {.h0 = h0 - g->pad[0], .w0 = w0 - g->pad[2], .c0 = group * Cg, .channels = Cg};
+        const real *x;
+        if (at.copied) {
+            band r = {.h0 = h0, .w0 = w0, .c0 = group * Cg, .channels = Cg};
             r.h1 = r.h0 + (at.p1 - at.p0 - 1) * g->stride[0] + (g->R - 1) * g->dilation[0] + 1;
             r.w1 = r.w0 + (at.q1 - at.q0 - 1) * g->stride[1] + (g->S - 1) * g->dilation[1] + 1;
             band_copy(g, p->padding_mode, image, r, buffer, b->step);
             x = buffer, pixel_step = b->step, row_step = (r.w1 - r.w0) * b->step;
+        } else {
+            x = image + h0 * row_step + w0 * pixel_step + group * Cg;
         }
         gemm m = describe(p, row_step, pixel_step, t->y_step, tap);
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
@@ -242,9 +274,11 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     }
     for (int64_t row = at.row0; row < at.row1;) {
         block of = {.n = row / g->P, .p0 = row % g->P, .col0 = at.col0, .col1 = at.col1};
-        of.p1 = min64(g->P, of.p0 + (at.row1 - row));
+        of.p1 = alike(of.p0, b.in_rows, min64(g->P, of.p0 + (at.row1 - row)));
+        const range in_cols = within(of.p0, b.in_rows) ? b.in_cols : (range){0, 0};
         for (of.q0 = 0; of.q0 < g->Q; of.q0 = of.q1) {
-            of.q1 = min64(g->Q, of.q0 + b.cols);
+            of.q1 = alike(of.q0, in_cols, min64(g->Q, of.q0 + b.cols));
+            of.copied = !within(of.q0, in_cols);
             run_block(p, &b, packed, t, of, tap, buffer);
         }
         row += of.p1 - of.p0;
