@@ -37,10 +37,11 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
             for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
 
         for (int64_t t = 0; t < g->taps; t++) {
-            const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
+            const real *at[ceil_div_constant(TILE_M, ROW_GROUP)], *later = x + g->ahead;
             addresses(m, g, x + g->tap[t], at);
             for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
                 vec weight[TILE_V];
+                if (m > 1) __builtin_prefetch(later), later += m; /* a tile of one would spill a mask with sixteen registers */
 #pragma GCC unroll 4
                 for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j);
 #pragma GCC unroll 4

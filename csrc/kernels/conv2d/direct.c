@@ -13,6 +13,9 @@ static const int64_t BAND_BYTES = 512 * 1024;
 static const int64_t OUTPUT_BYTES = 1024 * 1024;
 /* Of outputs that wait in L1 for a long activation. */
 static const int64_t ACTIVATE_BYTES = 8 * 1024;
+/* How far ahead pixels that lie one after another are asked for: a tile reads a little of each of its own at a time, in which
+ * no hardware sees one stream. */
+static const ptrdiff_t PIXELS_AHEAD = 8192 / sizeof(real);
 /* A call on one core stays well under 100 ms on any ISA. */
 static const double CALL_MACS = 3e8;
 
@@ -252,7 +255,8 @@ static void run_pointwise(const conv2d_problem *p, const cut *b, const real *pac
         gemm m = describe(p, 0, b->copied ? b->step : g->C, t->y_step, tap);
         m.x_step = b->copied ? b->step : g->C;
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
-        for (; col < end; col++) {
+        m.ahead = b->copied || p->groups > 1 ? 0 : PIXELS_AHEAD; /* by the first panel; the others find them in L2 */
+        for (; col < end; col++, m.ahead = 0) {
             const panel of = panel_at(p, packed, col);
             const int64_t to = first * t->y_step + of.k0;
             gemm_row(&m, pixels, of.channels, x, of.weight, of.bias, t->residual ? (const real *)t->residual + to : NULL,
