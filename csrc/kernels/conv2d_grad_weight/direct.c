@@ -138,6 +138,10 @@ static __attribute__((noinline)) void tile_run(int m, bool first, const place *a
     }
 }
 
+typedef struct {
+    const real *begin, *end;
+} span;
+
 /* A block of pixels, [begin, end), and what the tiles read of it. */
 typedef struct {
     const grad_weight_problem *p;
@@ -149,7 +153,7 @@ typedef struct {
     real *panels;
     place *table;
     int64_t count[TAPS]; /* of each tap's table */
-    const real *ahead, *ahead_end; /* grad_output of the next block, that has not been asked for */
+    span ahead[2]; /* of the next block, that has not been asked for: grad_output, x */
 } block;
 
 /* Where tap `tap` of each of the block's pixels lies. */
@@ -223,9 +227,13 @@ static void add_bias(const block *b, int64_t panel, const real *copy) {
 
 /* What a tile of so many pixels asks for: its share, or, when all has been asked for, what is there already. */
 static const real *next_ahead(block *b, int64_t pixels, const real *there) {
-    if (b->ahead_end - b->ahead < pixels * LINE) return there;
-    b->ahead += pixels * LINE;
-    return b->ahead - pixels * LINE;
+    for (int i = 0; i < 2; i++) {
+        span *const ahead = &b->ahead[i];
+        if (ahead->end - ahead->begin < pixels * LINE) continue;
+        ahead->begin += pixels * LINE;
+        return ahead->begin - pixels * LINE;
+    }
+    return there;
 }
 
 /* Tiles [t0, t1) of panels [panel0, panel1): as many panels at a time as there is room for, and taps. */
@@ -300,13 +308,16 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     block b = {.p = p, .s = shape_of(&p->conv), .t = (const grad_weight_tensors *)t, .panels = workspace,
                .table = (place *)(room + panels_bytes()), .end = begin};
     b.x = b.s.band ? band : t->x;
-    const bool whole = at.col1 - at.col0 == p->conv.groups * b.s.panels * b.s.taps * b.s.tiles; /* all of grad_output is read */
+    const bool whole = at.col1 - at.col0 == p->conv.groups * b.s.panels * b.s.taps * b.s.tiles; /* all of grad_output and x is read */
+    const bool in_order = conv2d_pointwise(&p->conv) && p->conv.g.stride[0] == 1 && p->conv.g.stride[1] == 1;
     for (int64_t i = 0; b.end < end; i++) {
         b.begin = b.end, b.first = b.begin == begin;
         b.end = b.s.band ? band_end(&p->conv.g, b.begin, end) : begin + (end - begin) * (i + 1) / blocks;
         if (b.s.band) fill_band(&b, band);
-        b.ahead = b.ahead_end = (const real *)t->residual + b.end * p->conv.g.K;
-        if (whole && b.end < end) b.ahead_end += (b.end - b.begin) * p->conv.g.K;
+        const int64_t next = whole ? min64(b.end - b.begin, end - b.end) : 0;
+        const real *const gradient = (const real *)t->residual + b.end * p->conv.g.K;
+        b.ahead[0] = (span){gradient, gradient + next * p->conv.g.K};
+        b.ahead[1] = in_order ? (span){b.x + b.end * p->conv.g.C, b.x + (b.end + next) * p->conv.g.C} : (span){0};
         run_columns(&b, at.col0, at.col1);
     }
 }
