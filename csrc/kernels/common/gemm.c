@@ -133,9 +133,10 @@ INLINE void narrow_tiles_of(int m, bool sliding, const gemm *g, int64_t tiles, i
                 for (; c < g->len; c++, w += TILE_N) slide(m, 1, x + g->tap[t] + c, w, acc);
                 continue;
             }
-            const real *at[ceil_div_constant(TILE_M, ROW_GROUP)];
+            const real *at[ceil_div_constant(TILE_M, ROW_GROUP)], *later = x + g->ahead;
             addresses(m, g, x + g->tap[t], at);
             for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
+                if (m > 1) __builtin_prefetch(later), later += m;
                 const half weight = half_load(w);
 #pragma GCC unroll 14
                 for (int i = 0; i < m; i++)

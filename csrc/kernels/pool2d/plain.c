@@ -11,7 +11,7 @@ static bool accepts(const void *problem) {
 static double cost(const void *problem, int64_t N) {
     const pool2d_problem *p = problem;
     const bool powers = p->kind == CNNFAST_LP && p->norm != 1 && p->norm != 2;
-    return (powers ? 50 : 5) * pool2d_taps(p, N) / (NOMINAL_FLOPS * 0.2);
+    return (powers ? 50 : 5) * cost_max(pool2d_taps(p, N) / (NOMINAL_FLOPS * 0.2), pool2d_bytes(p, N) / NOMINAL_DRAM);
 }
 
 static grain grain_of(const void *problem) {

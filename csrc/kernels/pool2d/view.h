@@ -49,6 +49,12 @@ INLINE double pool2d_taps(const pool2d_problem *p, int64_t N) {
     return (double)N * p->g.P * p->g.Q * p->g.C * p->g.R * p->g.S;
 }
 
+/* Bytes of the pixels read and written; windows with gaps do not read all there are. */
+INLINE double pool2d_bytes(const pool2d_problem *p, int64_t N) {
+    const double pixels = fmin((double)p->g.H * p->g.W, (double)p->g.P * p->g.Q * p->g.R * p->g.S);
+    return sizeof(real) * (double)N * p->g.C * (pixels + (double)p->g.P * p->g.Q);
+}
+
 /* Below 100 ms a call whatever the window. */
 INLINE int64_t pool2d_block_rows(const pool2d_problem *p) {
     return max64(1, min64(64, (int64_t)(1e7 * (double)p->g.P / pool2d_taps(p, 1))));

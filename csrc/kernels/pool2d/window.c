@@ -17,8 +17,7 @@ static bool accepts(const void *problem) {
 
 static double cost(const void *problem, int64_t N) {
     const pool2d_problem *p = problem;
-    double bytes = 4.0 * N * p->g.C * ((double)p->g.H * p->g.W + (double)p->g.P * p->g.Q);
-    return cost_max(pool2d_taps(p, N) / (NOMINAL_FLOPS * 0.2), bytes / NOMINAL_DRAM);
+    return cost_max(pool2d_taps(p, N) / (NOMINAL_FLOPS * 0.2), pool2d_bytes(p, N) / NOMINAL_DRAM);
 }
 
 /* Columns of the padded image under a row of outputs. */
