@@ -10,13 +10,18 @@
 
 #if CNNFAST_REAL
 
-/* Of what a row of x gives: it waits in L2 to be added. */
-static const int64_t ROW_BYTES = 512 * 1024;
+/* Of what a row of x gives: it waits in L2 to be added. And of short rows together, which fill the GEMM's tiles. */
+static const int64_t ROW_BYTES = 512 * 1024, ROWS_BYTES = 128 * 1024;
 
 static int64_t values(const window *g) { return g->R * g->S * g->K; }
 static int64_t panels(const window *g) { return ceil_div(values(g), TILE_N); }
 /* From what one pixel gives to what the next does: odd in cache lines, or they would meet in few sets of L1. */
 static int64_t value_step(const window *g) { return panels(g) * TILE_N + LANES; }
+
+/* Rows of x at a time. */
+static int64_t rows_at_once(const window *g) {
+    return max64(1, min64(g->H, ROWS_BYTES / (g->W * value_step(g) * (int64_t)sizeof(real))));
+}
 
 static bool accepts(const void *problem) {
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
@@ -38,10 +43,10 @@ static double cost(const void *problem, int64_t N) {
 
 static grain grain_of(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    const size_t row = size_mul(size_mul((size_t)g->W, (size_t)value_step(g)), sizeof(real));
+    const size_t rows = size_mul(size_mul((size_t)(rows_at_once(g) * g->W), (size_t)value_step(g)), sizeof(real));
     const int64_t by_time = max64(1, (int64_t)(3e8 * (double)g->P / conv_transpose2d_macs(problem, 1)));
     return (grain){.columns = 1, .block_rows = min64(g->P, by_time), .tile_pixels = TILE_M, .tile_channels = TILE_N,
-                   .workspace = row};
+                   .workspace = rows};
 }
 
 /* A vector of zeros, then for each panel [C][TILE_N] weights, their columns [R][S][K] in order. */
@@ -87,9 +92,15 @@ static int64_t turns(const window *g) {
     return min64(g->W, ceil_div((g->S - 1) * g->dilation[1] + 1, g->stride[1]) + 1);
 }
 
-static void add_row(const window *g, const real *from, real *y, int64_t y_step) {
+/* What row h of x adds to rows [p0, p1) of y: a turn in all of them before the next one, for the same reason. */
+static void add_row(const window *g, int64_t h, const real *from, real *y, int64_t y_step, int64_t p0, int64_t p1) {
     for (int64_t turn = 0; turn < turns(g); turn++)
-        for (int64_t w = turn; w < g->W; w += turns(g)) add_pixel(g, w, from + w * value_step(g), y, y_step);
+        for (int64_t r = 0; r < g->R; r++) {
+            const int64_t p = h * g->stride[0] - g->pad[0] + r * g->dilation[0];
+            if (p < p0 || p >= p1) continue;
+            for (int64_t w = turn; w < g->W; w += turns(g))
+                add_pixel(g, w, from + w * value_step(g) + r * g->S * g->K, y + p * g->Q * y_step, y_step);
+        }
 }
 
 /* What is added to. */
@@ -107,17 +118,15 @@ static void begin_rows(const window *g, const tensors *t, int64_t row, int64_t r
 /* Rows [p0, p1) of an image whose first output is y. */
 static void run_image(const window *g, const real *packed, const real *x, real *y, int64_t y_step, int64_t p0, int64_t p1, real *given) {
     const gemm m = {.tap = (const ptrdiff_t[]){0}, .taps = 1, .len = g->C, .x_step = g->C, .y_step = value_step(g)};
-    for (int64_t h = 0; h < g->H; h++) {
-        const int64_t top = h * g->stride[0] - g->pad[0];
-        if (top >= p1 || top + (g->R - 1) * g->dilation[0] < p0) continue;
+    const int64_t tall = (g->R - 1) * g->dilation[0], begin = max64(0, ceil_div(p0 + g->pad[0] - tall, g->stride[0]));
+    const int64_t end = min64(g->H, ceil_div(p1 + g->pad[0], g->stride[0])); /* rows of x that meet one of y's */
+    for (int64_t h = begin, rows; h < end; h += rows) {
+        rows = min64(rows_at_once(g), end - h);
         for (int64_t i = 0; i < panels(g); i++) {
             const int channels = (int)min64(TILE_N, values(g) - i * TILE_N);
-            gemm_row(&m, g->W, channels, x + h * g->W * g->C, packed + (1 + i * g->C) * TILE_N, packed, NULL, given + i * TILE_N);
+            gemm_row(&m, rows * g->W, channels, x + h * g->W * g->C, packed + (1 + i * g->C) * TILE_N, packed, NULL, given + i * TILE_N);
         }
-        for (int64_t r = 0; r < g->R; r++) {
-            const int64_t p = top + r * g->dilation[0];
-            if (p >= p0 && p < p1) add_row(g, given + r * g->S * g->K, y + p * g->Q * y_step, y_step);
-        }
+        for (int64_t i = 0; i < rows; i++) add_row(g, h + i, given + i * g->W * value_step(g), y, y_step, p0, p1);
     }
 }
 
