@@ -118,25 +118,32 @@ static cnnfast_status choose_named(cnnfast_plan *plan, const char *algorithm) {
     return CNNFAST_INVALID_PARAM;
 }
 
+/* Of all rows. */
+static size_t least_needed(const cnnfast_plan *plan) {
+    size_t least = SIZE_OVERFLOW;
+    for (const table_row *row = plan->table->rows; row->name; row++) {
+        const kernel *k = row_kernel(plan, row);
+        const size_t needs = k ? row_needs(plan, k) : SIZE_OVERFLOW;
+        if (needs < least) least = needs;
+    }
+    return least;
+}
+
 cnnfast_status plan_choose(cnnfast_plan *plan, const char *algorithm) {
     if (algorithm) return choose_named(plan, algorithm);
     bool accepted = false;
     double least = 0;
-    size_t needed = SIZE_OVERFLOW;
+    const table_row *best = NULL;
     for (const table_row *row = plan->table->rows; row->name; row++) {
         const kernel *k = row_kernel(plan, row);
         if (!k) continue;
         accepted = true;
-        const size_t needs = row_needs(plan, k);
-        if (needs < needed) needed = needs;
-        if (needs > plan->max_workspace) continue;
-        double cost = k->cost(&plan->problem, max64(1, plan->N));
-        if (plan->kernel && cost >= least) continue;
-        least = cost;
-        take(plan, row, k);
+        const double cost = k->cost(&plan->problem, max64(1, plan->N));
+        if ((best && cost >= least) || row_needs(plan, k) > plan->max_workspace) continue;
+        least = cost, best = row;
     }
-    if (plan->kernel) return CNNFAST_OK;
-    return accepted ? refuse(plan, needed) : CNNFAST_UNSUPPORTED;
+    if (best) take(plan, best, best->kernels[plan->isa][plan->type]);
+    return best ? CNNFAST_OK : accepted ? refuse(plan, least_needed(plan)) : CNNFAST_UNSUPPORTED;
 }
 
 /* int64 weights as the element type has them; their values fit, since check_overflow passed. */

@@ -75,8 +75,8 @@ INLINE bool fft_fits(const window *g, const fft_tiles *t) {
     return bytes <= FFT_PACKED_BYTES && (bytes <= FFT_GROWTH * given || bytes <= FFT_LITTLE_BYTES);
 }
 
-/* The lengths that cost one image least: a plan serves any batch. Th is 0 where there is none. */
-INLINE fft_tiles fft_choose(const conv2d_problem *p) {
+/* The lengths that cost one image least: a plan serves any batch. Th is 0 where there is none. `any`: the first there is. */
+INLINE fft_tiles fft_choose(const conv2d_problem *p, bool any) {
     const window *g = &p->g;
     fft_tiles best = {.Th = 0};
     double least = 0;
@@ -86,6 +86,7 @@ INLINE fft_tiles fft_choose(const conv2d_problem *p) {
             if (Th <= (g->R - 1) * g->dilation[0] || Tw <= (g->S - 1) * g->dilation[1]) continue;
             const fft_tiles t = fft_tiles_of(g, Th, Tw);
             if (!fft_fits(g, &t)) continue;
+            if (any) return t;
             const double price = fft_price(g, &t, 1);
             if (best.Th && price >= least) continue;
             least = price, best = t;
