@@ -13,6 +13,9 @@ enum {
     LINE = CACHE_LINE / (int)sizeof(real)
 };
 
+/* Of x: more comes from memory, which at stride 1 is worth asking for; at stride 2 the machine's own guesses do as well. */
+static const int64_t FAR_BYTES = 8 << 20;
+
 enum { SUMS = 3 * 3 + 1 }; /* of a channel, with the bias's */
 
 /* Where share3x3 does: of each window at least two rows are inside. */
@@ -198,11 +201,18 @@ static share_run *const SHARES[2][2][SHARING + 1] = { /* of stride, rows, column
     {{NULL, share_2_1_1, share_2_1_2, NULL, share_2_1_4}, {NULL, share_3_1_1, share_3_1_2, NULL, share_3_1_4}},
     {{NULL, share_2_2_1, share_2_2_2, NULL, share_2_2_4}, {NULL, share_3_2_1, share_3_2_2, NULL, share_3_2_4}}};
 
-/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1). */
-static void share_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c0, int64_t c1, real *sums) {
+/* Asks for channels [c0, c1) of `count` pixels that lie `step` apart. */
+static void ask(const real *at, int64_t count, int64_t step, int64_t c0, int64_t c1) {
+    for (int64_t i = 0; i < count; i++, at += step)
+        for (int64_t c = c0; c < c1; c += LINE) __builtin_prefetch(at + c);
+}
+
+/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1); `far`: meanwhile asks for what the next row reads first. */
+static void share_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c0, int64_t c1, bool far,
+                       real *sums) {
     const window *g = &p->conv.g;
     const place_of i = place_at(g, begin);
-    const int64_t h = i.p * g->stride[0] - g->pad[0];
+    const int64_t h = i.p * g->stride[0] - g->pad[0], below = far ? min64(g->H, h + 4) : 0;
     int64_t rows[2];
     inside(h, 3, 1, g->H, rows);
     shared_row at = {.C = g->C, .first = c0, .past = c1, .bias = t->bias, .down = g->W * g->C, .sums = sums + rows[0] * 3 * LANES,
@@ -214,6 +224,9 @@ static void share_line(const grad_weight_problem *p, const grad_weight_tensors *
         at.gradient = (const real *)t->of.residual + (begin + q - i.q) * g->C;
         at.x = x + w * g->C;
         at.left = w < 0, at.right = w + g->stride[1] * (columns - 1) + 2 >= g->W;
+        for (int64_t next = h + 3; next < below; next++)
+            ask((const real *)t->of.x + ((i.n * g->H + next) * g->W + max64(0, w)) * g->C, columns, g->C, c0, c1);
+        if (far) ask(at.gradient + g->Q * g->C, columns, g->C, c0, c1);
         SHARES[g->stride[1] - 1][rows[1] - rows[0] - 2][columns](&at);
     }
 }
@@ -221,17 +234,13 @@ static void share_line(const grad_weight_problem *p, const grad_weight_tensors *
 /* Whole vectors of channels [c0, c1) of units [row0, row1). */
 static void share(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t row0, int64_t row1, int64_t c0, int64_t c1, real *sums) {
     memset(sums, 0, (size_t)((c1 - c0) * SUMS) * sizeof(real));
-    for (int64_t u = row0; u < row1; u++) share_line(p, t, unit_pixel(p, u), unit_pixel(p, u + 1), c0, c1, sums);
+    const window *g = &p->conv.g;
+    const bool far = g->stride[0] == 1 && p->N * g->H * g->W * g->C * (int64_t)sizeof(real) > FAR_BYTES;
+    for (int64_t u = row0; u < row1; u++) share_line(p, t, unit_pixel(p, u), unit_pixel(p, u + 1), c0, c1, far, sums);
     for (int64_t c = c0; c < c1; c += LANES, sums += SUMS * LANES) {
         for (int i = 0; i < 9; i++) v_store((real *)t->of.y + i * p->conv.g.C + c, v_load(sums + i * LANES));
         if (t->bias) v_store((real *)t->bias + c, v_load(sums + 9 * LANES));
     }
-}
-
-/* Asks for channels [c0, c1) of `count` pixels that lie `step` apart. */
-static void ask(const real *at, int64_t count, int64_t step, int64_t c0, int64_t c1) {
-    for (int64_t i = 0; i < count; i++, at += step)
-        for (int64_t c = c0; c < c1; c += LINE) __builtin_prefetch(at + c);
 }
 
 /* What unit u will read that the units before have not. */

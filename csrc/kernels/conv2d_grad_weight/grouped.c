@@ -16,8 +16,11 @@ static bool accepts(const void *problem) {
 
 static double cost(const void *problem, int64_t N) {
     const grad_weight_problem *p = problem;
-    const int64_t Cg = p->conv.g.C / p->conv.groups, Kg = p->conv.g.K / p->conv.groups, groups = max64(1, NOMINAL_LANES / max64(Cg, Kg));
-    return 2 * 4 * conv2d_macs(&p->conv, N) * NOMINAL_LANES / (double)(groups * Kg) / NOMINAL_FLOPS;
+    const window *g = &p->conv.g;
+    const int64_t Cg = g->C / p->conv.groups, Kg = g->K / p->conv.groups, groups = max64(1, NOMINAL_LANES / max64(Cg, Kg));
+    const double numbers = (double)N * ((double)g->P * (double)g->Q * (double)g->K + (double)g->H * (double)g->W * (double)g->C);
+    const double compute = 2 * 4 * conv2d_macs(&p->conv, N) * NOMINAL_LANES / (double)(groups * Kg) / NOMINAL_FLOPS;
+    return compute + sizeof(real) * numbers / NOMINAL_DRAM; /* a tap at a time, so the reading hides nothing */
 }
 
 static grain grain_of(const void *problem) {
