@@ -80,8 +80,11 @@ static void add(real *y, const real *x, int64_t count) {
 /* What pixel w of a row of x adds to a row of y by one row of taps. */
 static void add_pixel(const window *g, int64_t w, const real *from, real *y, int64_t y_step) {
     const int64_t q = w * g->stride[1] - g->pad[2], d = g->dilation[1];
-    const int64_t first = q < 0 ? min64(g->S, ceil_div(-q, d)) : 0, past = q < g->Q ? min64(g->S, ceil_div(g->Q - q, d)) : 0;
-    if (past <= first) return;
+    int64_t first = 0, past = g->S;
+    if (q < 0 || q + (g->S - 1) * d >= g->Q) { /* else nothing is divided: a run is short */
+        first = q < 0 ? min64(g->S, ceil_div(-q, d)) : 0, past = q < g->Q ? min64(g->S, ceil_div(g->Q - q, d)) : 0;
+        if (past <= first) return;
+    }
     if (y_step == g->K && (d == 1 || g->S == 1)) add(y + (q + first) * g->K, from + first * g->K, (past - first) * g->K);
     else
         for (int64_t s = first; s < past; s++) add(y + (q + s * d) * y_step, from + s * g->K, g->K);
@@ -94,12 +97,13 @@ static int64_t turns(const window *g) {
 
 /* What row h of x adds to rows [p0, p1) of y: a turn in all of them before the next one, for the same reason. */
 static void add_row(const window *g, int64_t h, const real *from, real *y, int64_t y_step, int64_t p0, int64_t p1) {
-    for (int64_t turn = 0; turn < turns(g); turn++)
+    const int64_t every = turns(g), step = value_step(g);
+    for (int64_t turn = 0; turn < every; turn++)
         for (int64_t r = 0; r < g->R; r++) {
             const int64_t p = h * g->stride[0] - g->pad[0] + r * g->dilation[0];
             if (p < p0 || p >= p1) continue;
-            for (int64_t w = turn; w < g->W; w += turns(g))
-                add_pixel(g, w, from + w * value_step(g) + r * g->S * g->K, y + p * g->Q * y_step, y_step);
+            for (int64_t w = turn; w < g->W; w += every)
+                add_pixel(g, w, from + w * step + r * g->S * g->K, y + p * g->Q * y_step, y_step);
         }
 }
 
