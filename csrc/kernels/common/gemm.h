@@ -27,7 +27,7 @@ typedef struct {
     int64_t taps, len;
     ptrdiff_t x_step, y_step; /* elements from one pixel of the tile to the next */
     const ptrdiff_t *x_at;    /* TILE_SPANS: elements from x to each pixel; NULL: x_step */
-    ptrdiff_t ahead;          /* elements from a tile to what is asked for during it: a tile's worth, from there on */
+    ptrdiff_t ahead;          /* elements from a tile to what is asked for during it: a tile's worth, from there on; 0: what is there */
     cnnfast_activation activation;
     real alpha;
     bool stream; /* whole vectors are stored past the caches: see gemm_may_stream */

@@ -24,12 +24,12 @@ static bool accepts(const void *problem) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     if (p->precision == CNNFAST_STRICT) return false;
-    return p->groups == 1 && g->stride[0] == 1 && g->stride[1] == 1 && g->R * g->S >= LEAST_TAPS && fft_choose(p, true).Th;
+    return p->groups == 1 && g->stride[0] == 1 && g->stride[1] == 1 && g->R * g->S >= LEAST_TAPS && fft_exists(p);
 }
 
 static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
-    const fft_tiles t = fft_choose(p, false);
+    const fft_tiles t = fft_choose(p);
     return fft_price(&p->g, &t, N) + (p->once ? fft_packed_bytes(&p->g, &t) / NOMINAL_PACKING : 0);
 }
 
@@ -68,7 +68,7 @@ static buffers lay_out(const conv2d_problem *p, const fft_tiles *t, void *worksp
 
 static grain grain_of(const void *problem) {
     const conv2d_problem *p = problem;
-    const fft_tiles t = fft_choose(p, false);
+    const fft_tiles t = fft_choose(p);
     return (grain){.rows_per_image = t.rows, .columns = fft_panels(p), .block_rows = max64(1, fft_at_once(&t, p->g.C) / t.cols),
                    .tile_pixels = TILE_M, .tile_channels = TILE_N, .workspace = lay_out(p, &t, NULL).size,
                    .flops = 8.0 * (double)(t.Th * t.half) * (double)(p->g.C * p->g.K) * (double)(t.rows * t.cols)};
@@ -76,14 +76,14 @@ static grain grain_of(const void *problem) {
 
 static size_t packed_size(const void *problem) {
     const conv2d_problem *p = problem;
-    const fft_tiles t = fft_choose(p, false);
+    const fft_tiles t = fft_choose(p);
     return pack_parts(&t, NULL, packed_parts(p, &t, NULL).size).size;
 }
 
 static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
-    const fft_tiles t = fft_choose(p, false);
+    const fft_tiles t = fft_choose(p);
     const parts to = packed_parts(p, &t, packed);
     const pack_buffers b = pack_parts(&t, packed, to.size);
     SYMBOL(fft_table)(t.Th, to.table_h);
@@ -200,7 +200,7 @@ static void finish(const conv2d_problem *p, const fft_tiles *t, const parts *w, 
 static void run(const void *problem, const void *packed, const tensors *x, tile at, void *workspace) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
-    const fft_tiles t = fft_choose(p, false);
+    const fft_tiles t = fft_choose(p);
     const parts w = packed_parts(p, &t, (void *)packed);
     const buffers b = lay_out(p, &t, workspace);
     const int64_t first = at.row0 * t.cols, all = at.row1 * t.cols - first, blocks = ceil_div(all, fft_at_once(&t, g->C));

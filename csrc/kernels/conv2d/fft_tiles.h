@@ -76,7 +76,7 @@ INLINE bool fft_fits(const window *g, const fft_tiles *t) {
 }
 
 /* The lengths that cost one image least: a plan serves any batch. Th is 0 where there is none. `any`: the first there is. */
-INLINE fft_tiles fft_choose(const conv2d_problem *p, bool any) {
+INLINE fft_tiles fft_search(const conv2d_problem *p, bool any) {
     const window *g = &p->g;
     fft_tiles best = {.Th = 0};
     double least = 0;
@@ -93,6 +93,8 @@ INLINE fft_tiles fft_choose(const conv2d_problem *p, bool any) {
         }
     return best;
 }
+INLINE fft_tiles fft_choose(const conv2d_problem *p) { return fft_search(p, false); }
+INLINE bool fft_exists(const conv2d_problem *p) { return fft_search(p, true).Th > 0; }
 
 #endif
 #endif

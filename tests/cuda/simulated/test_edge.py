@@ -1,6 +1,5 @@
 """From a user's array on a device to a result of its kind: through the public functions, in the simulator."""
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,12 @@ toolchain = pytest.importorskip(
 if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
+import device_arrays
+
 import cnnfast
 from cnnfast.backends.cuda import arrays, conv, run, table
 from cnnfast.ops import tuning
 
-_spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
-assert _spec
-assert _spec.loader
-device_arrays = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device_arrays)
 OnDevice, Tensor, numpy_of = device_arrays.OnDevice, device_arrays.Tensor, device_arrays.numpy_of
 
 RNG = np.random.default_rng(8)

@@ -1,11 +1,9 @@
 """Every op of the table on a device: its function has the table's arguments, and gives the oracle's values."""
 
-import importlib.util
 import inspect
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,8 @@ toolchain = pytest.importorskip(
 if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
+import device_arrays
+
 import cnnfast
 import cnnfast.backends.reference.grad
 from cnnfast.backends import reference
@@ -27,12 +27,6 @@ from cnnfast.verification.case import Case, in_layout, layouts
 from cnnfast.verification.draw import SCHEDULE
 from cnnfast.verification.expected_dense import expected_of
 from cnnfast.verification.expected_device import on_device
-
-_spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
-assert _spec
-assert _spec.loader
-device_arrays = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device_arrays)
 
 OWN = [op for op in table.OPS if op not in table.COMPOSED]
 

@@ -1,8 +1,6 @@
 """The functions of `cnnfast.grad` on a device, against the same calls on the CPU in float64."""
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +12,11 @@ toolchain = pytest.importorskip(
 if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
+import device_arrays
+
 import cnnfast
 from cnnfast import grad
 from cnnfast.ops.device import table
-
-_spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
-assert _spec
-assert _spec.loader
-device_arrays = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device_arrays)
 
 RNG = np.random.default_rng(3)
 SHAPE = (2, 5, 4, 3)

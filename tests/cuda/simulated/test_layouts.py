@@ -1,7 +1,5 @@
 """Arrays with gaps, repeats and other orders of axes, through the public functions in the simulator."""
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +11,12 @@ toolchain = pytest.importorskip(
 if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
+import device_arrays
+
 import cnnfast
 from cnnfast.backends.cuda import linear
 from cnnfast.backends.cuda.arrays import host
 from cnnfast.backends.cuda.problem import Conv
-
-_spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
-assert _spec
-assert _spec.loader
-device_arrays = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device_arrays)
 
 RNG = np.random.default_rng(12)
 

@@ -1,7 +1,5 @@
 """Whole networks on the simulator's device, against the same networks on the CPU."""
 
-import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +11,11 @@ toolchain = pytest.importorskip(
 if not toolchain.SIMULATED:
     pytest.skip("the simulator runs where NUMBA_ENABLE_CUDASIM=1 is set", allow_module_level=True)
 
+import device_arrays
+
 import cnnfast
 from cnnfast.graph.ir import Graph
 from cnnfast.network_plan import NetworkPlan
-
-_spec = importlib.util.spec_from_file_location("device_arrays", Path(__file__).with_name("device_arrays.py"))
-assert _spec
-assert _spec.loader
-device_arrays = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(device_arrays)
 
 RNG = np.random.default_rng(11)
 
