@@ -82,7 +82,10 @@ class Dense(ActivatedLayer):
                 return grad.conv2d_weight(*pixels, 1, grad_bias=grad_bias).reshape(C, K)
 
             add_weight_grads(self, self.kernel, self.bias, grad_output, of_weight)
-            return linear(grad_output, kernel) if inputs else None
+            if not inputs:
+                return None
+            pixels, weight = grad_output.reshape(rows, 1, 1, K), kernel.reshape(1, 1, C, K)
+            return grad.conv2d_input(pixels, weight, (rows, 1, 1, C)).reshape(x.shape)
 
         return backprop
 

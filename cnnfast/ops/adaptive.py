@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair
-from cnnfast.ops.pool import Pool, prepared, run_pool
+from cnnfast.ops.pool import Pool, run_pool
+from cnnfast.ops.prepared import prepared
 from cnnfast.ops.signatures import SIGNATURES
 
 OutputSize = int | None | tuple[int | None, int | None]

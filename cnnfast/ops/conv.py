@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from cnnfast.ops import arrays, checks, dispatch, geometry, integers
+from cnnfast.ops import arrays, at_once, checks, dispatch, geometry, integers
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.geometry import Options, Shape, conv_options
 from cnnfast.ops.options import Activation
@@ -74,6 +74,11 @@ def conv2d(
     ----------
     Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285.
     """
+    if out is None:
+        keywords = (stride, padding, dilation, groups, layout, padding_mode, precision)
+        y = at_once.convolution(x, weight, bias, residual, keywords, activation, algorithm)
+        if y is not None:
+            return y
     asked = conv_options(
         "conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout, padding_mode=padding_mode,
         activation=activation, algorithm=algorithm, precision=precision, once=True,
@@ -156,6 +161,11 @@ def depthwise_conv2d(
     ----------
     Howard et al., "MobileNets", arXiv:1704.04861.
     """
+    if out is None:
+        keywords = (stride, padding, dilation, None, layout, padding_mode, precision)
+        y = at_once.convolution(x, weight, bias, residual, keywords, activation, algorithm)
+        if y is not None:
+            return y
     asked = conv_options(
         "depthwise_conv2d", stride=stride, padding=padding, dilation=dilation, layout=layout,
         padding_mode=padding_mode, activation=activation, algorithm=algorithm, precision=precision, once=True,

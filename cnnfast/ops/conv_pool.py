@@ -12,7 +12,8 @@ from cnnfast.ops.conv import Ints, Padding, prepare_conv2d
 from cnnfast.ops.geometry import Options, Shape, conv_options
 from cnnfast.ops.options import Activation
 from cnnfast.ops.plan import Plan
-from cnnfast.ops.pool import prepared, window_pool
+from cnnfast.ops.pool import window_pool
+from cnnfast.ops.prepared import prepared
 from cnnfast.ops.signatures import SIGNATURES
 
 _OP = "conv2d_max_pool2d"

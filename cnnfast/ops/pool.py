@@ -1,17 +1,17 @@
 """Pooling with a sliding window: max, min, average, lp."""
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, dispatch, options, shapes, tuning
+from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides, SidesOrSame
 from cnnfast.ops.conv import Ints, Padding
+from cnnfast.ops.prepared import prepared
 from cnnfast.ops.signatures import SIGNATURES
 
 
@@ -200,26 +200,6 @@ class Pool(NamedTuple):
     y_shape: tuple[int, int, int, int]
     new_y: Callable[[], Array]
     indexed: bool
-
-
-Made = TypeVar("Made")
-
-
-def prepared(make: Callable[..., Made], problem: tuple[Any, ...], given: tuple[Any, ...]) -> Made:
-    """What `make` makes of arguments as the user gave them, a pool or its way back: they are checked once."""
-    key = checks.cache_key(given)
-    if key is None:
-        return make(*problem, *given)
-    made: Made = kept(make, tuning.state(), problem, *key)
-    return made
-
-
-@lru_cache(maxsize=512)
-def kept(
-    make: Callable[..., Any], state: object, problem: tuple[Any, ...], given: tuple[Any, ...], types: int
-) -> Any:
-    """A plan keeps the ISA, the limit and the measurements it was made with, so they are part of the key: `state`."""
-    return make(*problem, *given)
 
 
 def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:

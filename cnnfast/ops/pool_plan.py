@@ -8,7 +8,8 @@ from cnnfast.ops import arrays, options
 from cnnfast.ops.adaptive import adaptive_pool
 from cnnfast.ops.geometry import Shape
 from cnnfast.ops.plan import Plan
-from cnnfast.ops.pool import prepared, window_pool
+from cnnfast.ops.pool import window_pool
+from cnnfast.ops.prepared import prepared
 
 KINDS = {
     "max_pool2d": "max", "min_pool2d": "min", "avg_pool2d": "avg",

@@ -106,7 +106,7 @@ def known() -> tuple[Entry, ...]:
         return tuple(_known.values())
 
 
-def state() -> tuple[tuple[str, int, int], int]:
+def state() -> tuple[object, int]:
     """What a plan depends on beside its problem, "tune"'s among them: a cache of plans has it in its key."""
     return native.settings(), _loads
 

@@ -69,13 +69,16 @@ static void describe_conv(const conv2d_problem *f, conv2d_problem *p) {
     p->step_r = -p->step_r, p->step_s = -p->step_s;
 }
 
+static bool weights_finite(const gradient *of) {
+    return all_finite(of->weight, conv_weight_count(&of->forward), of->size == sizeof(float) ? CNNFAST_FLOAT32 : CNNFAST_FLOAT64);
+}
+
 static void describe_transposed(const gradient *of, const table *table, conv2d_grad_input_problem *t) {
     const conv2d_problem *f = &of->forward;
     t->conv = *f;
     t->conv.g = backward(&f->g);
     t->conv.step_c = f->step_k, t->conv.step_k = f->step_c;
-    t->finite = table == &conv_transpose2d_table && /* others do not ask */
-                all_finite(of->weight, conv_weight_count(f), of->size == sizeof(float) ? CNNFAST_FLOAT32 : CNNFAST_FLOAT64);
+    t->finite = table == &conv_transpose2d_table && weights_finite(of); /* others do not ask */
 }
 
 /* Keeps the cheaper of *best and a plan over this table, where a row of it takes the problem. */
@@ -98,13 +101,20 @@ static cnnfast_status consider(cnnfast_plan **best, const table *table, const cn
     return status;
 }
 
+/* Into the memory of a plan that was packed before, else into its own new one. */
+static cnnfast_status pack(cnnfast_plan *plan, const void *weight) {
+    if (!plan->packed) return plan_pack(plan, weight, NULL);
+    plan_repack(plan, weight, NULL);
+    return CNNFAST_OK;
+}
+
 static cnnfast_status pack_gradient(cnnfast_plan *plan, const gradient *of) {
-    if (plan->table != &conv2d_table) return plan_pack(plan, of->weight, NULL);
+    if (plan->table != &conv2d_table) return pack(plan, of->weight);
     const conv2d_problem *p = &plan->problem.conv;
     void *copy = needs_order(&of->forward) ? in_order(of) : NULL;
     if (needs_order(&of->forward) && !copy) return CNNFAST_OUT_OF_MEMORY;
     const int64_t last = (p->g.R - 1) * p->step_r + (p->g.S - 1) * p->step_s;
-    const cnnfast_status status = plan_pack(plan, (const char *)(copy ? copy : of->weight) - last * (int64_t)of->size, NULL);
+    const cnnfast_status status = pack(plan, (const char *)(copy ? copy : of->weight) - last * (int64_t)of->size);
     free(copy);
     return status;
 }
@@ -127,4 +137,12 @@ cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **to, const cnnfast_c
         if (more == CNNFAST_OUT_OF_MEMORY) status = more;
     }
     return plan_finish(to, plan, status ? status : pack_gradient(plan, &of));
+}
+
+cnnfast_status grad_input_repack(cnnfast_plan *plan, const cnnfast_conv2d *d, const void *weight) {
+    gradient of = {.weight = weight, .size = dtype_size(d->dtype)};
+    const cnnfast_status status = describe_conv2d(d, &of.forward);
+    if (status) return status;
+    if (plan->table == &conv_transpose2d_table && plan->problem.transpose.finite != weights_finite(&of)) return CNNFAST_UNSUPPORTED;
+    return pack_gradient(plan, &of);
 }

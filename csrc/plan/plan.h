@@ -128,6 +128,8 @@ cnnfast_status plan_pack(cnnfast_plan *, const void *weight, const void *bias);
 
 /* Packs other weights into a convolution's plan that is nobody else's; floats. */
 void plan_repack(cnnfast_plan *, const void *weight, const void *bias);
+/* And into a gradient's plan; CNNFAST_UNSUPPORTED: these want a plan of their own. */
+cnnfast_status grad_input_repack(cnnfast_plan *, const cnnfast_conv2d *, const void *weight);
 
 /* Ops that need no plan between calls: the same steps at once, for a plan on the stack whose problem is described. */
 void plan_begin(cnnfast_plan *, const table *, cnnfast_dtype);

@@ -18,13 +18,16 @@ typedef struct {
     void *workspace;
     size_t room; /* bytes of it */
     int threads; /* that it was measured for; 0: not yet */
+    size_t counted; /* of it in `kept` */
 } ready;
 
 /* A plan in use is not here, so that its packed weights and its workspace are one thread's; threads at the same problem come to
  * have one each. No lock: a child made by fork finds nothing held. */
 enum { SLOTS = 64, PROBES = 4 }; /* 64: six bits of a hash */
 static _Atomic(ready *) slots[SLOTS];
-static const size_t MOST_KEPT = 256 << 10; /* bytes of packed weights and workspace; where there are more, planning costs little */
+/* Bytes of packed weights and workspace, of one and of all; where there are more, planning costs little. */
+static const size_t MOST_KEPT = 1 << 20, MOST_TOGETHER = 16 << 20;
+static _Atomic size_t kept;
 
 static int64_t bits(double value) {
     int64_t as;
@@ -32,14 +35,16 @@ static int64_t bits(double value) {
     return as;
 }
 
-static key conv_key(const cnnfast_conv2d *d) {
-    return (key){{1, d->dtype, d->layout, d->other_layout, isa_current(), (int64_t)workspace_limit(d->max_workspace), d->N, d->H, d->W,
+enum { CONV, CONV_GRAD_INPUT, POOL };
+
+static key conv_key(const cnnfast_conv2d *d, int op) {
+    return (key){{op, d->dtype, d->layout, d->other_layout, isa_current(), (int64_t)workspace_limit(d->max_workspace), d->N, d->H, d->W,
                   d->C, d->K, d->R, d->S, d->groups, d->stride[0], d->stride[1], d->dilation[0], d->dilation[1], d->pad[0], d->pad[1],
                   d->pad[2], d->pad[3], d->padding_mode, d->activation, bits(d->alpha), d->precision}};
 }
 
 static key pool_key(const cnnfast_pool2d *d) {
-    return (key){{2, d->dtype, d->layout, d->other_layout, isa_current(), (int64_t)workspace_limit(d->max_workspace), d->N, d->H, d->W,
+    return (key){{POOL, d->dtype, d->layout, d->other_layout, isa_current(), (int64_t)workspace_limit(d->max_workspace), d->N, d->H, d->W,
                   d->C, d->kind, d->R, d->S, d->stride[0], d->stride[1], d->dilation[0], d->dilation[1], d->pad[0], d->pad[1],
                   d->pad[2], d->pad[3], d->ceil_mode != 0, d->count_include_pad != 0, bits(d->norm), d->output_size[0],
                   d->output_size[1], d->with_indices}};
@@ -53,6 +58,7 @@ static unsigned place(const key *k) {
 
 static void discard(ready *r) {
     if (!r) return;
+    kept -= r->counted;
     cnnfast_plan_free(&r->plan);
     free(r->workspace);
     free(r);
@@ -97,11 +103,30 @@ static cnnfast_status run(ready *r, const cnnfast_args *args) {
     return cnnfast_plan_run(r->plan, args, r->workspace, r->room);
 }
 
-static void leave(ready *r, unsigned at) {
+static size_t bytes_of(const ready *r) {
     const size_t packed = r->plan->packing ? r->plan->packing->room : 0;
     const size_t spans = r->plan->spans ? (size_t)(r->plan->g.P + r->plan->g.Q) * sizeof(span) : 0;
-    if (size_add(size_add(packed, spans), r->room) <= MOST_KEPT) put(r, at);
-    else discard(r);
+    return size_add(size_add(packed, spans), r->room);
+}
+
+/* Others go, one after another around the slots, until all that stay are few enough. */
+static void make_room(void) {
+    static _Atomic unsigned hand;
+    for (int i = 0; i < SLOTS && kept > MOST_TOGETHER; i++) discard(atomic_exchange(&slots[hand++ % SLOTS], NULL));
+}
+
+static void leave(ready *r, unsigned at) {
+    const size_t bytes = bytes_of(r);
+    if (bytes > MOST_KEPT) {
+        discard(r);
+        return;
+    }
+    if (bytes != r->counted) {
+        kept += bytes - r->counted;
+        r->counted = bytes;
+        make_room();
+    }
+    put(r, at);
 }
 
 /* A small workspace lies on the stack: to allocate one takes longer than a small problem's kernel. */
@@ -136,7 +161,7 @@ cnnfast_status cnnfast_conv2d_run(const cnnfast_conv2d *description, const void 
         const cnnfast_status status = cnnfast_conv2d_plan(&plan, &d, weight, bias);
         return run_and_free(plan, status, &args);
     }
-    const key k = conv_key(&d);
+    const key k = conv_key(&d, CONV);
     const unsigned at = place(&k);
     ready *r = take(&k, at);
     cnnfast_status status = CNNFAST_OK;
@@ -172,9 +197,30 @@ cnnfast_status cnnfast_conv2d_grad_input_run(const cnnfast_conv2d *description, 
                                              void *grad_input) {
     cnnfast_conv2d d = *description;
     d.once = 1;
+    if (!weight) return CNNFAST_INVALID_PARAM;
+    const cnnfast_args args = {.N = d.N, .x = grad_output, .y = grad_input};
     cnnfast_plan *plan = NULL;
-    const cnnfast_status status = weight ? cnnfast_conv2d_grad_input_plan(&plan, &d, weight) : CNNFAST_INVALID_PARAM;
-    return run_and_free(plan, status, &(cnnfast_args){.N = d.N, .x = grad_output, .y = grad_input});
+    if (d.algorithm) {
+        const cnnfast_status status = cnnfast_conv2d_grad_input_plan(&plan, &d, weight);
+        return run_and_free(plan, status, &args);
+    }
+    const key k = conv_key(&d, CONV_GRAD_INPUT);
+    const unsigned at = place(&k);
+    ready *r = take(&k, at);
+    cnnfast_status status = r ? grad_input_repack(r->plan, &d, weight) : CNNFAST_UNSUPPORTED;
+    if (status == CNNFAST_UNSUPPORTED) {
+        discard(r);
+        r = NULL;
+        status = cnnfast_conv2d_grad_input_plan(&plan, &d, weight);
+        if (!status && !(r = own(plan, &k))) status = CNNFAST_OUT_OF_MEMORY;
+    }
+    if (status) {
+        discard(r);
+        return status;
+    }
+    status = run(r, &args);
+    leave(r, at);
+    return status;
 }
 
 cnnfast_status cnnfast_pool2d_grad_run(const cnnfast_pool2d *d, const void *grad_output, const int64_t *indices, void *grad_input) {

@@ -1,6 +1,7 @@
 /* Convolutions and pools run in one call, on arrays against pages that no one may touch: the bits of their plans, whatever was
  * called before and by however many threads; and what is refused. Prints "ok" and exits 0, or says what failed and exits 1.
  */
+#include <math.h>
 #include <pthread.h>
 
 #include "check.h"
@@ -67,11 +68,19 @@ static void pooling(cnnfast_dtype dtype, int with_indices, side wall) {
     guarded_free(&x), guarded_free(&y), guarded_free(&right), guarded_free(&at), guarded_free(&right_at);
 }
 
-static void gradient(cnnfast_dtype dtype, side wall) {
+/* Of strides, of one, and of groups, whose weights go through a copy; other weights each time, infinite ones among them. */
+static void gradient(cnnfast_dtype dtype, int shift, int64_t stride, int64_t groups, side wall) {
     cnnfast_conv2d d = conv;
     d.dtype = dtype, d.activation = CNNFAST_NONE, d.once = 1;
-    guarded g = guarded_numbers(dtype, N * P * Q * K, wall), w = guarded_numbers(dtype, 9 * C * K, wall);
-    guarded x = guarded_new(N * H * W * C * size_of(dtype), wall), right = guarded_new(x.size, wall);
+    d.C = d.groups = groups, d.K = 2 * groups, d.stride[0] = stride, d.stride[1] = 1;
+    if (groups == 1) d.C = C, d.K = K;
+    int64_t shape[4];
+    CHECK(!cnnfast_conv2d_output_shape(&d, shape), "shape");
+    guarded g = guarded_numbers(dtype, shape[0] * shape[1] * shape[2] * shape[3], wall), w = guarded_numbers(dtype, 9 * d.C / groups * d.K, wall);
+    for (int64_t i = 0; i < 9 * d.C / groups * d.K; i++) put(w.data, dtype, i, (i + shift) % 5 - 2);
+    if (shift == 1 && dtype == CNNFAST_FLOAT32) ((float *)w.data)[3] = INFINITY;
+    if (shift == 1 && dtype == CNNFAST_FLOAT64) ((double *)w.data)[3] = INFINITY;
+    guarded x = guarded_new(N * H * W * d.C * size_of(dtype), wall), right = guarded_new(x.size, wall);
     cnnfast_plan *plan;
     CHECK(!cnnfast_conv2d_grad_input_plan(&plan, &d, w.data), "plan");
     CHECK(!run_exactly(plan, (cnnfast_args){.N = N, .x = g.data, .y = right.data}), "run");
@@ -143,7 +152,9 @@ int main(void) {
         for (cnnfast_dtype dtype = CNNFAST_FLOAT32; dtype <= CNNFAST_INT8; dtype++) {
             for (int shift = 0; shift < 3; shift++) convolution(dtype, CNNFAST_NHWC, shift, wall), convolution(dtype, CNNFAST_NCHW, shift, wall);
             for (int with_indices = 0; with_indices < 2; with_indices++) pooling(dtype, with_indices, wall);
-            if (!is_integer(dtype)) gradient(dtype, wall);
+            for (int shift = 0; shift < 3 && !is_integer(dtype); shift++)
+                for (int64_t stride = 1; stride < 3; stride++)
+                    for (int64_t groups = 1; groups < 4; groups += 2) gradient(dtype, shift, stride, groups, wall);
         }
     from_threads();
     refused();

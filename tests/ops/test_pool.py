@@ -7,7 +7,7 @@ import pytest
 
 import cnnfast
 from cnnfast.backends import native, reference
-from cnnfast.ops import pool
+from cnnfast.ops import prepared
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"]
 
@@ -207,13 +207,13 @@ def test_plans_are_cached_by_geometry_and_isa() -> None:
     """A plan belongs to the ISA it was made with, so changing that must not reuse one."""
     x = np.ones((1, 4, 4, 3), np.float32)
     before = native.isa()
-    pool.kept.cache_clear()
+    prepared.kept.cache_clear()
     try:
         for count, isa in enumerate(native.isas(), start=1):
             native.set_isa(isa)
             cnnfast.max_pool2d(x, 2)
             cnnfast.max_pool2d(x, 2)
-            assert pool.kept.cache_info().misses == count
+            assert prepared.kept.cache_info().misses == count
     finally:
         native.set_isa(before)
-    assert pool.kept.cache_info().maxsize is not None
+    assert prepared.kept.cache_info().maxsize is not None

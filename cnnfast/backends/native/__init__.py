@@ -5,6 +5,7 @@ import os
 
 from cnnfast.backends.native._native import (
     Chain,
+    Conv2dCall,
     Plan,
     TensorCall,
     TensorCalls,
@@ -52,6 +53,7 @@ from cnnfast.backends.native._native import (
 
 __all__ = [
     "Chain",
+    "Conv2dCall",
     "Plan",
     "TensorCall",
     "TensorCalls",

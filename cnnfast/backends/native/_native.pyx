@@ -10,6 +10,7 @@ import numpy
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t, uintptr_t
+from libc.stdlib cimport getenv
 from libc.string cimport memset
 
 from cnnfast.libcnnfast cimport *
@@ -33,6 +34,9 @@ cdef extern from "buffers.h" nogil:
     bint flat_take_elementwise(flat_buffers *, object x, object y, object other, int64_t *period) with gil
     bint flat_take_rows(flat_buffers *, object x, object y, const cnnfast_plan *, int64_t C, int64_t K) with gil
     int64_t flat_elements(const flat_buffers *, int)
+    bint flat_begin(flat_buffers *, object written, int64_t elements, cnnfast_dtype) with gil
+    bint flat_take_of(flat_buffers *, object, bint writable, int64_t elements) with gil
+    bint flat_apart(flat_buffers *, int written) with gil
     bint flat_overlaps(const flat_buffers *, int)
     void flat_release(flat_buffers *) with gil
     ctypedef enum chain_role:
@@ -74,6 +78,7 @@ include "training.pxi"
 include "softmax.pxi"
 include "resize.pxi"
 include "grad_weight.pxi"
+include "at_once.pxi"
 
 include "addresses.pxi"
 include "tensor_calls.pxi"

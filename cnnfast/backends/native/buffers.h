@@ -193,6 +193,33 @@ static int flat_overlaps(const flat_buffers *b, int i) {
 static int64_t flat_elements(const flat_buffers *b, int i) { return b->view[i].len / b->view[i].itemsize; }
 static int64_t flat_last(const flat_buffers *b, int i) { return b->view[i].ndim ? b->view[i].shape[b->view[i].ndim - 1] : 1; }
 
+/* Takes one more: `elements`, or None. */
+static int flat_take_of(flat_buffers *b, PyObject *o, int writable, int64_t elements) {
+    if (!flat_take(b, o, writable)) return 0;
+    if (!b->data[b->count - 1] || flat_elements(b, b->count - 1) == elements) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* Takes the first of some, which is written and of this dtype. */
+static int flat_begin(flat_buffers *b, PyObject *written, int64_t elements, cnnfast_dtype dtype) {
+    b->count = 0;
+    if (!flat_take_of(b, written, 1, elements)) return 0;
+    if (b->data[0] && b->dtype == dtype) return 1;
+    flat_release(b);
+    return 0;
+}
+
+/* Whether the first so many, which are written, share no byte with any other; else releases all. */
+static int flat_apart(flat_buffers *b, int written) {
+    for (int i = 0; i < written; i++)
+        if (b->data[i] && flat_overlaps(b, i)) {
+            flat_release(b);
+            return 0;
+        }
+    return 1;
+}
+
 /* x and y are the first two of an op that keeps the shape; what else there is was checked before. */
 static int flat_take_pair(flat_buffers *b, PyObject *x, PyObject *y) {
     b->count = 0;

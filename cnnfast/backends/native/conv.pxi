@@ -1,17 +1,17 @@
-cdef cnnfast_conv2d describe(Plan plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups, padding_mode,
-                             activation, alpha, algorithm, max_abs_input, max_workspace, transposed) except *:
-    """All but K, which a transposed convolution and a normal one read from different places."""
+cdef cnnfast_conv2d describe(x_shape, weight_shape, dtype, layouts, stride, padding, dilation, groups, padding_mode, activation,
+                             alpha, max_abs_input=0, max_workspace=0, transposed=False) except *:
+    """All but the algorithm, whose name the plan keeps."""
     cdef cnnfast_conv2d d
     d.dtype = DTYPES[dtype]
     layout, of_x, _, of_weight = layouts
     d.layout = LAYOUTS[layout]
     d.other_layout = others(layouts)
-    d.algorithm = name_of(plan, algorithm)
+    d.algorithm = NULL
     d.N, d.H, d.W, d.C = nhwc(x_shape, of_x or layout)
     if (of_weight or layout) == "NHWC":
-        d.R, d.S, inner, outer = weight.shape
+        d.R, d.S, inner, outer = weight_shape
     else:
-        outer, inner, d.R, d.S = weight.shape
+        outer, inner, d.R, d.S = weight_shape
     d.groups = groups
     d.K = inner * groups if transposed else outer
     pair(stride, d.stride)
@@ -32,8 +32,9 @@ def plan_conv2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride=(1, 1), p
                 max_workspace=0, precision="default", once=False, input_layout=None, output_layout=None, weight_layout=None):
     cdef Plan plan = Plan()
     layouts = layout, input_layout, output_layout, weight_layout
-    cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups,
-                                     padding_mode, activation, alpha, algorithm, max_abs_input, max_workspace, False)
+    cdef cnnfast_conv2d d = describe(x_shape, weight.shape, dtype, layouts, stride, padding, dilation, groups, padding_mode,
+                                     activation, alpha, max_abs_input, max_workspace)
+    d.algorithm = name_of(plan, algorithm)
     d.precision = PRECISIONS[precision]
     d.once = once
     cdef const void *w = address(weight, dtype)
@@ -50,8 +51,9 @@ def plan_conv_transpose2d(x_shape, weight, bias, *, dtype, layout="NHWC", stride
     cdef Plan plan = Plan()
     cdef cnnfast_conv_transpose2d d
     layouts = layout, input_layout, output_layout, weight_layout
-    d.conv = describe(plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups, "zeros", activation,
-                      alpha, algorithm, max_abs_input, max_workspace, True)
+    d.conv = describe(x_shape, weight.shape, dtype, layouts, stride, padding, dilation, groups, "zeros", activation, alpha,
+                      max_abs_input, max_workspace, True)
+    d.conv.algorithm = name_of(plan, algorithm)
     pair(output_padding, d.output_padding)
     cdef const void *w = address(weight, dtype)
     cdef const void *b = address(bias, dtype)
@@ -67,9 +69,9 @@ def plan_separable_conv2d(x_shape, depthwise_weight, depthwise_bias, pointwise_w
                           max_workspace=0):
     cdef Plan plan = Plan()
     cdef cnnfast_separable_conv2d d
-    d.depthwise = describe(plan, x_shape, depthwise_weight, dtype, (layout, None, None, None), stride, padding, dilation,
-                           nhwc(x_shape, layout)[3], padding_mode, depthwise_activation, depthwise_alpha, algorithm, 0,
-                           max_workspace, False)
+    d.depthwise = describe(x_shape, depthwise_weight.shape, dtype, (layout, None, None, None), stride, padding, dilation,
+                           nhwc(x_shape, layout)[3], padding_mode, depthwise_activation, depthwise_alpha, 0, max_workspace)
+    d.depthwise.algorithm = name_of(plan, algorithm)
     if layout == "NHWC":
         _, _, d.depthwise.K, d.K = pointwise_weight.shape
     else:

@@ -3,8 +3,9 @@ def plan_conv2d_grad_input(x_shape, weight, *, dtype, layout="NHWC", stride=(1, 
                            output_layout=None, weight_layout=None):
     cdef Plan plan = Plan()
     layouts = layout, input_layout, output_layout, weight_layout
-    cdef cnnfast_conv2d d = describe(plan, x_shape, weight, dtype, layouts, stride, padding, dilation, groups, "zeros",
-                                     None, 0.0, algorithm, 0, max_workspace, False)
+    cdef cnnfast_conv2d d = describe(x_shape, weight.shape, dtype, layouts, stride, padding, dilation, groups, "zeros", None,
+                                     0.0, 0, max_workspace)
+    d.algorithm = name_of(plan, algorithm)
     d.precision = PRECISIONS[precision]
     d.once = once
     cdef const void *w = address(weight, dtype)

@@ -42,8 +42,10 @@ def set_num_threads(int n):
 
 
 def settings():
-    """What a plan made now depends on beside its problem: (isa(), get_max_workspace(), get_num_threads())."""
-    return cnnfast_isa().decode(), cnnfast_get_max_workspace(), cnnfast_get_num_threads()
+    """What a plan made now depends on beside its problem: (isa(), get_max_workspace(), get_num_threads(), CNNFAST_PRECISION)."""
+    cdef const char *precision = getenv("CNNFAST_PRECISION")
+    return (cnnfast_isa().decode(), cnnfast_get_max_workspace(), cnnfast_get_num_threads(),
+            None if precision is NULL else <bytes>precision)
 
 
 def types_of(tuple values not None):

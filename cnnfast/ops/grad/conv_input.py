@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, dispatch, geometry, shapes
+from cnnfast.ops import arrays, at_once, checks, dispatch, geometry, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides
 from cnnfast.ops.conv import Ints, Padding
@@ -55,6 +55,11 @@ def conv2d_input(
     ----------
     Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285, chapter 4.
     """
+    if out is None:
+        keywords = (stride, padding, dilation, groups, layout, padding_mode, precision)
+        grad_input = at_once.input_gradient(grad_output, weight, input_shape, keywords)
+        if grad_input is not None:
+            return grad_input
     asked = _options("conv2d", stride, padding, dilation, layout, padding_mode, precision)
     count = checks.integer("groups", groups, minimum=1)
     gradient, shape, kernels = _inputs("conv2d", grad_output, weight, input_shape, asked)
@@ -92,6 +97,11 @@ def depthwise_conv2d_input(
     >>> cnnfast.grad.depthwise_conv2d_input(np.ones((1, 1, 1, 2)), weight, (1, 1, 1, 2)).ravel().tolist()
     [2.0, 3.0]
     """
+    if out is None:
+        keywords = (stride, padding, dilation, None, layout, padding_mode, precision)
+        grad_input = at_once.input_gradient(grad_output, weight, input_shape, keywords)
+        if grad_input is not None:
+            return grad_input
     asked = _options("depthwise_conv2d", stride, padding, dilation, layout, padding_mode, precision)
     gradient, shape, kernels = _inputs("depthwise_conv2d", grad_output, weight, input_shape, asked)
     place = geometry.depthwise_geometry(

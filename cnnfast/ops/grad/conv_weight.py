@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, options, pointwise, resize, shapes
+from cnnfast.ops import arrays, at_once, checks, options, pointwise, resize, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides, SidesOrSame
 from cnnfast.ops.conv import Ints, Padding
@@ -67,6 +67,11 @@ def conv2d_weight(
     ----------
     Goodfellow, Bengio and Courville, "Deep Learning", section 9.5.
     """
+    if out is None:
+        keywords = (stride, padding, dilation, groups, layout, padding_mode, precision)
+        grad_weight = at_once.weight_gradient(grad_output, x, kernel_size, grad_bias, keywords)
+        if grad_weight is not None:
+            return grad_weight
     order = options.layout(layout)
     count = checks.integer("groups", groups, minimum=1)
     images, gradient = _inputs(grad_output, x, order)
@@ -110,6 +115,11 @@ def depthwise_conv2d_weight(
     >>> cnnfast.grad.depthwise_conv2d_weight(np.ones((1, 1, 2, 2)), x, 1).tolist()
     [[[[3.0], [30.0]]]]
     """
+    if out is None:
+        keywords = (stride, padding, dilation, None, layout, padding_mode, "default")
+        grad_weight = at_once.weight_gradient(grad_output, x, kernel_size, grad_bias, keywords)
+        if grad_weight is not None:
+            return grad_weight
     order = options.layout(layout)
     images, gradient = _inputs(grad_output, x, order)
     channels, filters = (shapes.split(each.shape, order)[3] for each in (images, gradient))

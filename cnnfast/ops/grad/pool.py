@@ -12,6 +12,7 @@ from cnnfast.ops.arrays import Array
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.grad import given, plans
 from cnnfast.ops.grad.windows import window
+from cnnfast.ops.prepared import prepared
 from cnnfast.ops.signatures import FLOATS
 
 Sizes = tuple[int, ...]
@@ -53,7 +54,7 @@ def max_pool2d(
     [[0.0, 0.0, 0.0, 9.0], [0.0, 7.0, 0.0, 0.0]]
     """
     grad = given.as_grad(grad_output)
-    back = pool.prepared(plans.adaptive, (grad.dtype, grad.shape, "max"), (input_shape, layout))
+    back = prepared(plans.adaptive, (grad.dtype, grad.shape, "max"), (input_shape, layout))
     _, H, W, _ = shapes.split(back.input_shape, layout)
     inputs = ("grad_output", grad_output), ("indices", indices)
     return plans.scatter(back, grad, indices, H * W, out, inputs)
@@ -127,7 +128,7 @@ def avg_pool2d(
     """
     grad = given.as_grad(grad_output)
     how = input_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, layout
-    return plans.run(pool.prepared(plans.average, (grad.dtype,), how), grad, out, (("grad_output", grad_output),))
+    return plans.run(prepared(plans.average, (grad.dtype,), how), grad, out, (("grad_output", grad_output),))
 
 
 def lp_pool2d(
@@ -275,7 +276,7 @@ def adaptive_avg_pool2d(
     [1.0, 3.0, 2.0]
     """
     grad = given.as_grad(grad_output)
-    back = pool.prepared(plans.adaptive, (grad.dtype, grad.shape, "avg"), (input_shape, layout))
+    back = prepared(plans.adaptive, (grad.dtype, grad.shape, "avg"), (input_shape, layout))
     return plans.run(back, grad, out, (("grad_output", grad_output),))
 
 

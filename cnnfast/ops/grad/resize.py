@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cnnfast.ops import arrays, checks, options, pointwise, pool, shapes
+from cnnfast.ops import arrays, checks, options, pointwise, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.conv import Ints, Padding
 from cnnfast.ops.elementwise import check_axis
 from cnnfast.ops.grad import given, plans
+from cnnfast.ops.prepared import prepared
 from cnnfast.ops.resize import PAD_MODES
 from cnnfast.ops.signatures import FLOATS
 
@@ -51,7 +52,7 @@ def upsample2d(
     [3.25, 6.75]
     """
     grad = given.as_grad(grad_output)
-    back = pool.prepared(plans.upsampling, (grad.dtype,), (input_shape, scale_factor, mode, align_corners, layout))
+    back = prepared(plans.upsampling, (grad.dtype,), (input_shape, scale_factor, mode, align_corners, layout))
     return plans.run(back, grad, out, (("grad_output", grad_output),))
 
 
