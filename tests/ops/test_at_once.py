@@ -1,4 +1,4 @@
-"""Calls whose shapes and keywords were seen before: the bits of the careful way, other weights each time, its errors."""
+"""Calls of shapes and keywords seen before: the bits of the careful way, other weights each time, its errors."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
