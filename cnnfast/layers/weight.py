@@ -2,8 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,19 +49,12 @@ class Weight:
         self._keep(self.check(values).astype(np.float32))
         self.version += 1
 
-    @contextmanager
-    def changing(self) -> Iterator[Values]:
-        """The values to be changed in place, as an optimizer does. Where somebody else holds them (a plan, the way back
-        of a layer) a copy is changed instead."""
+    def changing(self) -> "Changing":
+        """A context that gives the values to be changed in place, as an optimizer does. Where somebody else holds them
+        (a plan, the way back of a layer) a copy is changed instead."""
         if self._values is None or self._holders() > _ALONE:
             self._values = self.values.copy()
-        values = self._values
-        values.flags.writeable = True
-        try:
-            yield values
-        finally:
-            values.flags.writeable = False
-            self.version += 1
+        return Changing(self, self._values)
 
     def _holders(self) -> int:
         return sys.getrefcount(self._values)
@@ -91,6 +83,23 @@ class Weight:
 
     def __repr__(self) -> str:
         return f"<Weight {self.name} {self.shape}{'' if self.trainable else ', not trainable'}>"
+
+
+class Changing:
+    """Values that may be written within. A generator's context would take as long as a small weight's step."""
+
+    __slots__ = ("_values", "_weight")
+
+    def __init__(self, weight: Weight, values: Values) -> None:
+        self._weight, self._values = weight, values
+
+    def __enter__(self) -> Values:
+        self._values.flags.writeable = True
+        return self._values
+
+    def __exit__(self, *_: object) -> None:
+        self._values.flags.writeable = False
+        self._weight.version += 1
 
 
 def _alone() -> int:

@@ -7,6 +7,7 @@ whatever the optimizer (decoupled: Loshchilov and Hutter, "Decoupled weight deca
 """
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,11 @@ def sgd(
     >>> weight.tolist(), velocity.tolist()
     ([0.5, 0.5], [-0.5, -0.5])
     """
-    rate, decay = _at_least_0("learning_rate", learning_rate), _at_least_0("weight_decay", weight_decay)
-    keep = _share("momentum", momentum)
-    ahead = checks.boolean("nesterov", nesterov)
+    given = learning_rate, weight_decay, momentum, nesterov
+    try:
+        rate, decay, keep, ahead = _seen_sgd_numbers(*given)
+    except TypeError:  # what no cache takes, or no number, of which this says which it is
+        rate, decay, keep, ahead = _sgd_numbers(*given)
     if (velocity is None) != (keep == 0):
         raise ValueError(f"velocity must be an array with a momentum, else None, got momentum {momentum!r}")
     rest = velocity, None, None, rate, rate * decay, keep
@@ -59,6 +62,17 @@ def sgd(
         return
     g = _checked(weight, grad, **_given(velocity=velocity))
     _ran(native.update_weight("sgd", weight, g, *rest, nesterov=ahead), weight)
+
+
+def _sgd_numbers(
+    learning_rate: object, weight_decay: object, momentum: object, nesterov: object
+) -> tuple[float, float, float, bool]:
+    rate, decay = _at_least_0("learning_rate", learning_rate), _at_least_0("weight_decay", weight_decay)
+    return rate, decay, _share("momentum", momentum), checks.boolean("nesterov", nesterov)
+
+
+_seen_sgd_numbers = lru_cache(maxsize=128, typed=True)(_sgd_numbers)
+"""A step's weights all have the same ones, and to check them takes as long as to change a small weight."""
 
 
 def rmsprop(

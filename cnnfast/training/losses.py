@@ -61,9 +61,11 @@ class Loss:
             predicted = predicted.astype(np.float32)
         losses, gradient = (self.of_logits if logits else self.each)(self.targets(y_true, predicted), predicted)
         gradient = gradient.astype(predicted.dtype, copy=False)  # a loss of somebody's own may give float64
-        weights = np.full(losses.shape, 1 / max(1, losses.size), gradient.dtype)
-        if sample_weight is not None:
-            weights *= _weights(np.asarray(sample_weight, gradient.dtype), losses.shape)
+        share: Any = gradient.dtype.type(1 / max(1, losses.size))
+        if sample_weight is None:
+            return float((losses * share).sum(dtype=np.float64)), gradient * share
+        weights = share * _weights(np.asarray(sample_weight, gradient.dtype), losses.shape)
+        weights = np.broadcast_to(weights, losses.shape)
         value = float((losses * weights).sum(dtype=np.float64))
         return value, gradient * weights[..., None] if gradient.ndim > weights.ndim else gradient * weights
 
@@ -161,10 +163,12 @@ class SparseCategoricalCrossentropy(Crossentropy):
         return class_numbers(y_true, y_pred)
 
     def each(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        at = y_true[..., None]
         if self.from_logits:
             logs = log_softmax(np.ascontiguousarray(y_pred))
-            return -np.take_along_axis(logs, at, -1)[..., 0], _less_one(np.exp(logs), at)
+            gradient, places = np.exp(logs), _places(y_true, y_pred.shape[-1])
+            gradient.reshape(-1)[places] -= 1
+            return -logs.reshape(-1)[places].reshape(y_true.shape), gradient
+        at = y_true[..., None]
         total = y_pred.sum(-1, keepdims=True)
         p = np.take_along_axis(y_pred, at, -1) / total
         slope = np.where((p >= EPSILON) & (p <= 1 - EPSILON), 1 / np.clip(p, EPSILON, 1), 0)
@@ -173,9 +177,10 @@ class SparseCategoricalCrossentropy(Crossentropy):
         return -np.log(np.clip(p, EPSILON, 1 - EPSILON))[..., 0], gradient
 
     def of_logits(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        at = y_true[..., None]
-        p = np.take_along_axis(y_pred, at, -1)[..., 0]
-        return -np.log(np.clip(p, EPSILON, 1 - EPSILON)), _less_one(y_pred.copy(), at)
+        gradient, places = y_pred.copy(), _places(y_true, y_pred.shape[-1])
+        p = gradient.reshape(-1)[places]
+        gradient.reshape(-1)[places] = p - 1
+        return -np.log(np.clip(p, EPSILON, 1 - EPSILON)).reshape(y_true.shape), gradient
 
 
 class BinaryCrossentropy(Crossentropy):
@@ -227,9 +232,9 @@ def _weights(given: Array, shape: tuple[int, ...]) -> Array:
     return given.reshape(given.shape + (1,) * (len(shape) - given.ndim))
 
 
-def _less_one(p: Array, at: Array) -> Array:
-    np.put_along_axis(p, at, np.take_along_axis(p, at, -1) - 1, -1)
-    return p
+def _places(numbers: Array, classes: int) -> Array:
+    """Where the class of each lies in an array of all classes of all: a fifth of take_along_axis' time for a batch."""
+    return np.arange(0, numbers.size * classes, classes) + numbers.reshape(-1)
 
 
 NAMED: Mapping[str, type[Loss]] = {

@@ -93,7 +93,8 @@ class Run:
     def __init__(self, course: Course, inputs: Sequence[Array], training: bool, wants_inputs: bool = True) -> None:
         self.course = course
         self._backs: list[Backprop | None] = []
-        wanted = course.wanted(wants_inputs)
+        self._wants_inputs, self._wanted = wants_inputs, course.wanted(wants_inputs)
+        wanted = self._wanted
         values: list[Any] = [*inputs, *[None] * (course.count - len(inputs))]
         for step in course.steps:
             learns = training and step.training
@@ -125,7 +126,8 @@ class Run:
         of_logits : the gradient is that of what goes into the last layer's activation
         release : give up what each layer keeps as soon as it is used: there is no second way back then
         """
-        course, wanted = self.course, self.course.wanted(inputs)
+        course = self.course
+        wanted = self._wanted if inputs == self._wants_inputs else course.wanted(inputs)
         grads: list[Any] = [None] * course.count
         for place, grad in zip(course.outputs, grad_outputs, strict=True):
             grads[place] = grad if grads[place] is None else add(grads[place], grad)

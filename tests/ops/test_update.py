@@ -239,3 +239,13 @@ def test_refused(case: Any) -> None:
     assert words in str(raised.value)
     assert (W == 1).all()
     assert not V.any()
+
+
+def test_numbers_that_no_cache_takes() -> None:
+    """They are called by name; and True is no rate though 1 is."""
+    weight = np.ones(2)
+    update.sgd(weight, np.ones(2), None, 1)
+    for rate in ([0.1], np.array(0.5), True):
+        with pytest.raises(TypeError, match="learning_rate"):
+            update.sgd(weight, np.ones(2), None, rate)
+    assert weight.tolist() == [0.0, 0.0]

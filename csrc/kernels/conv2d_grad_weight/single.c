@@ -51,13 +51,36 @@ static grain grain_of(const void *problem) {
     return (grain){.columns = 1, .block_rows = INT64_MAX, .workspace = size_mul(size_add(sums, size_add(planes, image)), sizeof(real))};
 }
 
+typedef real four __attribute__((vector_size(4 * sizeof(real))));
+typedef lane_int places __attribute__((vector_size(4 * sizeof(real))));
+
+/* Four pixels of four filters, into four planes. */
+INLINE void put_fours(const real *from, int64_t from_step, real *to, int64_t to_step) {
+    four row[4], pair[4];
+    for (int i = 0; i < 4; i++) memcpy(&row[i], from + i * from_step, sizeof *row);
+    pair[0] = __builtin_shuffle(row[0], row[1], (places){0, 4, 1, 5}), pair[1] = __builtin_shuffle(row[2], row[3], (places){0, 4, 1, 5});
+    pair[2] = __builtin_shuffle(row[0], row[1], (places){2, 6, 3, 7}), pair[3] = __builtin_shuffle(row[2], row[3], (places){2, 6, 3, 7});
+    row[0] = __builtin_shuffle(pair[0], pair[1], (places){0, 1, 4, 5}), row[1] = __builtin_shuffle(pair[0], pair[1], (places){2, 3, 6, 7});
+    row[2] = __builtin_shuffle(pair[2], pair[3], (places){0, 1, 4, 5}), row[3] = __builtin_shuffle(pair[2], pair[3], (places){2, 3, 6, 7});
+    for (int i = 0; i < 4; i++) memcpy(to + i * to_step, &row[i], sizeof *row);
+}
+
 /* Rows [p, p + rows) of an image of grad_output: planes[row][k][q]. */
 static void fill_planes(const window *g, const room *r, const real *gradient, int64_t rows, real *planes) {
-    for (int64_t i = 0; i < rows; i++, gradient += g->Q * g->K)
-        for (int64_t k = 0; k < g->K; k++, planes += r->length) {
-            for (int64_t q = 0; q < g->Q; q++) planes[q] = gradient[q * g->K + k];
-            for (int64_t q = g->Q; q < r->length; q++) planes[q] = 0;
+    const int64_t fours = g->K < 4 ? 0 : g->Q / 4 * 4;
+    for (int64_t i = 0; i < rows; i++, gradient += g->Q * g->K, planes += g->K * r->length) {
+        for (int64_t q = 0; q < fours; q += 4)
+            for (int64_t k = 0; k < g->K; k += 4) {
+                const int64_t first = min64(k, g->K - 4); /* the last four overlap those before them */
+                put_fours(gradient + q * g->K + first, g->K, planes + first * r->length + q, r->length);
+            }
+        real *plane = planes;
+        for (int64_t k = 0; k < g->K; k++, plane += r->length) {
+            const real *rest = gradient + fours * g->K + k;
+            for (int64_t q = 0; q < g->Q - fours; q++) plane[fours + q] = rest[q * g->K];
+            for (int64_t q = g->Q; q < r->length; q++) plane[q] = 0;
         }
+    }
 }
 
 /* The rows of x under them, with their padding. */
