@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 CACHE_LINE = 64  # bytes
 SMALL = 4096  # bytes: of less, where it starts does not matter
+BYTES = np.dtype(np.uint8)
 
 
 def as_array(name: str, value: object) -> Array:
@@ -208,8 +209,18 @@ def allocate_as(array: Array | None, name: str, shape: Sequence[int], dtype: DTy
 
 def allocator(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Callable[[], Array]:
     """`allocate` of these arguments, over and over."""
-    small = math.prod(shape) * dtype.itemsize < SMALL
-    return partial(np.empty, tuple(shape), dtype) if small else partial(allocate, name, shape, dtype)
+    wanted, size = tuple(shape), math.prod(shape) * dtype.itemsize
+    if size < SMALL:
+        return partial(np.empty, wanted, dtype)
+    if size > memory():
+        return partial(allocate, name, wanted, dtype)
+
+    def new() -> Array:  # nothing else may stand here: it is a part of every small call
+        pool = _recycled.pool
+        raw = np.empty(size + CACHE_LINE, BYTES) if pool is None else pool.take(size + CACHE_LINE)
+        return np.ndarray(wanted, dtype, raw, native.bytes_to_line(raw, CACHE_LINE))
+
+    return new
 
 
 def check_fits(name: str, shape: Sequence[int], dtype: DTypeLike) -> None:

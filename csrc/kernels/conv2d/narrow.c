@@ -133,7 +133,7 @@ INLINE void add_products(int filters, int rest, const real *const *x, const real
         for (int f = 0; f < filters; f++) weight[f] = v_load(w + f * PARTS + v * LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < outputs_for(filters); i++) {
-            const vec pixel = rest == PARTS ? v_load(x[i] + v * LANES) : n <= 0 ? (vec){0} : v_load_n(x[i] + v * LANES, n < LANES ? n : LANES);
+            const vec pixel = v_keep(rest == PARTS ? v_load(x[i] + v * LANES) : n <= 0 ? (vec){0} : v_load_n(x[i] + v * LANES, n < LANES ? n : LANES));
 #pragma GCC unroll 6
             for (int f = 0; f < filters; f++) sum[i][f][v] = v_fma(pixel, weight[f], sum[i][f][v]);
         }
@@ -150,13 +150,17 @@ INLINE void run_tile(int filters, int stored, const work *k) {
         for (int f = 0; f < filters; f++)
 #pragma GCC unroll 8
             for (int v = 0; v < VECTORS; v++) sum[i][f][v] = v_load(k->bias + f * PARTS + v * LANES);
+    int64_t at[MOST_OUTPUTS]; /* of the table; a part of a tile sums its first output once more */
+#pragma GCC unroll 8
+    for (int i = 0; i < outputs; i++) at[i] = i < stored ? i * k->stride : 0;
     const real *w = k->weight;
     const int64_t all = k->C / PARTS;
     for (int64_t r = 0; r < k->R; r++)
         for (int64_t s = 0; s < k->S; s++) {
+            const pixel *const table = k->table + r * k->row + s * k->unit;
             const real *x[MOST_OUTPUTS];
 #pragma GCC unroll 8
-            for (int i = 0; i < outputs; i++) x[i] = k->table[r * k->row + s * k->unit + (i < stored ? i : 0) * k->stride];
+            for (int i = 0; i < outputs; i++) x[i] = table[at[i]];
             for (int64_t c = 0; c < all; c++, w += k->next) {
                 add_products(filters, PARTS, x, w, sum);
 #pragma GCC unroll 8
