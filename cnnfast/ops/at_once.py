@@ -18,8 +18,8 @@ from cnnfast.ops.signatures import FLOATS, NAMES
 
 Sizes = tuple[int, ...]
 Keywords = tuple[Any, ...]
-"""Those of an op, as the user gave them: stride, padding, dilation, groups (None: depthwise), layout, padding_mode,
-precision, then what else it has."""
+"""Those of an op, as the user gave them: stride, padding, dilation, groups (a depthwise one's are not read), layout,
+padding_mode, precision, then what else it has."""
 
 
 class Call(NamedTuple):
@@ -32,23 +32,26 @@ class Call(NamedTuple):
 
 
 def convolution(
-    x: object, weight: object, bias: object, residual: object, keywords: Keywords, activation: object, algorithm: object
-) -> Array | None:
+    depthwise: bool, x: object, weight: object, bias: object, residual: object, keywords: Keywords, activation: object,
+    algorithm: object,
+) -> Array | None:  # fmt: skip
     """y."""
     if type(x) is not np.ndarray or type(weight) is not np.ndarray:
         return None
-    call = _ready(_convolution, (x.shape, x.dtype, weight.shape), (*keywords, activation, algorithm))
+    call = _ready(_convolution, (depthwise, x.shape, x.dtype, weight.shape), (*keywords, activation, algorithm))
     if call is None or not (_is(bias, call.filters) and _is(residual, call.y_shape)):
         return None
     y = call.new()
     return y if call.native.run(x, weight, bias, residual, y) else None
 
 
-def input_gradient(grad_output: object, weight: object, input_shape: object, keywords: Keywords) -> Array | None:
+def input_gradient(
+    depthwise: bool, grad_output: object, weight: object, input_shape: object, keywords: Keywords
+) -> Array | None:
     """grad_input."""
     if type(grad_output) is not np.ndarray or type(weight) is not np.ndarray:
         return None
-    problem = grad_output.shape, grad_output.dtype, weight.shape
+    problem = depthwise, grad_output.shape, grad_output.dtype, weight.shape
     call = _ready(_input_gradient, problem, (*keywords, input_shape))
     if call is None:
         return None
@@ -57,12 +60,12 @@ def input_gradient(grad_output: object, weight: object, input_shape: object, key
 
 
 def weight_gradient(
-    grad_output: object, x: object, kernel_size: object, grad_bias: object, keywords: Keywords
+    depthwise: bool, grad_output: object, x: object, kernel_size: object, grad_bias: object, keywords: Keywords
 ) -> Array | None:
     """grad_weight; grad_bias is written."""
     if type(grad_output) is not np.ndarray or type(x) is not np.ndarray:
         return None
-    call = _ready(_weight_gradient, (grad_output.shape, x.dtype, x.shape), (*keywords, kernel_size))
+    call = _ready(_weight_gradient, (depthwise, grad_output.shape, x.dtype, x.shape), (*keywords, kernel_size))
     if call is None or not _is(grad_bias, call.filters):
         return None
     grad_weight = call.new()
@@ -81,27 +84,30 @@ def _is(array: object, shape: Sizes) -> bool:
 
 
 def _convolution(
-    x_shape: Sizes, dtype: np.dtype[Any], weight_shape: Sizes, stride: object, padding: object, dilation: object,
+    depthwise: bool, x_shape: Sizes, dtype: np.dtype[Any], weight_shape: Sizes,
+    stride: object, padding: object, dilation: object,
     groups: object, layout: object, padding_mode: object, precision: object, activation: object, algorithm: object,
 ) -> Call | None:  # fmt: skip
     asked = _options(stride, padding, dilation, layout, padding_mode, precision, activation)
     if isinstance(algorithm, str) and algorithm == "auto":
-        return _call(x_shape, dtype, weight_shape, groups, asked, lambda place: place.output_shape)
+        return _call(depthwise, x_shape, dtype, weight_shape, groups, asked, lambda place: place.output_shape)
     return None
 
 
 def _input_gradient(
-    grad_shape: Sizes, dtype: np.dtype[Any], weight_shape: Sizes, stride: object, padding: object, dilation: object,
+    depthwise: bool, grad_shape: Sizes, dtype: np.dtype[Any], weight_shape: Sizes,
+    stride: object, padding: object, dilation: object,
     groups: object, layout: object, padding_mode: object, precision: object, input_shape: object,
 ) -> Call | None:  # fmt: skip
     asked = _options(stride, padding, dilation, layout, padding_mode, precision)
     shape = geometry.shape_of(input_shape, asked.layout)
-    call = _call(shape, dtype, weight_shape, groups, asked, lambda place: shape)
+    call = _call(depthwise, shape, dtype, weight_shape, groups, asked, lambda place: shape)
     return call if call and call.y_shape == grad_shape and asked.padding_mode == "zeros" else None
 
 
 def _weight_gradient(
-    grad_shape: Sizes, dtype: np.dtype[Any], x_shape: Sizes, stride: object, padding: object, dilation: object,
+    depthwise: bool, grad_shape: Sizes, dtype: np.dtype[Any], x_shape: Sizes,
+    stride: object, padding: object, dilation: object,
     groups: object, layout: object, padding_mode: object, precision: object, kernel_size: object,
 ) -> Call | None:  # fmt: skip
     asked = _options(stride, padding, dilation, layout, padding_mode, precision)
@@ -110,9 +116,9 @@ def _weight_gradient(
     if len(grad_shape) != 4 or len(x_shape) != 4 or 0 in x_shape:
         return None
     C, K = x_shape[3], grad_shape[3]
-    inner, outer = (C, K // C) if groups is None else (C // checks.integer("groups", groups, minimum=1), K)
+    inner, outer = (C, K // C) if depthwise else (C // checks.integer("groups", groups, minimum=1), K)
     shape = (*checks.pair("kernel_size", kernel_size, minimum=1), inner, outer)
-    call = _call(x_shape, dtype, shape, groups, asked, lambda place: shape)
+    call = _call(depthwise, x_shape, dtype, shape, groups, asked, lambda place: shape)
     return call if call and call.y_shape == grad_shape else None
 
 
@@ -127,14 +133,14 @@ def _options(
 
 
 def _call(
-    x_shape: Sizes, dtype: np.dtype[Any], weight_shape: Sizes, groups: object, asked: Options,
+    depthwise: bool, x_shape: Sizes, dtype: np.dtype[Any], weight_shape: Sizes, groups: object, asked: Options,
     gives: Callable[[Geometry], Sizes],
 ) -> Call | None:  # fmt: skip
     """The call of a convolution, or of a gradient that `gives` an array of this shape."""
     layout = asked.layout
     arrays.check_input("x", x_shape, dtype, FLOATS, layout)
     windows = asked.stride, asked.padding, asked.dilation, asked.padding_mode
-    if groups is None:
+    if depthwise:
         place = geometry.depthwise_geometry(x_shape, weight_shape, asked.layouts, *windows)
         count = x_shape[3 if layout == "NHWC" else 1]
         if layout == "NHWC":  # (R, S, C, multiplier) lies as conv2d's (R, S, C/groups = 1, K)

@@ -76,7 +76,7 @@ def conv2d(
     """
     if out is None:
         keywords = (stride, padding, dilation, groups, layout, padding_mode, precision)
-        y = at_once.convolution(x, weight, bias, residual, keywords, activation, algorithm)
+        y = at_once.convolution(False, x, weight, bias, residual, keywords, activation, algorithm)
         if y is not None:
             return y
     asked = conv_options(
@@ -162,8 +162,8 @@ def depthwise_conv2d(
     Howard et al., "MobileNets", arXiv:1704.04861.
     """
     if out is None:
-        keywords = (stride, padding, dilation, None, layout, padding_mode, precision)
-        y = at_once.convolution(x, weight, bias, residual, keywords, activation, algorithm)
+        keywords = (stride, padding, dilation, 1, layout, padding_mode, precision)
+        y = at_once.convolution(True, x, weight, bias, residual, keywords, activation, algorithm)
         if y is not None:
             return y
     asked = conv_options(

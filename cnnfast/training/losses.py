@@ -165,9 +165,10 @@ class SparseCategoricalCrossentropy(Crossentropy):
     def each(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
         if self.from_logits:
             logs = log_softmax(np.ascontiguousarray(y_pred))
-            gradient, places = np.exp(logs), _places(y_true, y_pred.shape[-1])
-            gradient.reshape(-1)[places] -= 1
-            return -logs.reshape(-1)[places].reshape(y_true.shape), gradient
+            gradient = np.exp(logs)
+            rows, places = _of_all(gradient, y_true)
+            rows[places] -= 1
+            return -_of_all(logs, y_true)[0][places].reshape(y_true.shape), gradient
         at = y_true[..., None]
         total = y_pred.sum(-1, keepdims=True)
         p = np.take_along_axis(y_pred, at, -1) / total
@@ -177,9 +178,10 @@ class SparseCategoricalCrossentropy(Crossentropy):
         return -np.log(np.clip(p, EPSILON, 1 - EPSILON))[..., 0], gradient
 
     def of_logits(self, y_true: Array, y_pred: Array) -> tuple[Array, Array]:
-        gradient, places = y_pred.copy(), _places(y_true, y_pred.shape[-1])
-        p = gradient.reshape(-1)[places]
-        gradient.reshape(-1)[places] = p - 1
+        gradient = y_pred.copy(order="C")
+        rows, places = _of_all(gradient, y_true)
+        p = rows[places]
+        rows[places] = p - 1
         return -np.log(np.clip(p, EPSILON, 1 - EPSILON)).reshape(y_true.shape), gradient
 
 
@@ -232,9 +234,9 @@ def _weights(given: Array, shape: tuple[int, ...]) -> Array:
     return given.reshape(given.shape + (1,) * (len(shape) - given.ndim))
 
 
-def _places(numbers: Array, classes: int) -> Array:
-    """Where the class of each lies in an array of all classes of all: a fifth of take_along_axis' time for a batch."""
-    return np.arange(0, numbers.size * classes, classes) + numbers.reshape(-1)
+def _of_all(values: Array, numbers: Array) -> tuple[Array, tuple[Array, Array]]:
+    """values, contiguous, by rows, and where in them each class lies: a fifth of take_along_axis' time for a batch."""
+    return values.reshape(numbers.size, values.shape[-1]), (np.arange(numbers.size), numbers.reshape(-1))
 
 
 NAMED: Mapping[str, type[Loss]] = {

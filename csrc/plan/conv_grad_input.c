@@ -33,6 +33,12 @@ static bool backward_padding(const window *f, int64_t pad[4]) {
     return any;
 }
 
+/* Whether the way back is a convolution; else it is a transposed one. */
+static bool is_conv(const window *f) {
+    int64_t pad[4];
+    return f->stride[0] == 1 && f->stride[1] == 1 && backward_padding(f, pad);
+}
+
 /* A group's filters are not as far apart as groups are, but where a group is one channel: so there weights need be in order. */
 static bool needs_order(const conv2d_problem *f) { return f->groups > 1 && !(f->groups == f->g.C && f->groups == f->g.K); }
 
@@ -126,11 +132,8 @@ cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **to, const cnnfast_c
     if (status) return status;
     if (dtype_is_integer(d->dtype)) return CNNFAST_UNSUPPORTED;
     if (of.forward.padding_mode != CNNFAST_ZEROS || of.forward.epilogue.activation) return CNNFAST_INVALID_PARAM;
-    const window *g = &of.forward.g;
-    int64_t pad[4];
-    const bool stride1 = g->stride[0] == 1 && g->stride[1] == 1 && backward_padding(g, pad);
     cnnfast_plan *plan = NULL;
-    status = consider(&plan, stride1 ? &conv2d_table : &conv_transpose2d_table, d, &of);
+    status = consider(&plan, is_conv(&of.forward.g) ? &conv2d_table : &conv_transpose2d_table, d, &of);
     if (status != CNNFAST_OUT_OF_MEMORY) {
         const cnnfast_status more = consider(&plan, &conv2d_grad_input_table, d, &of);
         if (plan) status = CNNFAST_OK;
@@ -142,7 +145,13 @@ cnnfast_status cnnfast_conv2d_grad_input_plan(cnnfast_plan **to, const cnnfast_c
 cnnfast_status grad_input_repack(cnnfast_plan *plan, const cnnfast_conv2d *d, const void *weight) {
     gradient of = {.weight = weight, .size = dtype_size(d->dtype)};
     const cnnfast_status status = describe_conv2d(d, &of.forward);
-    if (status) return status;
-    if (plan->table == &conv_transpose2d_table && plan->problem.transpose.finite != weights_finite(&of)) return CNNFAST_UNSUPPORTED;
-    return pack_gradient(plan, &of);
+    return status ? status : pack_gradient(plan, &of);
+}
+
+cnnfast_status grad_input_finite(const cnnfast_conv2d *d, const void *weight, bool *finite) {
+    gradient of = {.weight = weight, .size = dtype_size(d->dtype)};
+    *finite = true;
+    const cnnfast_status status = describe_conv2d(d, &of.forward);
+    if (!status && !dtype_is_integer(d->dtype) && !is_conv(&of.forward.g)) *finite = weights_finite(&of);
+    return status;
 }

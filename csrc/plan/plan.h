@@ -128,8 +128,10 @@ cnnfast_status plan_pack(cnnfast_plan *, const void *weight, const void *bias);
 
 /* Packs other weights into a convolution's plan that is nobody else's; floats. */
 void plan_repack(cnnfast_plan *, const void *weight, const void *bias);
-/* And into a gradient's plan; CNNFAST_UNSUPPORTED: these want a plan of their own. */
+/* And into a gradient's plan, of weights as finite as those it was made of. */
 cnnfast_status grad_input_repack(cnnfast_plan *, const cnnfast_conv2d *, const void *weight);
+/* What such a plan's choice depends on beside the description: whether its weights are finite; true where that is not asked. */
+cnnfast_status grad_input_finite(const cnnfast_conv2d *, const void *weight, bool *finite);
 
 /* Ops that need no plan between calls: the same steps at once, for a plan on the stack whose problem is described. */
 void plan_begin(cnnfast_plan *, const table *, cnnfast_dtype);

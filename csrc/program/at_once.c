@@ -204,16 +204,15 @@ cnnfast_status cnnfast_conv2d_grad_input_run(const cnnfast_conv2d *description, 
         const cnnfast_status status = cnnfast_conv2d_grad_input_plan(&plan, &d, weight);
         return run_and_free(plan, status, &args);
     }
-    const key k = conv_key(&d, CONV_GRAD_INPUT);
+    bool finite;
+    cnnfast_status status = grad_input_finite(&d, weight, &finite);
+    if (status) return status;
+    key k = conv_key(&d, CONV_GRAD_INPUT);
+    k.of[NUMBERS - 1] = finite;
     const unsigned at = place(&k);
     ready *r = take(&k, at);
-    cnnfast_status status = r ? grad_input_repack(r->plan, &d, weight) : CNNFAST_UNSUPPORTED;
-    if (status == CNNFAST_UNSUPPORTED) {
-        discard(r);
-        r = NULL;
-        status = cnnfast_conv2d_grad_input_plan(&plan, &d, weight);
-        if (!status && !(r = own(plan, &k))) status = CNNFAST_OUT_OF_MEMORY;
-    }
+    if (r) status = grad_input_repack(r->plan, &d, weight);
+    else if (!(status = cnnfast_conv2d_grad_input_plan(&plan, &d, weight)) && !(r = own(plan, &k))) status = CNNFAST_OUT_OF_MEMORY;
     if (status) {
         discard(r);
         return status;

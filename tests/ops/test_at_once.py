@@ -96,6 +96,7 @@ def test_what_is_wrong_is_said_whatever_was_called_before(rng: np.random.Generat
     wrong: list[tuple[type[Exception], str, dict[str, Any]]] = [
         (TypeError, "stride", {"stride": 1.0}),
         (TypeError, "groups", {"groups": True}),
+        (TypeError, "groups", {"groups": None}),
         (ValueError, "bias", {"bias": np.zeros((1, 4), np.float32)}),
         (ValueError, "residual", {"residual": y[0]}),
     ]
@@ -150,3 +151,20 @@ def test_threads_do_not_meet(rng: np.random.Generator) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert all(pool.map(often, range(1, 13)))
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("first", [np.nan, np.inf])
+def test_a_call_does_not_know_of_weights_before(stride: int, first: float, rng: np.random.Generator) -> None:
+    """Rows that skip taps are for finite weights: a plan that was made of others is not theirs."""
+    for channels, filters, size in ((3, 16, 11), (6, 8, 9), (16, 32, 14)):
+        w = rng.standard_normal((3, 3, channels, filters), np.float32)
+        shape = (2, size, size, channels)
+        gradient = rng.standard_normal(cnnfast.conv2d(np.zeros(shape, np.float32), w, stride=stride).shape, np.float32)
+        broken = w.copy()
+        broken[1, 1, 0, 0] = first
+        for weights in (broken, w, broken):
+            out = np.empty(shape, np.float32)
+            cnnfast.grad.conv2d_input(gradient, weights, shape, stride=stride, out=out)
+            found = cnnfast.grad.conv2d_input(gradient, weights, shape, stride=stride)
+            assert np.array_equal(found, out, equal_nan=True)

@@ -57,7 +57,7 @@ def conv2d_input(
     """
     if out is None:
         keywords = (stride, padding, dilation, groups, layout, padding_mode, precision)
-        grad_input = at_once.input_gradient(grad_output, weight, input_shape, keywords)
+        grad_input = at_once.input_gradient(False, grad_output, weight, input_shape, keywords)
         if grad_input is not None:
             return grad_input
     asked = _options("conv2d", stride, padding, dilation, layout, padding_mode, precision)
@@ -98,8 +98,8 @@ def depthwise_conv2d_input(
     [2.0, 3.0]
     """
     if out is None:
-        keywords = (stride, padding, dilation, None, layout, padding_mode, precision)
-        grad_input = at_once.input_gradient(grad_output, weight, input_shape, keywords)
+        keywords = (stride, padding, dilation, 1, layout, padding_mode, precision)
+        grad_input = at_once.input_gradient(True, grad_output, weight, input_shape, keywords)
         if grad_input is not None:
             return grad_input
     asked = _options("depthwise_conv2d", stride, padding, dilation, layout, padding_mode, precision)

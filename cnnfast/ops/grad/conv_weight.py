@@ -69,7 +69,7 @@ def conv2d_weight(
     """
     if out is None:
         keywords = (stride, padding, dilation, groups, layout, padding_mode, precision)
-        grad_weight = at_once.weight_gradient(grad_output, x, kernel_size, grad_bias, keywords)
+        grad_weight = at_once.weight_gradient(False, grad_output, x, kernel_size, grad_bias, keywords)
         if grad_weight is not None:
             return grad_weight
     order = options.layout(layout)
@@ -116,8 +116,8 @@ def depthwise_conv2d_weight(
     [[[[3.0], [30.0]]]]
     """
     if out is None:
-        keywords = (stride, padding, dilation, None, layout, padding_mode, "default")
-        grad_weight = at_once.weight_gradient(grad_output, x, kernel_size, grad_bias, keywords)
+        keywords = (stride, padding, dilation, 1, layout, padding_mode, "default")
+        grad_weight = at_once.weight_gradient(True, grad_output, x, kernel_size, grad_bias, keywords)
         if grad_weight is not None:
             return grad_weight
     order = options.layout(layout)
