@@ -13,6 +13,7 @@ enum {
     PARTS = 16,
     VECTORS = PARTS / LANES, /* that hold them */
     SUMS = (VEC_BYTES == 64 ? 24 : VEC_BYTES == 32 ? 12 : 8) / VECTORS, /* in registers */
+    MOST_SUMS = (SUMS + LANES - 1) / LANES * LANES, /* in whole vectors of totals */
     MOST_FILTERS = 6,
     TOGETHER = SUMS < MOST_FILTERS ? SUMS : MOST_FILTERS, /* filters in a tile */
     MOST_OUTPUTS = 8,                                     /* of a row in a tile */
@@ -85,6 +86,12 @@ typedef struct {
     int64_t step; /* from an output's pixel to the next */
 } work;
 
+#if defined(__clang__)
+#define ONE_COPY __attribute__((noinline))
+#else
+#define ONE_COPY __attribute__((noinline, noclone)) /* else one for each number of filters */
+#endif
+
 /* Lanes without `bit` hold a's lane and the one with it, added up; lanes with it b's. */
 INLINE vec join(int bit, vec a, vec b) {
     mask own, other;
@@ -101,11 +108,11 @@ INLINE vec sums_of(vec v[LANES]) {
     return v[0];
 }
 
-/* The sum of vectors of parts, by halves. */
-INLINE vec parts_of(const vec v[VECTORS]) {
+/* The sum of a sum's vectors of parts, by halves. */
+INLINE vec parts_of(const real *parts) {
     vec sum[VECTORS];
 #pragma GCC unroll 8
-    for (int i = 0; i < VECTORS; i++) sum[i] = v[i];
+    for (int i = 0; i < VECTORS; i++) sum[i] = v_load(parts + i * LANES);
 #pragma GCC unroll 4
     for (int n = VECTORS / 2; n; n /= 2)
 #pragma GCC unroll 4
@@ -121,6 +128,21 @@ static void put(const work *k, const real *total, int count, real *y, const real
         v_store_n(y + i, v, n);
     }
     epilogue_run(k->epilogue, y, count);
+}
+
+/* A tile's outputs, of which the first `stored` are there, from the parts of their sums. Apart from the tiles: it is most of their code. */
+static ONE_COPY void put_tile(const work *k, const real *parts, int filters, int stored) {
+    const int count = stored * filters;
+    real total[MOST_SUMS];
+    for (int j = 0; j < count; j += LANES) { /* what lies past the last sum is added up too, and not used */
+        vec v[LANES];
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) v[i] = parts_of(parts + (j + i) * PARTS);
+        v_store(total + j, sums_of(v));
+    }
+    if (k->step == filters) put(k, total, count, k->y, k->residual);
+    else
+        for (int i = 0; i < stored; i++) put(k, total + i * filters, filters, k->y + i * k->step, k->residual ? k->residual + i * k->step : NULL);
 }
 
 /* Adds products of one tap's PARTS channels; of the last ones there are `rest`. */
@@ -168,17 +190,14 @@ INLINE void run_tile(int filters, int stored, const work *k) {
             }
             if (k->C % PARTS) add_products(filters, (int)(k->C % PARTS), x, w, sum), w += k->next;
         }
-    real total[SUMS + LANES];
-#pragma GCC unroll 24
-    for (int j = 0; j < outputs * filters; j += LANES) {
-        vec parts[LANES];
-#pragma GCC unroll 16
-        for (int i = 0; i < LANES; i++) parts[i] = j + i < outputs * filters ? parts_of(sum[(j + i) / filters][(j + i) % filters]) : (vec){0};
-        v_store(total + j, sums_of(parts));
-    }
-    if (k->step == filters) put(k, total, stored * filters, k->y, k->residual);
-    else
-        for (int i = 0; i < stored; i++) put(k, total + i * filters, filters, k->y + i * k->step, k->residual ? k->residual + i * k->step : NULL);
+    real parts[MOST_SUMS * PARTS];
+#pragma GCC unroll 8
+    for (int i = 0; i < outputs; i++)
+#pragma GCC unroll 6
+        for (int f = 0; f < filters; f++)
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; v++) v_store(parts + (i * filters + f) * PARTS + v * LANES, sum[i][f][v]);
+    put_tile(k, parts, filters, stored);
 }
 
 #define FILTERS(n) static __attribute__((noinline)) void tile_##n(int stored, const work *k) { run_tile(n <= TOGETHER ? n : 1, stored, k); }
