@@ -9,7 +9,6 @@ from cnnfast.ops import arrays, checks, dispatch, options, shapes
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair
 from cnnfast.ops.pool import Pool, run_pool
-from cnnfast.ops.prepared import prepared
 from cnnfast.ops.signatures import SIGNATURES
 
 OutputSize = int | None | tuple[int | None, int | None]
@@ -43,7 +42,7 @@ def global_avg_pool2d(
     ----------
     Lin et al., "Network in network", arXiv:1312.4400.
     """
-    return _pool("global_avg_pool2d", "avg", x, 1, layout, algorithm, out)[0]
+    return run_pool(adaptive_pool, "global_avg_pool2d", "avg", x, out, (1, layout, False, algorithm))[0]
 
 
 def global_max_pool2d(
@@ -69,7 +68,7 @@ def global_max_pool2d(
     >>> cnnfast.global_max_pool2d(np.arange(6).reshape(1, 3, 2, 1)).tolist()
     [[[[5]]]]
     """
-    return _pool("global_max_pool2d", "max", x, 1, layout, algorithm, out)[0]
+    return run_pool(adaptive_pool, "global_max_pool2d", "max", x, out, (1, layout, False, algorithm))[0]
 
 
 def adaptive_avg_pool2d(
@@ -97,7 +96,7 @@ def adaptive_avg_pool2d(
     >>> cnnfast.adaptive_avg_pool2d(np.arange(3.0).reshape(1, 1, 3, 1), (1, 2)).ravel().tolist()
     [0.5, 1.5]
     """
-    return _pool("adaptive_avg_pool2d", "avg", x, output_size, layout, algorithm, out)[0]
+    return run_pool(adaptive_pool, "adaptive_avg_pool2d", "avg", x, out, (output_size, layout, False, algorithm))[0]
 
 
 # fmt: off
@@ -137,17 +136,9 @@ def adaptive_max_pool2d(
     >>> cnnfast.adaptive_max_pool2d(np.arange(3.0).reshape(1, 1, 3, 1), (None, 2)).ravel().tolist()
     [1.0, 2.0]
     """
-    y, indices = _pool("adaptive_max_pool2d", "max", x, output_size, layout, algorithm, out, return_indices)
-    return y if indices is None else (y, indices)
-
-
-def _pool(
-    op: str, kind: str, x: object, output_size: object, layout: object, algorithm: object, out: object,
-    return_indices: object = False,
-) -> tuple[Array, Array | None]:  # fmt: skip
-    images = arrays.as_array("x", x)
     given = output_size, layout, return_indices, algorithm
-    return run_pool(prepared(adaptive_pool, (op, kind, images.shape, images.dtype), given), images, out)
+    y, indices = run_pool(adaptive_pool, "adaptive_max_pool2d", "max", x, out, given)
+    return y if indices is None else (y, indices)
 
 
 def adaptive_pool(
@@ -167,8 +158,7 @@ def adaptive_pool(
         padding=(0, 0, 0, 0), dilation=(1, 1), ceil_mode=False, count_include_pad=False, norm_type=0.0,
         output_size=size, return_indices=indexed, algorithm=row, max_workspace=0,
     )  # fmt: skip
-    new_y = arrays.allocator("the output", y_shape, SIGNATURES[op].dtypes[dtype])
-    return Pool(plan, op, y_shape, new_y, indexed)
+    return Pool.of(plan, y_shape, SIGNATURES[op].dtypes[dtype], indexed)
 
 
 def size_of(value: object, size: Pair) -> Pair:

@@ -20,7 +20,7 @@ from cnnfast.ops.signatures import Dtypes
 Array = NDArray[Any]
 
 CACHE_LINE = 64  # bytes
-SMALL = 4096  # bytes: of less, where it starts does not matter
+SMALL = 16384  # bytes: to write less, where it starts takes less time than to choose where
 BYTES = np.dtype(np.uint8)
 
 
@@ -95,7 +95,7 @@ def contiguous(name: str, array: Array, dtype: np.dtype[Any] | None = None) -> A
 def _copy(to: Array, array: Array) -> None:
     """Copy, also where array's last axis has its longest stride, as a transposed weight's has: then NumPy fills a cache
     line with 16 passes over the whole, three times slower than line by line."""
-    if array.ndim > 1 and array.size > SMALL and array.strides[-1] == max(array.strides):
+    if array.ndim > 1 and array.nbytes > SMALL and array.strides[-1] == max(array.strides):
         for i in range(0, array.shape[-1], 16):
             np.copyto(to[..., i : i + 16], array[..., i : i + 16], casting="same_kind")
     else:

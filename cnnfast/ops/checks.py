@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnnfast.backends import native
-
 Pair = tuple[int, int]
 Sides = tuple[Pair, Pair]
 """((top, bottom), (left, right))"""
@@ -120,22 +118,16 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
     return result
 
 
-def cache_key(values: tuple[Any, ...]) -> tuple[tuple[Any, ...], int] | None:
-    """The values in a form that may key a cache, lists as tuples, and a number for their types; None: they have none.
+def plain(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """The values with lists as tuples; None: one of them is a sequence of other things than integers and None.
 
-    That tells True from 1, but not (True, 1) from (1, 1): within a sequence only integers and None will do.
-
-    >>> cache_key((1, "same", [2, 2])), cache_key((True, "same", (2, 2))), cache_key((1, (True, 2)))
-    (((1, 'same', (2, 2)), 0), ((True, 'same', (2, 2)), 9), None)
+    >>> plain((1, "same", [2, (2, 3)])), plain((1, [2.0, 2]))
+    ((1, 'same', (2, (2, 3))), None)
     """
-    types = native.types_of(values)
-    if types < 0:
-        try:
-            values = tuple(_integers(value) if type(value) in (tuple, list) else value for value in values)
-        except TypeError:
-            return None
-        types = native.types_of(values)
-    return None if types < 0 else (values, types)
+    try:
+        return tuple(_integers(value) if type(value) in (tuple, list) else value for value in values)
+    except TypeError:
+        return None
 
 
 def _integers(value: Any) -> tuple[Any, ...]:

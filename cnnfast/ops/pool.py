@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cnnfast.backends import native
-from cnnfast.ops import arrays, checks, dispatch, options, shapes
+from cnnfast.ops import arrays, checks, dispatch, options, shapes, tuning
 from cnnfast.ops.arrays import Array
 from cnnfast.ops.checks import Pair, Sides, SidesOrSame
 from cnnfast.ops.conv import Ints, Padding
-from cnnfast.ops.prepared import prepared
+from cnnfast.ops.prepared import kept, prepared
 from cnnfast.ops.signatures import SIGNATURES
 
 
@@ -72,9 +72,9 @@ def max_pool2d(
     >>> cnnfast.max_pool2d(x, 2).reshape(2, 2).tolist()
     [[7.0, 9.0], [8.0, 5.0]]
     """
-    y, indices = _pool(
-        "max_pool2d", "max", x, kernel_size, stride, layout, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
-        return_indices=return_indices, algorithm=algorithm, out=out,
+    y, indices = run_pool(
+        window_pool, "max_pool2d", "max", x, out,
+        (kernel_size, stride, padding, dilation, layout, ceil_mode, True, 0.0, return_indices, algorithm),
     )  # fmt: skip
     return y if indices is None else (y, indices)
 
@@ -103,9 +103,9 @@ def min_pool2d(
     >>> cnnfast.min_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2).item()
     0.0
     """
-    return _pool(
-        "min_pool2d", "min", x, kernel_size, stride, layout, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
-        algorithm=algorithm, out=out,
+    return run_pool(
+        window_pool, "min_pool2d", "min", x, out,
+        (kernel_size, stride, padding, dilation, layout, ceil_mode, True, 0.0, False, algorithm),
     )[0]  # fmt: skip
 
 
@@ -136,9 +136,9 @@ def avg_pool2d(
     >>> cnnfast.avg_pool2d(np.arange(4.0).reshape(1, 2, 2, 1), 2).item()
     1.5
     """
-    return _pool(
-        "avg_pool2d", "avg", x, kernel_size, stride, layout, padding=padding, ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad, algorithm=algorithm, out=out,
+    return run_pool(
+        window_pool, "avg_pool2d", "avg", x, out,
+        (kernel_size, stride, padding, 1, layout, ceil_mode, count_include_pad, 0.0, False, algorithm),
     )[0]  # fmt: skip
 
 
@@ -173,47 +173,45 @@ def lp_pool2d(
     ----------
     Gulcehre et al., "Learned-norm pooling", arXiv:1311.1780.
     """
-    return _pool(
-        "lp_pool2d", "lp", x, kernel_size, stride, layout, padding=padding, dilation=dilation, ceil_mode=ceil_mode,
-        norm_type=checks.number("norm_type", norm_type, positive=True), algorithm=algorithm, out=out,
+    norm = checks.number("norm_type", norm_type, positive=True)
+    return run_pool(
+        window_pool, "lp_pool2d", "lp", x, out,
+        (kernel_size, stride, padding, dilation, layout, ceil_mode, True, norm, False, algorithm),
     )[0]  # fmt: skip
-
-
-def _pool(
-    op: str, kind: str, x: object, kernel_size: object, stride: object, layout: object, *, padding: object,
-    ceil_mode: object, algorithm: object, out: object, dilation: object = 1, return_indices: object = False,
-    count_include_pad: object = True, norm_type: float = 0.0,
-) -> tuple[Array, Array | None]:  # fmt: skip
-    images = arrays.as_array("x", x)
-    given = (
-        kernel_size, stride, padding, dilation, layout, ceil_mode, count_include_pad, norm_type, return_indices,
-        algorithm,
-    )  # fmt: skip
-    return run_pool(prepared(window_pool, (op, kind, images.shape, images.dtype), given), images, out)
 
 
 class Pool(NamedTuple):
     """A pool made ready for one shape of x, and what its run needs to know."""
 
     plan: native.Plan
-    op: str
     y_shape: tuple[int, int, int, int]
-    new_y: Callable[[], Array]
+    y_dtype: np.dtype[Any]
+    new_y: Callable[[], Array] | None
+    """None where a run is more than x and y, or nothing."""
     indexed: bool
 
+    @classmethod
+    def of(
+        cls, plan: native.Plan, y_shape: tuple[int, int, int, int], y_dtype: np.dtype[Any], indexed: bool
+    ) -> "Pool":  # fmt: skip
+        alone = not indexed and 0 not in y_shape
+        new_y = arrays.allocator("the output", y_shape, y_dtype) if alone else None
+        return cls(plan, y_shape, y_dtype, new_y, indexed)
 
-def run_pool(pool: Pool, x: Array, out: object) -> tuple[Array, Array | None]:
-    """Run a pool: y, and the indices where they are wanted."""
-    plan, op, y_shape, new_y, indexed = pool
-    if not indexed and y_shape[0]:  # where every array fits, a call costs little more than the backend's
-        y = new_y() if out is None else out
-        try:
-            if plan.run(x, None, y):
-                return y, None  # type: ignore[return-value]
-        except ValueError:  # the plan takes no such argument; below is who says why
-            pass
-    indices = arrays.allocate("the indices", y_shape, np.int64) if indexed else None
-    y = dispatch.execute(plan, x, y_shape, SIGNATURES[op].dtypes[x.dtype], out=out, indices=indices, inputs=(("x", x),))
+
+def run_pool(
+    make: Callable[..., Pool], op: str, kind: str, x: object, out: object, given: tuple[Any, ...]
+) -> tuple[Array, Array | None]:
+    """y, and the indices where they are wanted, of the pool that `make` makes of what a user gave."""
+    again = native.pool_again(kept, make, tuning.state(), op, kind, x, out, given)
+    if again is not None:  # then such a call costs little more than the kernel
+        return again, None
+    images = arrays.as_array("x", x)
+    pool = prepared(make, (op, kind, images.shape, images.dtype), given)
+    indices = arrays.allocate("the indices", pool.y_shape, np.int64) if pool.indexed else None
+    y = dispatch.execute(
+        pool.plan, images, pool.y_shape, pool.y_dtype, out=out, indices=indices, inputs=(("x", images),)
+    )  # fmt: skip
     return y, indices
 
 
@@ -238,8 +236,7 @@ def window_pool(
         count_include_pad=asked.count_include_pad, norm_type=norm_type, output_size=None,
         return_indices=asked.return_indices, algorithm=row, max_workspace=0, **mixed,
     )  # fmt: skip
-    new_y = arrays.allocator("the output", y_shape, SIGNATURES[op].dtypes[dtype])
-    return Pool(plan, op, y_shape, new_y, asked.return_indices)
+    return Pool.of(plan, y_shape, SIGNATURES[op].dtypes[dtype], asked.return_indices)
 
 
 class Windows(NamedTuple):

@@ -106,9 +106,9 @@ def known() -> tuple[Entry, ...]:
         return tuple(_known.values())
 
 
-def state() -> tuple[object, int]:
-    """What a plan depends on beside its problem, "tune"'s among them: a cache of plans has it in its key."""
-    return native.settings(), _loads
+def state() -> int:
+    """What a plan of "tune" depends on beside its problem and the backend's settings."""
+    return _loads
 
 
 def tuned(op: str, problem: Mapping[str, Any], make: Make) -> native.Plan:

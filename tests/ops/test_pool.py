@@ -207,13 +207,12 @@ def test_plans_are_cached_by_geometry_and_isa() -> None:
     """A plan belongs to the ISA it was made with, so changing that must not reuse one."""
     x = np.ones((1, 4, 4, 3), np.float32)
     before = native.isa()
-    prepared.kept.cache_clear()
+    prepared.kept.clear()
     try:
         for count, isa in enumerate(native.isas(), start=1):
             native.set_isa(isa)
             cnnfast.max_pool2d(x, 2)
             cnnfast.max_pool2d(x, 2)
-            assert prepared.kept.cache_info().misses == count
+            assert len(prepared.kept) == count
     finally:
         native.set_isa(before)
-    assert prepared.kept.cache_info().maxsize is not None

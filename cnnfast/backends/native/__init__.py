@@ -6,6 +6,7 @@ import os
 from cnnfast.backends.native._native import (
     Chain,
     Conv2dCall,
+    Kept,
     Plan,
     TensorCall,
     TensorCalls,
@@ -33,6 +34,7 @@ from cnnfast.backends.native._native import (
     plan_softmax,
     plan_upsample2d,
     plan_upsample2d_grad,
+    pool_again,
     probe,
     run_batch_norm,
     run_conv2d_grad_weight,
@@ -44,9 +46,7 @@ from cnnfast.backends.native._native import (
     set_isa,
     set_max_workspace,
     set_num_threads,
-    settings,
     train_batch_norm,
-    types_of,
     update_weight,
     version,
 )
@@ -54,6 +54,7 @@ from cnnfast.backends.native._native import (
 __all__ = [
     "Chain",
     "Conv2dCall",
+    "Kept",
     "Plan",
     "TensorCall",
     "TensorCalls",
@@ -81,6 +82,7 @@ __all__ = [
     "plan_softmax",
     "plan_upsample2d",
     "plan_upsample2d_grad",
+    "pool_again",
     "probe",
     "run_batch_norm",
     "run_conv2d_grad_weight",
@@ -92,9 +94,7 @@ __all__ = [
     "set_isa",
     "set_max_workspace",
     "set_num_threads",
-    "settings",
     "train_batch_norm",
-    "types_of",
     "update_weight",
     "version",
 ]

@@ -78,6 +78,7 @@ include "training.pxi"
 include "softmax.pxi"
 include "resize.pxi"
 include "grad_weight.pxi"
+include "kept.pxi"
 include "at_once.pxi"
 
 include "addresses.pxi"

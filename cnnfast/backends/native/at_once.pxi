@@ -1,3 +1,19 @@
+# All between a user's call of a pool and its kernel, which may take no longer than that.
+def pool_again(Kept kept not None, make, state, str op, str kind, x, out, tuple given not None):
+    """y of a pool that is `kept` by (make, state, (op, kind, x.shape, x.dtype), given); None, and nothing written: there is none, or
+    it has no `new_y`, or an array does not fit its `plan`."""
+    if type(x) is not ndarray or tuple_types(given) < 0:
+        return None
+    made = kept.made.get(key_of(make, state, (op, kind, x.shape, x.dtype), given))
+    if made is None or made.new_y is None:
+        return None
+    y = made.new_y() if out is None else out
+    try:
+        return y if (<Plan>made.plan).run(x, None, y) else None
+    except ValueError:  # `out` is no array of numbers
+        return None
+
+
 # Convolutions whose weights come with each call, as a training's do: all but the arrays is described once.
 @cython.final
 cdef class Conv2dCall:

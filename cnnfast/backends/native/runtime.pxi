@@ -41,19 +41,6 @@ def set_num_threads(int n):
     check(cnnfast_set_num_threads(n))
 
 
-def settings():
-    """What a plan made now depends on beside its problem: (isa(), get_max_workspace(), get_num_threads(), CNNFAST_PRECISION)."""
-    cdef const char *precision = getenv("CNNFAST_PRECISION")
-    return (cnnfast_isa().decode(), cnnfast_get_max_workspace(), cnnfast_get_num_threads(),
-            None if precision is NULL else <bytes>precision)
-
-
-def types_of(tuple values not None):
-    """A number that tells apart tuples which are equal but of other types, as (1,), (1.0,) and (True,) are; -1 where a value
-    is neither a number, a string, None nor a tuple of integers."""
-    return tuple_types(values)
-
-
 def bytes_to_line(raw, size_t line):
     """From where raw's memory starts to its next multiple of `line` bytes."""
     return buffer_to_line(raw, line)

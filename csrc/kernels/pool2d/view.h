@@ -2,6 +2,8 @@
 #ifndef CNNFAST_POOL2D_VIEW_H
 #define CNNFAST_POOL2D_VIEW_H
 
+#include <math.h>
+
 #include "common/cost.h"
 #include "pool2d/problem.h"
 #include "simd.h"
