@@ -49,6 +49,7 @@ class Kept:
     def key(self, make: object, state: object, problem: tuple[Any, ...], given: tuple[Any, ...]) -> tuple[Any, ...]: ...
     def keep(self, key: tuple[Any, ...], made: object) -> None: ...
 
+@final
 class Conv2dCall:
     def __new__(
         cls, x_shape: tuple[int, ...], weight_shape: tuple[int, ...], *, dtype: str, layout: str = "NHWC",
