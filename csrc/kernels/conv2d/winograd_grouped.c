@@ -1,8 +1,9 @@
 /* F(4x4, 3x3) of groups of up to 16 channels: vectors run across groups, as in the grouped kernel (lanes.h), and 36 products
  * stand for 144. A few tiles at a time go through L1: V, products in its place, the way back. */
-#include "lanes.h"
+#include "simd.h"
 
 #if CNNFAST_REAL
+#include "lanes.h"
 #include "winograd_pixels.h"
 #include "winograd_weights.h"
 

@@ -61,8 +61,9 @@ static double cost(const void *problem, int64_t N) {
     const window *g = &p->conv.g;
     const double macs = conv2d_macs(&p->conv, N), pixels = (double)N * (double)g->P * (double)g->Q;
     const shape s = shape_of(&p->conv);
-    /* A few rows wait for loads: measured of bands with 3 and 5 rows, and 8 to 32 filters. */
-    const double waiting = s.band ? 1 + 10 / ((double)s.length * (g->K > NOMINAL_LANES ? 2 : 1)) : 1;
+    /* A few rows wait for loads: measured of bands with 3 and 5 rows and 8 to 32 filters, and of groups of 1 to 8 channels. */
+    const double waiting = s.band ? 1 + 10 / ((double)s.length * (g->K > NOMINAL_LANES ? 2 : 1))
+                                  : p->conv.groups > 1 ? 1 + 6 / (double)s.length : 1;
     const double compute = 2 * macs * waiting / lane_efficiency(g->K / p->conv.groups) / NOMINAL_FLOPS;
     return cost_max(compute, sizeof(real) * pixels * (double)(g->C + g->K) / NOMINAL_DRAM);
 }

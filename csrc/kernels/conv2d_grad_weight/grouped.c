@@ -2,10 +2,11 @@
  * wants its group's channels one after another: one load of channels as they lie, then a pick of lanes for each, or one channel
  * for all lanes where a group fills the vector. The sums of a row of taps wait in registers while a row of grad_output goes by. */
 #include "common/cost.h"
-#include "conv2d/lanes.h"
 #include "conv2d_grad_weight/problem.h"
+#include "simd.h"
 
 #if CNNFAST_REAL
+#include "conv2d/lanes.h"
 
 enum { MOST_CHANNELS = 8, ROWS = 8 };
 
@@ -19,8 +20,9 @@ static double cost(const void *problem, int64_t N) {
     const window *g = &p->conv.g;
     const int64_t Cg = g->C / p->conv.groups, Kg = g->K / p->conv.groups, groups = max64(1, NOMINAL_LANES / max64(Cg, Kg));
     const double numbers = (double)N * ((double)g->P * (double)g->Q * (double)g->K + (double)g->H * (double)g->W * (double)g->C);
-    const double compute = 2 * 4 * conv2d_macs(&p->conv, N) * NOMINAL_LANES / (double)(groups * Kg) / NOMINAL_FLOPS;
-    return compute + sizeof(real) * numbers / NOMINAL_DRAM; /* a tap at a time, so the reading hides nothing */
+    const double compute = 2 * 2 * conv2d_macs(&p->conv, N) * NOMINAL_LANES / (double)(groups * Kg) / NOMINAL_FLOPS;
+    /* A row of taps at a time: what it reads again is partly in a cache still, but nothing hides the reading. */
+    return compute + (g->R > 1 ? 2 : 1) * sizeof(real) * numbers / NOMINAL_DRAM;
 }
 
 static grain grain_of(const void *problem) {

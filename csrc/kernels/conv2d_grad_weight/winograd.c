@@ -5,10 +5,11 @@
  *     U[f][panel][tile][k]   A grad_output A^T
  *     M[f][c][k]             the sums of V[f]^T U[f], for a few channels and a panel of filters, and from there back to the weight
  */
-#include "conv2d/winograd_pixels.h"
 #include "conv2d_grad_weight/problem.h"
+#include "simd.h"
 
 #if CNNFAST_REAL
+#include "conv2d/winograd_pixels.h"
 
 #define TILING ((tiling){{4, 3, 2, WHOLE}, {4, 3, 2, WHOLE}})
 enum {
