@@ -106,3 +106,22 @@ def test_silent_unless_asked(value: str, python: Callable[..., Any]) -> None:
 
 def test_an_empty_batch_is_no_run(python: Callable[..., Any]) -> None:
     assert lines(python, "cnnfast.max_pool2d(ones(0, 4, 4, 3), 2)") == []
+
+
+CHOSEN = {
+    "grouped": ["ones(1, 56, 56, 128), ones(1, 56, 56, 128), 3, padding=1, groups=32",
+                "ones(1, 28, 28, 256), ones(1, 28, 28, 256), 3, padding=1, groups=32",
+                "ones(1, 28, 28, 128), ones(1, 28, 28, 128), 1, groups=32"],
+    "winograd": ["ones(1, 56, 56, 64), ones(1, 56, 56, 64), 3, padding=1"],
+    "single": ["ones(8, 28, 28, 6), ones(8, 32, 32, 1), 5"],
+    "direct": ["ones(1, 14, 14, 256), ones(1, 14, 14, 1024), 1",
+               "ones(1, 28, 28, 128), ones(1, 56, 56, 128), 3, stride=2, padding=1",
+               "ones(1, 14, 14, 512), ones(1, 14, 14, 512), 3, padding=1, groups=4"],
+}  # fmt: skip
+"""Gradients by the weight, and the row that was the fastest when all were measured."""
+
+
+def test_gradients_by_the_weight_take_the_row_measured_as_the_fastest(python: Callable[..., Any]) -> None:
+    calls = [f"cnnfast.grad.conv2d_weight({each})" for row in CHOSEN.values() for each in row]
+    found = [line["algorithm"] for line in lines(python, "\n".join(calls))]
+    assert found == [name for name, row in CHOSEN.items() for _ in row]
