@@ -133,7 +133,8 @@ class Executable:
     def _placer(self) -> Callable[[str], Any]:
         """Where a value lies: an array of a new arena or a constant, an End, or its name where a step gives it."""
         program = self.program
-        arena = arrays.allocate("a network's buffers", (self.arena_size // 4,), FLOAT32)
+        size = max(self.arena_size, arrays.SMALL)  # once for all runs, so it begins at a cache line however small
+        arena = arrays.allocate("a network's buffers", (size // 4,), FLOAT32)
 
         def whole(root: str, spec: Spec) -> Any:
             if root not in self._places:

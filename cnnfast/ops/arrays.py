@@ -20,7 +20,7 @@ from cnnfast.ops.signatures import Dtypes
 Array = NDArray[Any]
 
 CACHE_LINE = 64  # bytes
-SMALL = 16384  # bytes: to write less, where it starts takes less time than to choose where
+SMALL = 16384  # bytes: below, to find an output a cache line to start at costs more than stores across lines do
 BYTES = np.dtype(np.uint8)
 
 

@@ -118,25 +118,6 @@ def number(name: str, value: object, *, positive: bool = False) -> float:
     return result
 
 
-def plain(values: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """The values with lists as tuples; None: one of them is a sequence of other things than integers and None.
-
-    >>> plain((1, "same", [2, (2, 3)])), plain((1, [2.0, 2]))
-    ((1, 'same', (2, (2, 3))), None)
-    """
-    try:
-        return tuple(_integers(value) if type(value) in (tuple, list) else value for value in values)
-    except TypeError:
-        return None
-
-
-def _integers(value: Any) -> tuple[Any, ...]:
-    """Integers and None, nested in tuples or lists, as tuples; TypeError for anything else."""
-    if type(value) not in (tuple, list):
-        raise TypeError
-    return tuple(item if type(item) is int or item is None else _integers(item) for item in value)
-
-
 def _sequence(value: object) -> tuple[Any, ...] | None:
     """value's items where it is a sequence of arguments, else None."""
     if isinstance(value, tuple | list):

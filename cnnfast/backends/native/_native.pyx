@@ -52,6 +52,7 @@ cdef extern from "buffers.h" nogil:
     bint chain_bind(chain *, int step, chain_role, object array) with gil
     int chain_run(chain *, tuple ends, tuple shapes, type array) with gil
     int64_t tuple_types(tuple)
+    int MOST_NESTED
     Py_ssize_t buffer_to_line(object, size_t line) except -1
 
 cdef type ndarray = numpy.ndarray

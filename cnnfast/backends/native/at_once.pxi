@@ -1,17 +1,15 @@
 # All between a user's call of a pool and its kernel, which may take no longer than that.
 def pool_again(Kept kept not None, make, state, str op, str kind, x, out, tuple given not None):
-    """y of a pool that is `kept` by (make, state, (op, kind, x.shape, x.dtype), given); None, and nothing written: there is none, or
-    it has no `new_y`, or an array does not fit its `plan`."""
-    if type(x) is not ndarray or tuple_types(given) < 0:
+    """y of a pool that is `kept` by (make, state, (op, kind, x.shape, x.dtype), given). None, and nothing written: there is none, or
+    it has no `new_y`, or x or `out` is no array of NumPy's, or none that fits its `plan`."""
+    if type(x) is not ndarray or not (out is None or type(out) is ndarray):
         return None
-    made = kept.made.get(key_of(make, state, (op, kind, x.shape, x.dtype), given))
+    key = key_of(make, state, (op, kind, x.shape, x.dtype), given)
+    made = None if key is None else kept.made.get(key)
     if made is None or made.new_y is None:
         return None
     y = made.new_y() if out is None else out
-    try:
-        return y if (<Plan>made.plan).run(x, None, y) else None
-    except ValueError:  # `out` is no array of numbers
-        return None
+    return y if made.plan.run(x, None, y) else None
 
 
 # Convolutions whose weights come with each call, as a training's do: all but the arrays is described once.

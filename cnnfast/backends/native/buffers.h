@@ -70,12 +70,15 @@ static Py_ssize_t buffer_to_line(PyObject *o, size_t line) {
     return past ? (Py_ssize_t)(line - past) : 0;
 }
 
+/* Tuples within tuples. Deeper ones mean nothing to any op, and some would not fit the stack. */
+enum { MOST_NESTED = 3 };
+
 /* Whether o is a tuple of integers, None, and such tuples: equal ones then mean the same. */
-static int tuple_is_plain(PyObject *o) {
-    if (!PyTuple_CheckExact(o)) return 0;
+static int tuple_is_plain(PyObject *o, int depth) {
+    if (!depth || !PyTuple_CheckExact(o)) return 0;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(o); i++) {
         PyObject *item = PyTuple_GET_ITEM(o, i);
-        if (!PyLong_CheckExact(item) && item != Py_None && !tuple_is_plain(item)) return 0;
+        if (!PyLong_CheckExact(item) && item != Py_None && !tuple_is_plain(item, depth - 1)) return 0;
     }
     return 1;
 }
@@ -88,7 +91,7 @@ static int64_t tuple_types(PyObject *values) {
         PyObject *item = PyTuple_GET_ITEM(values, i);
         if (PyBool_Check(item)) types = 3 * types + 1;
         else if (PyFloat_CheckExact(item)) types = 3 * types + 2;
-        else if (PyLong_CheckExact(item) || PyUnicode_CheckExact(item) || item == Py_None || tuple_is_plain(item)) types *= 3;
+        else if (PyLong_CheckExact(item) || PyUnicode_CheckExact(item) || item == Py_None || tuple_is_plain(item, MOST_NESTED)) types *= 3;
         else return -1;
     }
     return types;

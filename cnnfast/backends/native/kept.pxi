@@ -5,7 +5,7 @@ cdef class Kept:
     for a new one.
 
     What is made may depend on the isa(), get_max_workspace(), get_num_threads() and CNNFAST_PRECISION in force, and on `state`."""
-    cdef dict made
+    cdef object made  # a dict, but not said so: what Cython makes of a dict's `get` borrows what another thread may free
     cdef Py_ssize_t most
     missing = object()
 
@@ -18,14 +18,14 @@ cdef class Kept:
     def clear(self):
         self.made.clear()
 
-    def find(self, make, state, tuple problem not None, tuple given not None):
-        """What is kept under `key` of these, or `missing`."""
-        return self.made.get(key_of(make, state, problem, given), self.missing)
-
     def key(self, make, state, tuple problem not None, tuple given not None):
-        """TypeError where one of `given` is neither a number, a string, None nor a tuple of integers (and such tuples): (1, True) would
-        be found for (1, 1)."""
+        """None where one of `given` is neither a number, a string, None nor a tuple or list of integers (and such): (1, True) would be
+        found for (1, 1)."""
         return key_of(make, state, problem, given)
+
+    def get(self, tuple key not None):
+        """What was kept, or `missing`."""
+        return self.made.get(key, self.missing)
 
     def keep(self, tuple key not None, made):
         if len(self.made) >= self.most:
@@ -33,10 +33,19 @@ cdef class Kept:
         self.made[key] = made
 
 
-cdef tuple key_of(make, state, tuple problem, tuple given):
+cdef key_of(make, state, tuple problem, tuple given):
     cdef int64_t types = tuple_types(given)
     cdef const char *precision = getenv("CNNFAST_PRECISION")
     if types < 0:
-        raise TypeError(f"arguments that no cache takes: {given!r}")
+        given = as_tuples(given, MOST_NESTED + 1)
+        types = tuple_types(given)
+        if types < 0:
+            return None
     return (make, state, problem, given, types, <size_t>cnnfast_isa(), cnnfast_get_max_workspace(), cnnfast_get_num_threads(),
             None if precision is NULL else <bytes>precision)
+
+
+cdef as_tuples(value, int depth):
+    if depth and (type(value) is list or type(value) is tuple):
+        return tuple([as_tuples(each, depth - 1) for each in value])
+    return value

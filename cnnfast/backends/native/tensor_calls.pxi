@@ -107,7 +107,8 @@ cdef class TensorCalls:
     cdef object tensor
     cdef object otherwise, learns
     cdef tuple watched
-    cdef dict last, spellings
+    cdef dict spellings
+    cdef object last  # a dict, as in Kept
 
     def __cinit__(self, tensor, otherwise, tuple watched not None, learns, TensorCalls last=None, dict spellings=None):
         self.tensor, self.otherwise, self.watched, self.learns, self.spellings = tensor, otherwise, watched, learns, spellings
