@@ -12,7 +12,7 @@ kept = Kept(512)
 
 
 def prepared(make: Callable[..., Made], problem: tuple[Any, ...], given: tuple[Any, ...]) -> Made:
-    """What `make` makes of arguments as the user gave them, a pool or its way back: they are checked once."""
+    """What `make` makes of arguments as the user gave them, which it checks: a pool, a convolution, a way back."""
     key = kept.key(make, tuning.state(), problem, given)
     if key is None:
         return make(*problem, *given)

@@ -197,3 +197,11 @@ def test_buffers_go_with_the_executable() -> None:
     finally:
         gc.enable()
         tracemalloc.stop()
+
+
+def test_small_buffers_begin_at_a_cache_line_too() -> None:
+    executable = ready(residual_blocks(), x=(2, 6, 6, 4))
+    assert executable.arena_size < 16384
+    value = next(root for root, at in executable._places.items() if at == 0)
+    places = [executable._placer() for _ in range(8)]  # all alive: none has the memory of another
+    assert {place(value).ctypes.data % 64 for place in places} == {0}
