@@ -5,5 +5,7 @@
 #include <stddef.h>
 
 size_t cache_last_level(void);
+/* What of it other programs leave to one operation: more comes from memory. */
+size_t cache_share(void);
 
 #endif

@@ -209,6 +209,7 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
     if (args->residual == args->y) residual = to_y;
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
     tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .y_step = y_step, .residual = residual, .indices = s->indices ? (void *)index : indices};
+    t.far = (size_t)n * (x_image + y_image) > cache_share();
     t.stream = !s->y && (size_t)n * y_image > cache_last_level();
 
     if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, x_order}, threads, watch);

@@ -89,9 +89,10 @@ static void plan_ahead(const conv2d_problem *p, const depthwise_rows *at, int64_
     const int64_t h0 = at->p1 * g->stride[0] + (g->R - 1) * g->dilation[0] - g->pad[0], size = g->W * g->C * (int64_t)sizeof(real);
     const int64_t first = max64(0, min64(g->H, h0)), end = min64(g->H, first + rows * g->stride[0]);
     d->next = (const char *)at->image + first * size, d->next_end = (const char *)at->image + end * size;
-    if (!at->stream) d->next_end = d->next;
+    if (!at->far) d->next_end = d->next;
     const int64_t wide = line_axis(g) ? ceil_div(g->Q, LINE_Q) : g->Q, blocks = ceil_div(at->k1 - at->k0, block_vectors(p) * LANES);
-    d->ahead = ceil_div(d->next_end - d->next, wide * blocks);
+    const int64_t high = is_fixed3x3(g) ? ceil_div(rows, TILE_P) : 1;
+    d->ahead = ceil_div(d->next_end - d->next, wide * high * blocks);
 }
 
 /* Rows [at->p0, at->p1), few enough to wait in L2 between columns of tiles; `table` begins at the first one's inputs. */
@@ -104,6 +105,7 @@ static void run_band(const conv2d_problem *p, const real *packed, const depthwis
         /* A vector smaller than a cache line would fill it in parts, far from each other in time. */
         d->stream = at->stream && VEC_BYTES == CACHE_LINE && p->epilogue.activation <= CNNFAST_RELU6 &&
                     at->y_step * (int64_t)sizeof(real) % VEC_BYTES == 0 && (uintptr_t)(at->y + d->k0 + d->head) % VEC_BYTES == 0;
+        d->asks = at->far && !d->stream;
         run_block(p, at, d, table);
     }
 }
@@ -170,7 +172,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         depthwise_rows rows = {.p0 = row % g->P, .k0 = at.col0 * LANES, .k1 = min64(g->K, at.col1 * LANES), .y_step = t->y_step,
                                .image = (const real *)t->x + n * g->H * g->W * g->C,
                                .residual = t->residual ? (const real *)t->residual + to : NULL,
-                               .y = (real *)t->y + to, .stream = t->stream};
+                               .y = (real *)t->y + to, .far = t->far, .stream = t->stream};
         rows.p1 = min64(g->P, rows.p0 + (at.row1 - row));
         SYMBOL(depthwise_run)(p, packed, &rows, workspace);
         row += rows.p1 - rows.p0;

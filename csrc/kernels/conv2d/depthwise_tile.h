@@ -6,6 +6,7 @@
 #ifndef CNNFAST_DEPTHWISE_TILE_H
 #define CNNFAST_DEPTHWISE_TILE_H
 
+#include "common/ahead.h"
 #include "common/epilogue.h"
 #include "pixels.h"
 
@@ -26,6 +27,7 @@ typedef struct {
     int64_t k0, k1;
     int head;    /* channels of the first vector */
     bool stream; /* past the caches: whole vectors of y are whole cache lines */
+    bool asks;   /* for the lines of y that a tile further on writes */
     const epilogue *epilogue;
     const char *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
     int64_t ahead;               /* bytes */
@@ -36,9 +38,10 @@ typedef struct {
     int64_t r0, r1, s0, s1;
 } inside;
 
-INLINE void fetch_ahead(shared *d, int64_t bytes) {
-    const char *end = d->next_end - d->next > bytes ? d->next + bytes : d->next_end;
-    for (; d->next < end; d->next += CACHE_LINE) __builtin_prefetch(d->next, 0, 2);
+INLINE void fetch_ahead(shared *d) {
+    const char *end = d->next_end - d->next > d->ahead ? d->next + d->ahead : d->next_end;
+    ask_ahead((const real *)d->next, (end - d->next) / (ptrdiff_t)sizeof(real));
+    d->next = end;
 }
 
 INLINE void finish(const shared *d, bool stream, const real *residual, real *y, vec v, int n) {

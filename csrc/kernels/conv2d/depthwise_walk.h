@@ -47,11 +47,14 @@ static __attribute__((noinline)) void activate(const conv2d_problem *p, const sh
 /* Pixels narrower than this come faster one after the other along a row, as prefetchers expect, than down columns. */
 static const int64_t WIDE_BYTES = 1024;
 
-/* A 3x3 tile of tp x tq outputs. */
-INLINE void run_tile(const conv2d_problem *p, const depthwise_rows *at, const shared *d, const pixel *table, int64_t row, int64_t tp,
-                     int64_t q, int64_t tq) {
+/* A 3x3 tile of tp x tq outputs; the one whose lines it asks for is `later` elements of y further on. */
+INLINE void run_tile(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int64_t row, int64_t tp,
+                     int64_t q, int64_t tq, ptrdiff_t later) {
     const window *g = &p->g;
     const int64_t to = ((row - at->p0) * g->Q + q) * at->y_step;
+    fetch_ahead(d);
+    for (int64_t a = 0; d->asks && a < tp; a++)
+        ask_pixels(at->y + to + later + a * d->y_row + d->k0, tq, d->y_step, d->k1 - d->k0);
     const pixel *from = table + (row - at->p0) * g->stride[0] * table_width(p) + table_column(p, q * g->stride[1]);
     fixed3x3(tp, tq, d, from, at->residual ? at->residual + to : NULL, at->y + to);
     if (p->epilogue.activation > CNNFAST_RELU6)
@@ -72,14 +75,12 @@ static inline void run_3x3(const conv2d_problem *p, const depthwise_rows *at, sh
         if (g->C * (int64_t)sizeof(real) < WIDE_BYTES) {
             ROWS(first) COLUMNS {
                 i = next_tile(i, outputs, wide, twice, &tq);
-                run_tile(p, at, d, table, row, tp, phase + i * along.step, tq);
+                run_tile(p, at, d, table, row, tp, phase + i * along.step, tq, TILE_P * d->y_row);
             }
-            fetch_ahead(d, INT64_MAX);
         } else {
             COLUMNS {
-                fetch_ahead(d, d->ahead / down.step);
                 i = next_tile(i, outputs, wide, twice, &tq);
-                ROWS(first) run_tile(p, at, d, table, row, tp, phase + i * along.step, tq);
+                ROWS(first) run_tile(p, at, d, table, row, tp, phase + i * along.step, tq, tq * d->y_step);
             }
         }
 #undef ROWS
@@ -108,7 +109,7 @@ static inline void run_phase(const conv2d_problem *p, const depthwise_rows *at, 
     const int64_t beside = d->R > 1 ? size[across] : 1;
     for (int64_t from = 0; from < size[across]; from += beside)
         for (int64_t i = 0, tq; i < outputs; i += tq) {
-            fetch_ahead(d, d->ahead);
+            fetch_ahead(d);
             i = next_tile(i, outputs, LINE_Q, at->residual != at->y, &tq);
             const int64_t q = first + i * step, w0 = (begin[axis] + q) * g->stride[axis] - pad[axis];
             inside in;

@@ -1,5 +1,7 @@
 /* Depthwise at a stride: an output gathers the taps that have an input, R*S / (stride^2) of them, for a vector of channels.
- * Outputs of a column phase lie `stride` apart and read neighbours with the same weights: TILE of them share each. */
+ * Outputs of a column phase lie `stride` apart and read neighbours with the same weights: TILE of them share each. 3x3 at
+ * stride 2, which networks have, goes by squares of outputs instead, so that y is written as it lies. */
+#include "common/ahead.h"
 #include "common/cost.h"
 #include "conv2d_grad_input/problem.h"
 #include "simd.h"
@@ -72,8 +74,15 @@ typedef struct {
     real *y;
     int64_t y_step, channels;
     const hits *rows;
-    bool stream;
+    bool far, stream;
 } row_work;
+
+INLINE void put(const row_work *k, int64_t to, vec v, int lanes) {
+    if (k->residual) v += v_load_n(k->residual + to, lanes);
+    if (lanes < LANES) v_store_n(k->y + to, v, lanes);
+    else if (k->stream) v_stream(k->y + to, v);
+    else v_store(k->y + to, v);
+}
 
 /* Outputs i, i + 1, ... of a phase whose first is q0, `n` of them, all of whose taps of `columns` have inputs; channels [c, c + lanes). */
 INLINE void outputs(int n, const row_work *k, const hits *columns, int64_t q0, int64_t i, int64_t c, int lanes) {
@@ -90,13 +99,7 @@ INLINE void outputs(int n, const row_work *k, const hits *columns, int64_t q0, i
                 sum[m] = v_fma(lanes == LANES ? v_load(from) : v_load_n(from, lanes), w, sum[m]);
             }
         }
-    for (int m = 0; m < n; m++) {
-        const int64_t to = (q0 + (i + m) * g->stride[1]) * k->y_step + c;
-        if (k->residual) sum[m] += v_load_n(k->residual + to, lanes);
-        if (lanes < LANES) v_store_n(k->y + to, sum[m], lanes);
-        else if (k->stream) v_stream(k->y + to, sum[m]);
-        else v_store(k->y + to, sum[m]);
-    }
+    for (int m = 0; m < n; m++) put(k, (q0 + (i + m) * g->stride[1]) * k->y_step + c, sum[m], lanes);
 }
 
 /* One output at the edge: with those taps of the phase that have inputs. */
@@ -146,23 +149,102 @@ static void run_row(const row_work *k) {
         }
 }
 
+static bool in_squares(const window *g) {
+    return g->R == 3 && g->S == 3 && g->stride[0] == 2 && g->stride[1] == 2 && g->dilation[0] == 1 && g->dilation[1] == 1;
+}
+
+/* Squares j, j + 1, ... of 2 x 2 outputs, `n` of them, whose first reads the inputs (0, 0) .. (1, 1) at x: outputs (0, 0) from all
+ * four, (0, 1) and (1, 0) from the two of their column and row, (1, 1) from the last. In the order in which `outputs` adds. */
+INLINE void squares(int n, const row_work *k, const real *x, int64_t to, int64_t c, int lanes) {
+    enum { HOLDS = TILE_M == 14 || TILE_V == 4 }; /* the weights, in registers */
+    const window *g = k->g;
+    const real *const weights = k->weights + c;
+    const ptrdiff_t down = g->Q * k->y_step, along = k->y_step;
+#define INPUT(r, q) (lanes == LANES ? v_load(x + ((r) * g->W + (q)) * g->C + c) : v_load_n(x + ((r) * g->W + (q)) * g->C + c, lanes))
+#define WEIGHT(t) (HOLDS ? held[t] : v_load(weights + (t) * k->channels))
+    vec held[9], left[2] = {INPUT(0, 0), INPUT(1, 0)};
+#pragma GCC unroll 9
+    for (int t = 0; HOLDS && t < 9; t++) held[t] = v_load(weights + t * k->channels);
+#pragma GCC unroll 4
+    for (int m = 0; m < n; m++, to += 2 * along) {
+        const vec right[2] = {INPUT(0, m + 1), INPUT(1, m + 1)}, none = {0};
+        put(k, to + c, v_fma(left[0], WEIGHT(8), v_fma(right[0], WEIGHT(6), v_fma(left[1], WEIGHT(2), v_fma(right[1], WEIGHT(0), none)))), lanes);
+        put(k, to + along + c, v_fma(right[0], WEIGHT(7), v_fma(right[1], WEIGHT(1), none)), lanes);
+        put(k, to + down + c, v_fma(left[1], WEIGHT(5), v_fma(right[1], WEIGHT(3), none)), lanes);
+        put(k, to + down + along + c, v_fma(right[1], WEIGHT(4), none), lanes);
+        left[0] = right[0], left[1] = right[1];
+    }
+#undef INPUT
+#undef WEIGHT
+}
+
+/* All channels of squares from column q of the output on, j of the inputs. */
+INLINE void square_tile(int n, const row_work *k, const real *above, int64_t q, int64_t j) {
+    const real *const x = above + (j - 1) * k->g->C;
+    int64_t c = 0;
+    for (; c + LANES <= k->g->K; c += LANES) squares(n, k, x, q * k->y_step, c, LANES);
+    if (c < k->g->K) squares(n, k, x, q * k->y_step, c, (int)(k->g->K - c));
+}
+
+/* Columns [q, end) of the row, which are at an edge. */
+static void edge_outputs(const row_work *k, int64_t q, int64_t end) {
+    for (; q < end; q++) {
+        hits columns;
+        find_hits(k->g, 1, q % 2, &columns);
+        edge_output(k, &columns, q % 2, q / 2);
+    }
+}
+
+/* Two rows of outputs, the first above all taps of the inputs of row i - 1 and i. */
+static void run_pair(const row_work *k, const hits rows[2], int64_t i) {
+    const window *g = k->g;
+    const int64_t pad = g->pad[2], first = max64(1, ceil_div(pad, 2)), past = max64(first, min64(g->W, (g->Q + pad) / 2));
+    const real *const above = k->image + (i - 1) * g->W * g->C;
+    for (int64_t j = first, n; j < past; j += n) {
+        n = j + TILE <= past ? TILE : 1;
+        if (k->far) { /* what the next pair writes and reads */
+            for (int64_t row = 2; row < 4; row++) ask_pixels(k->y + (row * g->Q + 2 * j - pad) * k->y_step, 2 * n, k->y_step, g->K);
+            ask_pixels(above + (2 * g->W + j) * g->C, n, g->C, g->C);
+        }
+        if (n == TILE) square_tile(TILE, k, above, 2 * j - pad, j);
+        else square_tile(1, k, above, 2 * j - pad, j);
+    }
+    row_work edge = *k;
+    for (int a = 0; a < 2; a++) {
+        edge.rows = &rows[a];
+        edge_outputs(&edge, 0, min64(g->Q, 2 * first - pad));
+        edge_outputs(&edge, 2 * past - pad, g->Q);
+        edge.y += g->Q * k->y_step;
+        if (edge.residual) edge.residual += g->Q * k->y_step;
+    }
+}
+
+/* Taps of row p of the output that have inputs. */
+static hits rows_of(const window *g, int64_t p) {
+    hits all, inside = {0};
+    find_hits(g, 0, p, &all);
+    for (int a = 0; a < all.count; a++) {
+        if (all.at[a] < 0 || all.at[a] >= g->H) continue;
+        inside.tap[inside.count] = all.tap[a];
+        inside.at[inside.count++] = all.at[a];
+    }
+    return inside;
+}
+
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
     (void)workspace;
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
     const bool stream = t->stream && (uintptr_t)t->y % VEC_BYTES == 0 && g->K % LANES == 0 && t->y_step % LANES == 0;
-    for (int64_t row = at.row0; row < at.row1; row++) {
-        hits all, rows = {0};
-        find_hits(g, 0, row % g->P, &all);
-        for (int a = 0; a < all.count; a++) {
-            if (all.at[a] < 0 || all.at[a] >= g->H) continue;
-            rows.tap[rows.count] = all.tap[a];
-            rows.at[rows.count++] = all.at[a];
-        }
-        const int64_t to = row * g->Q * t->y_step;
+    for (int64_t row = at.row0, n; row < at.row1; row += n) {
+        const int64_t to = row * g->Q * t->y_step, p = row % g->P, i = (p + g->pad[0]) / 2;
+        const bool pair = in_squares(g) && (p + g->pad[0]) % 2 == 0 && row + 1 < at.row1 && p + 1 < g->P && i > 0 && i < g->H;
+        const hits rows[2] = {rows_of(g, p), rows_of(g, p + 1)};
+        n = pair ? 2 : 1;
         const row_work k = {.g = g, .weights = packed, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C,
                             .residual = t->residual ? (const real *)t->residual + to : NULL, .y = (real *)t->y + to,
-                            .y_step = t->y_step, .channels = padded_channels(g), .rows = &rows, .stream = stream};
-        run_row(&k);
+                            .y_step = t->y_step, .channels = padded_channels(g), .rows = rows, .far = t->far, .stream = stream};
+        if (pair) run_pair(&k, rows, i);
+        else run_row(&k);
     }
     if (stream) v_stream_end();
 }

@@ -1,6 +1,7 @@
 /* A channel a lane: the sums of a vector of channels, all nine of a 3x3 kernel or those of a row of a larger one, wait in registers
  * while a row of grad_output goes by. Columns whose window leaves the row, and rows whose window leaves the image, are summed over
  * the taps that are inside. */
+#include "common/ahead.h"
 #include "common/cost.h"
 #include "conv2d_grad_weight/problem.h"
 #include "simd.h"
@@ -9,12 +10,8 @@
 
 enum {
     PIXELS = 32,                 /* at least, whose vectors of channels follow each other */
-    MOST_TAPS = 7,               /* of a row of the kernel, in registers */
-    LINE = CACHE_LINE / (int)sizeof(real)
+    MOST_TAPS = 7                /* of a row of the kernel, in registers */
 };
-
-/* Of x: more comes from memory, which at stride 1 is worth asking for; at stride 2 the machine's own guesses do as well. */
-static const int64_t FAR_BYTES = 8 << 20;
 
 enum { SUMS = 3 * 3 + 1 }; /* of a channel, with the bias's */
 
@@ -201,18 +198,11 @@ static share_run *const SHARES[2][2][SHARING + 1] = { /* of stride, rows, column
     {{NULL, share_2_1_1, share_2_1_2, NULL, share_2_1_4}, {NULL, share_3_1_1, share_3_1_2, NULL, share_3_1_4}},
     {{NULL, share_2_2_1, share_2_2_2, NULL, share_2_2_4}, {NULL, share_3_2_1, share_3_2_2, NULL, share_3_2_4}}};
 
-/* Asks for channels [c0, c1) of `count` pixels that lie `step` apart. */
-static void ask(const real *at, int64_t count, int64_t step, int64_t c0, int64_t c1) {
-    for (int64_t i = 0; i < count; i++, at += step)
-        for (int64_t c = c0; c < c1; c += LINE) __builtin_prefetch(at + c);
-}
-
-/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1); `far`: meanwhile asks for what the next row reads first. */
-static void share_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c0, int64_t c1, bool far,
-                       real *sums) {
+/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1). Meanwhile asks for what the next row reads first. */
+static void share_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c0, int64_t c1, real *sums) {
     const window *g = &p->conv.g;
     const place_of i = place_at(g, begin);
-    const int64_t h = i.p * g->stride[0] - g->pad[0], below = far ? min64(g->H, h + 4) : 0;
+    const int64_t h = i.p * g->stride[0] - g->pad[0], below = t->of.far ? min64(g->H, h + 3 + g->stride[0]) : 0;
     int64_t rows[2];
     inside(h, 3, 1, g->H, rows);
     shared_row at = {.C = g->C, .first = c0, .past = c1, .bias = t->bias, .down = g->W * g->C, .sums = sums + rows[0] * 3 * LANES,
@@ -225,8 +215,8 @@ static void share_line(const grad_weight_problem *p, const grad_weight_tensors *
         at.x = x + w * g->C;
         at.left = w < 0, at.right = w + g->stride[1] * (columns - 1) + 2 >= g->W;
         for (int64_t next = h + 3; next < below; next++)
-            ask((const real *)t->of.x + ((i.n * g->H + next) * g->W + max64(0, w)) * g->C, columns, g->C, c0, c1);
-        if (far) ask(at.gradient + g->Q * g->C, columns, g->C, c0, c1);
+            ask_pixels((const real *)t->of.x + ((i.n * g->H + next) * g->W + max64(0, w)) * g->C + c0, columns * g->stride[1], g->C, c1 - c0);
+        if (t->of.far) ask_pixels(at.gradient + g->Q * g->C + c0, columns, g->C, c1 - c0);
         SHARES[g->stride[1] - 1][rows[1] - rows[0] - 2][columns](&at);
     }
 }
@@ -234,9 +224,7 @@ static void share_line(const grad_weight_problem *p, const grad_weight_tensors *
 /* Whole vectors of channels [c0, c1) of units [row0, row1). */
 static void share(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t row0, int64_t row1, int64_t c0, int64_t c1, real *sums) {
     memset(sums, 0, (size_t)((c1 - c0) * SUMS) * sizeof(real));
-    const window *g = &p->conv.g;
-    const bool far = g->stride[0] == 1 && p->N * g->H * g->W * g->C * (int64_t)sizeof(real) > FAR_BYTES;
-    for (int64_t u = row0; u < row1; u++) share_line(p, t, unit_pixel(p, u), unit_pixel(p, u + 1), c0, c1, far, sums);
+    for (int64_t u = row0; u < row1; u++) share_line(p, t, unit_pixel(p, u), unit_pixel(p, u + 1), c0, c1, sums);
     for (int64_t c = c0; c < c1; c += LANES, sums += SUMS * LANES) {
         for (int i = 0; i < 9; i++) v_store((real *)t->of.y + i * p->conv.g.C + c, v_load(sums + i * LANES));
         if (t->bias) v_store((real *)t->bias + c, v_load(sums + 9 * LANES));
@@ -248,11 +236,11 @@ static void ask_for(const grad_weight_problem *p, const tensors *t, int64_t u, i
     const window *g = &p->conv.g;
     const int64_t begin = unit_pixel(p, u), end = unit_pixel(p, u + 1);
     const place_of i = place_at(g, begin);
-    ask((const real *)t->residual + begin * g->C, end - begin, g->C, c0, c1);
+    ask_pixels((const real *)t->residual + begin * g->C + c0, end - begin, g->C, c1 - c0);
     const int64_t last = i.p * g->stride[0] - g->pad[0] + (g->R - 1) * g->dilation[0], rows = min64(g->stride[0], g->R);
     const int64_t w0 = max64(0, i.q * g->stride[1] - g->pad[2]), w1 = min64(g->W, (i.q + end - begin) * g->stride[1]);
     for (int64_t h = max64(0, last - rows + 1); h <= min64(last, g->H - 1); h++)
-        ask((const real *)t->x + ((i.n * g->H + h) * g->W + w0) * g->C, w1 - w0, g->C, c0, c1);
+        ask_pixels((const real *)t->x + ((i.n * g->H + h) * g->W + w0) * g->C + c0, w1 - w0, g->C, c1 - c0);
 }
 
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {

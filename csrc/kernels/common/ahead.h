@@ -1,0 +1,19 @@
+/* Asking for memory before it is read or written, where a walk is no straight line and the machine does not guess it. */
+#ifndef CNNFAST_AHEAD_H
+#define CNNFAST_AHEAD_H
+
+#include "simd.h"
+#include "size.h"
+
+/* Elements [at, at + n), wherever that may lie, into the second level of cache: the first can wait for a few lines alone, and
+ * those are what the loop reads now. */
+INLINE void ask_ahead(const real *at, int64_t n) {
+    for (const char *line = (const char *)at; line < (const char *)(at + n); line += CACHE_LINE) __builtin_prefetch(line, 0, 2);
+}
+
+/* The first n elements of `count` pixels that lie `step` apart. */
+INLINE void ask_pixels(const real *at, int64_t count, ptrdiff_t step, int64_t n) {
+    for (int64_t i = 0; i < count; i++, at += step) ask_ahead(at, n);
+}
+
+#endif
