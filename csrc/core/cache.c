@@ -22,4 +22,4 @@ __attribute__((constructor)) static void at_load(void) {
 }
 
 size_t cache_last_level(void) { return last_level; }
-size_t cache_share(void) { return last_level / 4; }
+size_t cache_share(void) { return last_level / 2; }

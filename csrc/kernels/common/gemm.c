@@ -4,6 +4,7 @@
 
 #if CNNFAST_REAL
 #include "activation.h"
+#include "ahead.h"
 
 /* Pixels an address register serves. Fourteen addresses would not fit sixteen registers, so that some would wait in
  * memory or in a vector: base + 0, 1, 2, 4 steps are x86 addresses of one register, base + 3 of one more. */
@@ -36,6 +37,8 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
 
+        if (g->far && !g->stream) ask_pixels(y, m, y_step, channels);
+        if (g->far && residual && residual != y) ask_pixels(residual, m, y_step, channels);
         for (int64_t t = 0; t < g->taps; t++) {
             const real *at[ceil_div_constant(TILE_M, ROW_GROUP)], *later = x + g->ahead;
             addresses(m, g, x + g->tap[t], at);

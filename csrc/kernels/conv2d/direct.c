@@ -224,6 +224,7 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
         }
         gemm m = describe(p, row_step, pixel_step, t->y_step, tap);
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
+        m.far = t->far;
         for (; col < end; col++) {
             const panel of = panel_at(p, packed, col);
             run_panel(p, &m, &at, &of, x, row_step, t);
@@ -255,6 +256,7 @@ static void run_pointwise(const conv2d_problem *p, const cut *b, const real *pac
         gemm m = describe(p, 0, b->copied ? b->step : g->C, t->y_step, tap);
         m.x_step = b->copied ? b->step : g->C;
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
+        m.far = t->far;
         m.ahead = b->copied || p->groups > 1 ? 0 : PIXELS_AHEAD; /* by the first panel; the others find them in L2 */
         for (; col < end; col++, m.ahead = 0) {
             const panel of = panel_at(p, packed, col);

@@ -126,7 +126,7 @@ static grain grain_of(const void *problem) {
 typedef struct {
     int64_t h0, w0, row_step, step;
     const real *x;
-    bool stream;
+    bool far, stream;
 } band_at;
 
 /* All outputs of row `row` in the column phase of output q0, for one panel. */
@@ -143,6 +143,7 @@ static void run_phase(const conv2d_problem *p, const band_at *b, const real *at,
     gemm m = {.tap = tap, .taps = taps, .len = g->C / p->groups, .x_step = b->step, .y_step = cols.stride * y_step,
               .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
     m.stream = b->stream && gemm_may_stream(&m, y + q0 * y_step, g->K / p->groups);
+    m.far = b->far;
     const real *x = b->x + ((row + g->pad[0]) / rows.stride - b->h0) * b->row_step +
                     ((q0 + g->pad[2]) / cols.stride - b->w0) * b->step;
     gemm_row(&m, ceil_div(g->Q - q0, cols.stride), channels, x, at + TILE_N + phase_offset(p, a, c), at,
@@ -157,7 +158,7 @@ static void run_image(const conv2d_problem *p, const real *packed, const tensors
     input_range(p, 0, p0, p1, &from.h0, &from.h1);
     input_range(p, 1, 0, g->Q, &from.w0, &from.w1);
     real *copy = (real *)((char *)workspace + taps_bytes(p));
-    const band_at b = {from.h0, from.w0, (from.w1 - from.w0) * pixel_step(p), pixel_step(p), copy, t->stream};
+    const band_at b = {from.h0, from.w0, (from.w1 - from.w0) * pixel_step(p), pixel_step(p), copy, t->far, t->stream};
     int64_t copied = -1;
     for (int64_t col = at.col0; col < at.col1; col++) {
         const int64_t group = col / panels_per_group(p), k0 = col % panels_per_group(p) * TILE_N;

@@ -4,6 +4,7 @@
  * Taps join down each column of the window, then along the columns: everywhere the same, since the order decides an
  * average's rounding and which of +0 and -0 is kept.
  */
+#include "common/ahead.h"
 #include "pool2d/strip.h"
 
 /* Vectors of channels of one output at once. */
@@ -98,6 +99,7 @@ typedef struct {
     const ptrdiff_t *cols; /* elements from a row's start to its column i - pad_left, or to the nearest there is */
     int64_t c0, c1, head; /* channels of the first vector */
     int64_t y_step;       /* elements from an output to the next */
+    bool far;             /* as of tensors */
     mask left;            /* where the left pixels' lanes lie in a vector of pixels: narrow_row's */
     real *y;
 } work;
@@ -129,6 +131,12 @@ INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t r
     for (int64_t q = q0, steps; q < q1; q += steps * t.tq) {
         steps = max64(1, min64(2 * cols_kept(t), (q1 - q) / t.tq)); /* longer ones leave and return to more lines of y */
         const int64_t first = min64(q, q1 - t.tq);
+        if (k->far) { /* what the strip below reads and writes */
+            const int64_t down = t.tp * t.stride, w = max64(0, first * t.stride - g->pad[2]), channels = k->c1 - k->c0;
+            for (int64_t i = h0 + rows_under(t); i < min64(g->H, h0 + rows_under(t) + down); i++)
+                ask_pixels(k->image + (i * g->W + w) * g->C + k->c0, steps * t.tq * t.stride, g->C, channels);
+            for (int a = 0; a < t.tp; a++) ask_pixels(k->y + first * k->y_step + k->c0 + (t.tp + a) * y_row, steps * t.tq, k->y_step, channels);
+        }
         const nan_watch of = strip_of(kind, t, rows, k->cols + first * t.stride, steps, k->c1 - k->c0, k->head, (real)(t.R * t.S),
                                       (target){k->y + first * k->y_step + k->c0, y_row, k->y_step});
         if (watched(kind)) seen = v_watch_both(seen, of);
@@ -250,7 +258,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
             const work k = {.p = p, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C, .rows = p->rows + h, .cols = cols,
-                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .y_step = t->y_step, .left = left,
+                            .c0 = c0, .c1 = c1, .head = min64(head, c1 - c0), .y_step = t->y_step, .far = t->far, .left = left,
                             .y = (real *)t->y + row * g->Q * t->y_step};
             row += rows_of(&k, h, row + 1 < at.row1 && h + 1 < g->P);
         }
