@@ -95,8 +95,8 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
     }
     for (int64_t a = 0; a < n; a++) {
         const real *pixel = x + at[a].x, *gradient = panel + at[a].gradient;
-        __builtin_prefetch(pixel + m); /* for the next tile: pixels lie too far apart for the machine to guess */
-        __builtin_prefetch(ahead + a * LINE);
+        __builtin_prefetch(pixel + m, 0, 2); /* for the next tile: pixels lie too far apart for the machine to guess */
+        __builtin_prefetch(ahead + a * LINE, 0, 2);
         vec by[TILE_V];
 #pragma GCC unroll 4
         for (int j = 0; j < v; j++) by[j] = v_load(gradient + j * LANES);

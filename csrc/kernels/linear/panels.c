@@ -130,7 +130,7 @@ INLINE void tile_run(int m, int v, const place *t, const epilogue *e) {
             vec weight[MOST_PANELS];
 #pragma GCC unroll 8
             for (int j = 0; j < v; j++) {
-                __builtin_prefetch(w[j] + c * LANES + ahead);
+                __builtin_prefetch(w[j] + c * LANES + ahead, 0, 2);
                 weight[j] = v_load(w[j] + c * LANES);
             }
 #pragma GCC unroll 16
