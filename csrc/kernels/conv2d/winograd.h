@@ -15,6 +15,7 @@
 #ifndef CNNFAST_WINOGRAD_H
 #define CNNFAST_WINOGRAD_H
 
+#include "winograd_ahead.h"
 #include "winograd_pixels.h"
 #include "winograd_weights.h"
 
@@ -30,40 +31,10 @@ INLINE values at_places(real *first, const places *at, int64_t step) {
     return (values){{first + at->of[0] * step, first + at->of[1] * step, first + at->of[2] * step, first + at->of[3] * step}};
 }
 
-/* Images whose pixels come from beyond L2: those that a tile reads or writes are asked for before their turn. */
-static const int64_t FAR_BYTES = 4 << 20;
-
-INLINE bool from_far(const conv2d_problem *p) {
-    return (p->g.H * p->g.W * p->g.C + p->g.P * p->g.Q * p->g.K) * (int64_t)sizeof(real) > FAR_BYTES;
-}
-
-/* A tile's pixels that its left neighbour does not read, where they lie side by side. */
-INLINE void ask_for_inputs(tiling of, const conv2d_problem *p, origin o, const real *x) {
-    const window *g = &p->g;
-    const int stride = stride_of(of.w);
-    const int64_t left = o.q * stride - g->pad[2] + of.w.r - stride, begin = max64(0, left), end = min64(g->W, left + stride * of.w.m);
-    for (int64_t i = 0, h = o.p * stride_of(of.h) - g->pad[0]; i < inputs(of.h); i++, h++) {
-        if (h < 0 || h >= g->H) continue;
-        const real *row = x + (o.n * g->H + h) * g->W * g->C;
-        for (const real *at = row + begin * g->C; at < row + end * g->C; at += LINE) __builtin_prefetch(at, 0, 2);
-    }
-}
-
-/* A panel's part of a tile's outputs. */
-INLINE void ask_for_outputs(tiling of, const conv2d_problem *p, origin o, const panel *panel, const tensors *io) {
-    const window *g = &p->g;
-    const int64_t dh = g->dilation[0], dw = g->dilation[1];
-    for (int64_t i = o.p; i < min64(g->P, o.p + of.h.m * dh); i += dh)
-        for (int64_t j = o.q; j < min64(g->Q, o.q + of.w.m * dw); j += dw)
-            for (int k = 0; k < panel->channels; k += LINE)
-                __builtin_prefetch((const real *)io->y + ((o.n * g->P + i) * g->Q + j) * io->y_step + panel->k0 + k, 0, 2);
-}
-
 /* V of the block's tiles; how many have the sums of each kind. */
 INLINE places write_V(tiling of, const conv2d_problem *p, const tile_grid *t, const blocking *b, const real *x, int64_t first,
-                      int64_t tiles, const real *zeros, real *V) {
+                      int64_t tiles, bool ask, const real *zeros, real *V) {
     places at = {{0}};
-    const bool ask = asks_ahead(of) && from_far(p) && p->groups == 1 && p->g.dilation[0] == 1 && p->g.dilation[1] == 1;
     for (int64_t i = 0; i < tiles; i++) {
         if (ask && i + 1 < tiles) ask_for_inputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + i + 1), x);
         const real *pixel[MOST_PIXELS];
@@ -83,10 +54,10 @@ INLINE void run_panel(tiling of, const conv2d_problem *p, const tile_grid *t, co
     const int64_t Cg = g->C / p->groups;
     const int whole = (int)ceil_div(panel->channels, LANES) * LANES; /* M has room for all lanes of the last vector */
     const real *weight = panel->weight;
-    const int64_t to_ask_for = asks_ahead(of) && from_far(p) && !io->stream ? tiles->of[0] : 0;
+    const int64_t to_ask_for = asks_ahead(of) && worth_asking(p, io) && !io->stream ? tiles->of[0] : 0;
     for (int64_t f = 0, asked = 0; f < tile_sums(of); f++) {
         for (; asked < to_ask_for * (f + 1) / tile_sums(of); asked++)
-            ask_for_outputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + asked), panel, io);
+            ask_for_outputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + asked), panel->k0, panel->channels, io);
         const products_of_sum sum = products_of(of, (int)f);
         ptrdiff_t tap[4];
         gemm m = {.tap = tap, .len = Cg, .x_step = b->pixel, .y_step = b->tile};
@@ -112,13 +83,14 @@ INLINE void winograd_run(tiling of, const conv2d_problem *p, const real *packed,
     const int64_t Cg = p->g.C / p->groups, per_group = panels_per_group(p);
     const tile_grid t = grid_of(p, of.h.m, of.w.m);
     const blocking b = blocking_of(p, of);
+    const bool ask = asks_ahead(of) && worth_asking(p, io) && p->groups == 1 && p->g.dilation[0] == 1 && p->g.dilation[1] == 1;
     real *zeros = workspace, *V = zeros + b.zeros, *M = V + tile_values(of) * b.product;
     memset(zeros, 0, (size_t)b.zeros * sizeof *zeros); /* of pixels, and of the GEMMs' bias */
     for (int64_t first = at.row0; first < at.row1; first += b.block) {
         const int64_t tiles = min64(b.block, at.row1 - first);
         for (int64_t col = at.col0; col < at.col1;) {
             const int64_t group = col / per_group, end = min64(at.col1, (group + 1) * per_group);
-            const places counts = write_V(of, p, &t, &b, (const real *)io->x + group * Cg, first, tiles, zeros, V);
+            const places counts = write_V(of, p, &t, &b, (const real *)io->x + group * Cg, first, tiles, ask, zeros, V);
             for (; col < end; col++) {
                 const panel of_column = winograd_panel(p, packed, col, tile_values(of));
                 run_panel(of, p, &t, &b, &of_column, first, &counts, zeros, V, M, io);

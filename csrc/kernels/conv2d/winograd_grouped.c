@@ -4,6 +4,7 @@
 
 #if CNNFAST_REAL
 #include "lanes.h"
+#include "winograd_ahead.h"
 #include "winograd_pixels.h"
 #include "winograd_weights.h"
 
@@ -133,12 +134,18 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
     const conv2d_problem *p = problem;
     const lanes l = lanes_of(p);
     const tile_grid t = grid_of(p, 4, 4);
+    const bool ask = worth_asking(p, io) && p->g.dilation[0] == 1 && p->g.dilation[1] == 1;
     real *zeros = workspace, *V = zeros + zeros_of_pixel(p);
     memset(zeros, 0, (size_t)(zeros_of_pixel(p) + elements_of_V(&l)) * sizeof *zeros); /* V's: where fewer tiles are left */
     for (int64_t first = at.row0; first < at.row1; first += TILES) {
         const int tiles = (int)min64(TILES, at.row1 - first);
         const real *pixel[TILES][VALUES];
         for (int i = 0; i < tiles; i++) find_pixels(F43, p, origin_of(p, &t, 4, 4, first + i), io->x, zeros, pixel[i]);
+        for (int64_t i = first + TILES; ask && i < min64(at.row1, first + 2 * TILES); i++) {
+            const origin next = origin_of(p, &t, 4, 4, i);
+            ask_for_inputs(F43, p, next, io->x);
+            if (!io->stream) ask_for_outputs(F43, p, next, 0, p->g.K, io);
+        }
         for (int64_t i = at.col0; i < at.col1; i++) {
             column c = lanes_channels(p, &l, i);
             c.bias = (const real *)packed + i * column_size(&l);
