@@ -22,6 +22,7 @@
 typedef struct {
     int64_t C, repeat;
     cnnfast_activation activation;
+    bool far;    /* what is read comes from memory */
     bool stream; /* grad_input is larger than the caches */
 } batch_norm_piece;
 
