@@ -1,5 +1,6 @@
 """Gradients of convolutions with respect to their input: finite differences, the oracle, torch, and bad calls."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,23 @@ def test_depthwise_conv2d(multiplier: int, keywords: dict[str, Any], rng: Any, a
     shape = first(x).shape
     got = cnnfast.grad.depthwise_conv2d_input(first(grad_output), turned, shape, layout="NCHW", **keywords)
     assert np.array_equal(got, first(right))
+
+
+@pytest.mark.parametrize(
+    "padding", [0, 1, ((0, 1), (0, 1)), ((1, 0), (2, 1)), ((2, 2), (0, 3)), ((3, 1), (3, 3))], ids=str
+)
+def test_depthwise_by_squares(padding: Any, rng: Any) -> None:
+    """3x3 at stride 2 of any few pixels: the squares inside, and rows and columns at each border."""
+    more = lowered({"stride": 2, "padding": padding})
+    for H, W in itertools.product((1, 2, 3, 4, 5, 8, 17), (1, 2, 3, 4, 9, 10, 19)):
+        (top, bottom), (left, right) = more["padding"]
+        if H + top + bottom < 3 or W + left + right < 3:
+            continue
+        x, weight = numbers(rng, 2, H, W, 19), numbers(rng, 3, 3, 19, 1)
+        grad_output = numbers(rng, *reference.depthwise_conv2d(x, weight, **more).shape)
+        expected = oracle.depthwise_conv2d_input(grad_output, weight, input_shape=x.shape, **more)
+        got = cnnfast.grad.depthwise_conv2d_input(grad_output, weight, x.shape, stride=2, padding=padding)
+        assert np.array_equal(got, expected), (H, W)
 
 
 @pytest.mark.parametrize(

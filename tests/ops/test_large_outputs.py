@@ -1,6 +1,8 @@
-"""Outputs beyond the last level of cache are stored past it: the same bits as of a part, for any number of threads."""
+"""Outputs beyond the last level of cache are stored past it, and what comes from memory is asked for ahead of time: the
+same bits as of a part, for any number of threads."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -112,3 +114,66 @@ def test_an_address_between_vectors(rng: np.random.Generator) -> None:
     y = memory[1:].reshape(right.shape)
     plan(x, out=y)
     assert np.array_equal(y, right)
+
+
+# Batches that come from memory where the last level of cache is 32 MB, while one image does not.
+FROM_MEMORY: dict[str, tuple[Any, tuple[int, ...], tuple[tuple[int, ...], ...], dict[str, Any]]] = {
+    "depthwise": (cnnfast.depthwise_conv2d, (6, 112, 112, 40), ((3, 3, 40, 1),), {"padding": 1}),
+    "depthwise stride 2": (cnnfast.depthwise_conv2d, (10, 112, 112, 40), ((3, 3, 40, 1),), {"padding": 1, "stride": 2}),
+    "depthwise of wide pixels": (cnnfast.depthwise_conv2d, (6, 56, 56, 264), ((3, 3, 264, 1),), {"padding": 1}),
+    "depthwise 5x5": (cnnfast.depthwise_conv2d, (6, 112, 112, 40), ((5, 5, 40, 1),), {"padding": 2}),
+    "1x1": (cnnfast.conv2d, (12, 56, 56, 24), ((1, 1, 24, 104),), {"algorithm": "direct"}),
+    "im2col": (cnnfast.conv2d, (6, 112, 112, 3), ((3, 3, 3, 72),), {"padding": 1, "algorithm": "im2col"}),
+    "winograd_f43": (cnnfast.conv2d, (12, 56, 57, 64), ((3, 3, 64, 64),), {"padding": 1, "algorithm": "winograd_f43"}),
+    "dilated": (
+        cnnfast.conv2d, (12, 56, 57, 64), ((3, 3, 64, 64),), {"padding": 2, "dilation": 2, "algorithm": "winograd_f43"},
+    ),
+    "groups": (
+        cnnfast.conv2d, (12, 55, 57, 72), ((3, 3, 4, 72),),
+        {"groups": 18, "padding": 1, "algorithm": "winograd_grouped"},
+    ),
+    "transposed": (cnnfast.conv_transpose2d, (12, 28, 28, 16), ((2, 2, 136, 16),), {"stride": 2}),
+    "depthwise and 1x1": (
+        cnnfast.separable_conv2d, (8, 112, 112, 24), ((3, 3, 24, 1), (1, 1, 24, 40)), {"padding": 1},
+    ),
+    "max pool": (cnnfast.max_pool2d, (9, 112, 112, 40), (), {"kernel_size": 2}),
+    "average pool": (cnnfast.avg_pool2d, (9, 112, 112, 40), (), {"kernel_size": 3, "stride": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FROM_MEMORY)
+def test_from_memory(case: str, rng: np.random.Generator, threads: Callable[[int], None]) -> None:
+    op, size, weights, settings = FROM_MEMORY[case]
+    x, given = rng.standard_normal(size, dtype=np.float32), [rng.standard_normal(w, dtype=np.float32) for w in weights]
+    images = np.concatenate([op(image[None], *given, **settings) for image in x])
+    assert x.nbytes + images.nbytes > 16 << 20
+    for count in (1, 2, 5):
+        threads(count)
+        assert np.array_equal(op(x, *given, **settings), images)
+
+
+def test_a_residual_from_memory(rng: np.random.Generator) -> None:
+    x, weight, residual = (
+        rng.standard_normal(s, dtype=np.float32) for s in ((12, 56, 56, 24), (1, 1, 24, 104), (12, 56, 56, 104))
+    )
+    run = partial(cnnfast.conv2d, algorithm="direct")
+    images = [run(a[None], weight, residual=b[None]) for a, b in zip(x, residual, strict=True)]
+    assert np.array_equal(run(x, weight, residual=residual), np.concatenate(images))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_depthwise_gradients_from_memory(stride: int, rng: np.random.Generator) -> None:
+    q, how = 112 // stride, {"stride": stride, "padding": 1}
+    x, weight, grad_output = (
+        rng.standard_normal(s, dtype=np.float32) for s in ((12, 112, 112, 40), (3, 3, 40, 1), (12, q, q, 40))
+    )
+    run: Any = partial(cnnfast.grad.depthwise_conv2d_input, **how)
+    images = [run(g[None], weight, (1, *x.shape[1:])) for g in grad_output]
+    assert np.array_equal(run(grad_output, weight, x.shape), np.concatenate(images))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    got = cnnfast.grad.depthwise_conv2d_weight(grad_output, x, 3, stride=stride, padding=1)
+    for r in range(3):
+        for s in range(3):
+            met = padded[:, r : r + 112 : stride, s : s + 112 : stride]
+            right = np.einsum("nhwc,nhwc->c", met, grad_output, dtype=np.float64)
+            assert np.allclose(got[r, s, :, 0], right, rtol=0, atol=0.01)
