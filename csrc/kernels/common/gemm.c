@@ -46,7 +46,7 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
                 vec weight[TILE_V];
                 if (m > 1) __builtin_prefetch(later), later += m; /* a tile of one would spill a mask with sixteen registers */
 #pragma GCC unroll 4
-                for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j);
+                for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j, 0, 2);
 #pragma GCC unroll 4
                 for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
 #pragma GCC unroll 14
