@@ -9,8 +9,6 @@
 #if CNNFAST_REAL
 
 enum { CHUNK_ROWS = 128, GROUP_ROWS = 4 };
-/* From what is read to what is asked for: a group's rows go by together, which the machine does not guess. */
-enum { ASKED = 4096 / sizeof(real) };
 
 /* Rows of the channels' numbers. */
 typedef struct {
@@ -87,7 +85,7 @@ INLINE void sums(int activation, const batch_norm_piece *p, const rings *r, cons
         int64_t i = 0;
         for (; i + GROUP_ROWS <= n; i += GROUP_ROWS) {
             const int64_t at = (row + i) * width;
-            if (p->far) ask_ahead(grad + at + ASKED, GROUP_ROWS * width), ask_ahead(x + at + ASKED, GROUP_ROWS * width);
+            if (p->far) ask_further(grad + at, GROUP_ROWS * width), ask_further(x + at, GROUP_ROWS * width);
             add_rows(activation, r, grad + at, x + at, width, s1, s2);
             if (whole < width) add_rest(activation, r, grad + at, x + at, GROUP_ROWS, width, whole, width, s1, s2);
         }
@@ -146,8 +144,8 @@ INLINE void apply(int activation, bool own, const batch_norm_piece *p, const rin
     int64_t row = 0;
     for (; row + GROUP_ROWS <= rows; row += GROUP_ROWS) {
         const int64_t at = row * width;
-        if (p->far) ask_ahead(grad + at + ASKED, GROUP_ROWS * width), ask_ahead(x + at + ASKED, GROUP_ROWS * width);
-        if (p->far && !stream) ask_ahead(to + at + ASKED, GROUP_ROWS * width);
+        if (p->far) ask_further(grad + at, GROUP_ROWS * width), ask_further(x + at, GROUP_ROWS * width);
+        if (p->far && !stream) ask_further(to + at, GROUP_ROWS * width);
         apply_rows(activation, own, stream, r, grad + at, x + at, to + at, width);
         if (whole < width) apply_rest(activation, own, r, grad + at, x + at, to + at, GROUP_ROWS, width, whole, width);
     }

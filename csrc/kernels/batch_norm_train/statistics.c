@@ -10,7 +10,7 @@
 
 #if CNNFAST_REAL
 
-enum { CHUNK_ROWS = 128, GROUP_ROWS = 8, ASKED = 4096 / sizeof(real) }; /* ASKED: as in gradient.c */
+enum { CHUNK_ROWS = 128, GROUP_ROWS = 8 };
 
 INLINE void add_rows(const real *shift, const real *x, int rows, int64_t width, real *s1, real *s2) {
     int64_t c = 0;
@@ -83,7 +83,7 @@ void SYMBOL(batch_norm_moments)(const batch_norm_piece *p, const void *from, int
         memset(s1, 0, (size_t)(2 * width + 32) * sizeof *s1);
         int64_t i = 0;
         for (; i + GROUP_ROWS <= n; i += GROUP_ROWS) {
-            if (p->far) ask_ahead(first + i * width + ASKED, GROUP_ROWS * width);
+            if (p->far) ask_further(first + i * width, GROUP_ROWS * width);
             add_rows(first, first + i * width, GROUP_ROWS, width, s1, s2);
         }
         for (; i < n; i++) add_rows(first, first + i * width, 1, width, s1, s2);
