@@ -5,10 +5,16 @@
 #include "simd.h"
 #include "size.h"
 
-/* Elements [at, at + n), wherever that may lie, into the second level of cache: the first can wait for a few lines alone, and
- * those are what the loop reads now. */
+/* For a line, wherever that may lie, into the second level of cache: the first can wait for a few lines alone, and those are
+ * what the loop reads now. */
+INLINE void ask(const void *line) {
+    __builtin_prefetch(line, 0, 2);
+    __asm__ volatile(""); /* or GCC takes a function that only asks for one without effect, and drops its calls */
+}
+
+/* Elements [at, at + n). */
 INLINE void ask_ahead(const real *at, int64_t n) {
-    for (const char *line = (const char *)at; line < (const char *)(at + n); line += CACHE_LINE) __builtin_prefetch(line, 0, 2);
+    for (const char *line = (const char *)at; line < (const char *)(at + n); line += CACHE_LINE) ask(line);
 }
 
 /* The first n elements of `count` pixels that lie `step` apart. */

@@ -23,6 +23,13 @@ INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
     }
 }
 
+/* What a tile's end reads or writes: m pixels of at most two lines of channels. */
+static __attribute__((noinline)) void ask_for_end(int m, int channels, const real *at, ptrdiff_t step) {
+    const int last = channels - 1, middle = channels > LINE ? LINE : 0;
+#pragma GCC unroll 2
+    for (int i = 0; i < m; i++, at += step) ask(at), ask(at + middle), ask(at + last);
+}
+
 /* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
  * unroll. */
 INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
@@ -30,6 +37,8 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
     const ptrdiff_t step = g->x_step, y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
     const int last = channels - (v - 1) * LANES;          /* lanes of the last vector that exist */
     for (; tiles > 0; tiles--, x += m * step) {
+        if (g->far && !g->stream) ask_for_end(m, channels, y, y_step);
+        if (g->far && residual && residual != y) ask_for_end(m, channels, residual, y_step);
         vec acc[TILE_M][TILE_V];
         const real *w = packed;
 #pragma GCC unroll 14
@@ -37,8 +46,6 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
 
-        if (g->far && !g->stream) ask_pixels(y, m, y_step, channels);
-        if (g->far && residual && residual != y) ask_pixels(residual, m, y_step, channels);
         for (int64_t t = 0; t < g->taps; t++) {
             const real *at[ceil_div_constant(TILE_M, ROW_GROUP)], *later = x + g->ahead;
             addresses(m, g, x + g->tap[t], at);

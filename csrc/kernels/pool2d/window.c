@@ -119,6 +119,16 @@ static __attribute__((noinline)) void rows_again(cnnfast_pool_kind kind, const w
         }
 }
 
+/* What a strip below `count` outputs of t.tp rows, from (row, q) on, reads and writes. */
+static __attribute__((noinline)) void ask_below(shape t, const work *k, int64_t row, int64_t q, int64_t count) {
+    const window *g = &k->p->g;
+    const int64_t down = t.tp * t.stride, below = row * t.stride - g->pad[0] + rows_under(t), channels = k->c1 - k->c0;
+    const int64_t w = max64(0, q * t.stride - g->pad[2]);
+    for (int64_t h = below; h < min64(g->H, below + down); h++)
+        ask_pixels(k->image + (h * g->W + w) * g->C + k->c0, count * t.stride, g->C, channels);
+    for (int a = t.tp; a < 2 * t.tp; a++) ask_pixels(k->y + (a * g->Q + q) * k->y_step + k->c0, count, k->y_step, channels);
+}
+
 /* Outputs [q0, q1), at least t.tq, of t.tp rows from `row` on; the last step goes back. A maximum's or minimum's pixels
  * beyond the border are the nearest ones inside: these are in the window too. */
 INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t row, int64_t q0, int64_t q1) {
@@ -131,12 +141,7 @@ INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t r
     for (int64_t q = q0, steps; q < q1; q += steps * t.tq) {
         steps = max64(1, min64(2 * cols_kept(t), (q1 - q) / t.tq)); /* longer ones leave and return to more lines of y */
         const int64_t first = min64(q, q1 - t.tq);
-        if (k->far) { /* what the strip below reads and writes */
-            const int64_t down = t.tp * t.stride, w = max64(0, first * t.stride - g->pad[2]), channels = k->c1 - k->c0;
-            for (int64_t i = h0 + rows_under(t); i < min64(g->H, h0 + rows_under(t) + down); i++)
-                ask_pixels(k->image + (i * g->W + w) * g->C + k->c0, steps * t.tq * t.stride, g->C, channels);
-            for (int a = 0; a < t.tp; a++) ask_pixels(k->y + first * k->y_step + k->c0 + (t.tp + a) * y_row, steps * t.tq, k->y_step, channels);
-        }
+        if (k->far) ask_below(t, k, row, first, steps * t.tq);
         const nan_watch of = strip_of(kind, t, rows, k->cols + first * t.stride, steps, k->c1 - k->c0, k->head, (real)(t.R * t.S),
                                       (target){k->y + first * k->y_step + k->c0, y_row, k->y_step});
         if (watched(kind)) seen = v_watch_both(seen, of);
