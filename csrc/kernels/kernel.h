@@ -41,7 +41,7 @@ typedef struct {
     void *y;
     int64_t y_step; /* elements from a pixel of y to the next: K, or more where y is some channels of wider pixels */
     int64_t *indices;
-    bool far;    /* x and y together are too large to wait in the last level of cache: worth asking for ahead of time */
+    bool far;    /* what is read and written is too large to wait in the last level of cache: worth asking for ahead of time */
     bool stream; /* y is larger than the last level of cache: stored past it, it leaves other data there */
 } tensors;
 

@@ -110,15 +110,16 @@ def test_depthwise_conv2d(multiplier: int, keywords: dict[str, Any], rng: Any, a
 @pytest.mark.parametrize(
     "padding", [0, 1, ((0, 1), (0, 1)), ((1, 0), (2, 1)), ((2, 2), (0, 3)), ((3, 1), (3, 3))], ids=str
 )
-def test_depthwise_by_squares(padding: Any, rng: Any) -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_depthwise_by_squares(dtype: Any, padding: Any, rng: Any, isa: str) -> None:
     """3x3 at stride 2 of any few pixels: the squares inside, and rows and columns at each border."""
     more = lowered({"stride": 2, "padding": padding})
     for H, W in itertools.product((1, 2, 3, 4, 5, 8, 17), (1, 2, 3, 4, 9, 10, 19)):
         (top, bottom), (left, right) = more["padding"]
         if H + top + bottom < 3 or W + left + right < 3:
             continue
-        x, weight = numbers(rng, 2, H, W, 19), numbers(rng, 3, 3, 19, 1)
-        grad_output = numbers(rng, *reference.depthwise_conv2d(x, weight, **more).shape)
+        x, weight = numbers(rng, 2, H, W, 19).astype(dtype), numbers(rng, 3, 3, 19, 1).astype(dtype)
+        grad_output = numbers(rng, *reference.depthwise_conv2d(x, weight, **more).shape).astype(dtype)
         expected = oracle.depthwise_conv2d_input(grad_output, weight, input_shape=x.shape, **more)
         got = cnnfast.grad.depthwise_conv2d_input(grad_output, weight, x.shape, stride=2, padding=padding)
         assert np.array_equal(got, expected), (H, W)

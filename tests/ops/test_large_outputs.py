@@ -161,15 +161,21 @@ def test_a_residual_from_memory(rng: np.random.Generator) -> None:
     assert np.array_equal(run(x, weight, residual=residual), np.concatenate(images))
 
 
+@pytest.mark.parametrize("channels", [40, 64])  # 64: past the caches, too
 @pytest.mark.parametrize("stride", [1, 2])
-def test_depthwise_gradients_from_memory(stride: int, rng: np.random.Generator) -> None:
+def test_depthwise_gradients_from_memory(
+    stride: int, channels: int, rng: np.random.Generator, threads: Callable[[int], None]
+) -> None:
     q, how = 112 // stride, {"stride": stride, "padding": 1}
     x, weight, grad_output = (
-        rng.standard_normal(s, dtype=np.float32) for s in ((12, 112, 112, 40), (3, 3, 40, 1), (12, q, q, 40))
+        rng.standard_normal(s, dtype=np.float32)
+        for s in ((12, 112, 112, channels), (3, 3, channels, 1), (12, q, q, channels))
     )
     run: Any = partial(cnnfast.grad.depthwise_conv2d_input, **how)
     images = [run(g[None], weight, (1, *x.shape[1:])) for g in grad_output]
-    assert np.array_equal(run(grad_output, weight, x.shape), np.concatenate(images))
+    for count in (1, 2, 5):
+        threads(count)
+        assert np.array_equal(run(grad_output, weight, x.shape), np.concatenate(images))
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     got = cnnfast.grad.depthwise_conv2d_weight(grad_output, x, 3, stride=stride, padding=1)
     for r in range(3):

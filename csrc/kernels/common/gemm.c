@@ -37,7 +37,7 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
     const ptrdiff_t step = g->x_step, y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
     const int last = channels - (v - 1) * LANES;          /* lanes of the last vector that exist */
     for (; tiles > 0; tiles--, x += m * step) {
-        if (g->far && !g->stream) ask_for_end(m, channels, y, y_step);
+        if (g->far && (!g->stream || residual == y)) ask_for_end(m, channels, y, y_step);
         if (g->far && residual && residual != y) ask_for_end(m, channels, residual, y_step);
         vec acc[TILE_M][TILE_V];
         const real *w = packed;

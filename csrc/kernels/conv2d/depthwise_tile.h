@@ -27,10 +27,10 @@ typedef struct {
     int64_t k0, k1;
     int head;    /* channels of the first vector */
     bool stream; /* past the caches: whole vectors of y are whole cache lines */
-    bool asks;   /* for the lines of y that a tile further on writes */
+    bool asks;   /* 3x3: for the lines of y that a tile further on writes */
     const epilogue *epilogue;
-    const char *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
-    int64_t ahead;               /* bytes */
+    const real *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
+    int64_t ahead;               /* elements */
 } shared;
 
 /* The taps that read some of the image: the others are padding for all of a line. */
@@ -39,9 +39,9 @@ typedef struct {
 } inside;
 
 INLINE void fetch_ahead(shared *d) {
-    const char *end = d->next_end - d->next > d->ahead ? d->next + d->ahead : d->next_end;
-    ask_ahead((const real *)d->next, (end - d->next) / (ptrdiff_t)sizeof(real));
-    d->next = end;
+    const int64_t n = min64(d->ahead, d->next_end - d->next);
+    ask_ahead(d->next, n);
+    d->next += n;
 }
 
 INLINE void finish(const shared *d, bool stream, const real *residual, real *y, vec v, int n) {

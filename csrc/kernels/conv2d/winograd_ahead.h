@@ -6,11 +6,11 @@
 #include "conv2d/winograd_tiles.h"
 
 /* Of one image's x and y. */
-static const int64_t FAR_BYTES = 4 << 20;
+static const int64_t BEYOND_L2 = 4 << 20;
 
 INLINE bool worth_asking(const conv2d_problem *p, const tensors *io) {
     const window *g = &p->g;
-    const bool large = (g->H * g->W * g->C + g->P * g->Q * g->K) * (int64_t)sizeof(real) > FAR_BYTES;
+    const bool large = (g->H * g->W * g->C + g->P * g->Q * g->K) * (int64_t)sizeof(real) > BEYOND_L2;
     return large || io->far;
 }
 

@@ -8,7 +8,7 @@
 
 #if CNNFAST_REAL
 
-enum { MOST_TAPS = 16, TILE = 4 };
+enum { MOST_TAPS = 16, TILE = 4, LEAST_ROWS = 16 }; /* of a call where rows go in pairs, so that few are left alone */
 /* Well under the time that a call may take. */
 static const int64_t BLOCK_BYTES = 1 << 20;
 
@@ -16,6 +16,10 @@ static bool accepts(const void *problem) {
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
     const window *g = &p->g;
     return p->groups == g->C && g->C == g->K && g->stride[0] * g->stride[1] > 1 && g->R <= MOST_TAPS && g->S <= MOST_TAPS;
+}
+
+static bool in_squares(const window *g) {
+    return g->R == 3 && g->S == 3 && g->stride[0] == 2 && g->stride[1] == 2 && g->dilation[0] == 1 && g->dilation[1] == 1;
 }
 
 static double cost(const void *problem, int64_t N) {
@@ -27,7 +31,7 @@ static double cost(const void *problem, int64_t N) {
 static grain grain_of(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
     const int64_t rows = BLOCK_BYTES / (g->Q * g->K * (int64_t)sizeof(real));
-    return (grain){.columns = 1, .block_rows = max64(1, min64(g->P, rows)), .tile_pixels = TILE, .tile_channels = LANES,
+    return (grain){.columns = 1, .block_rows = max64(in_squares(g) ? LEAST_ROWS : 1, min64(g->P, rows)), .tile_pixels = TILE, .tile_channels = LANES,
                    .streams = g->K % LANES == 0};
 }
 
@@ -149,10 +153,6 @@ static void run_row(const row_work *k) {
         }
 }
 
-static bool in_squares(const window *g) {
-    return g->R == 3 && g->S == 3 && g->stride[0] == 2 && g->stride[1] == 2 && g->dilation[0] == 1 && g->dilation[1] == 1;
-}
-
 /* Squares j, j + 1, ... of 2 x 2 outputs, `n` of them, whose first reads the inputs (0, 0) .. (1, 1) at x: outputs (0, 0) from all
  * four, (0, 1) and (1, 0) from the two of their column and row, (1, 1) from the last. In the order in which `outputs` adds. */
 INLINE void squares(int n, const row_work *k, const real *x, int64_t to, int64_t c, int lanes) {
@@ -195,7 +195,7 @@ static void edge_outputs(const row_work *k, int64_t q, int64_t end) {
     }
 }
 
-/* Two rows of outputs, the first above all taps of the inputs of row i - 1 and i. */
+/* Two rows of outputs: the first reads rows i - 1 and i of the input, the second row i. */
 static void run_pair(const row_work *k, const hits rows[2], int64_t i) {
     const window *g = k->g;
     const int64_t pad = g->pad[2], first = max64(1, ceil_div(pad, 2)), past = max64(first, min64(g->W, (g->Q + pad) / 2));
@@ -203,7 +203,7 @@ static void run_pair(const row_work *k, const hits rows[2], int64_t i) {
     for (int64_t j = first, n; j < past; j += n) {
         n = j + TILE <= past ? TILE : 1;
         if (k->far) { /* what the next pair writes and reads */
-            for (int64_t row = 2; row < 4; row++) ask_pixels(k->y + (row * g->Q + 2 * j - pad) * k->y_step, 2 * n, k->y_step, g->K);
+            for (int64_t row = 2; row < 4 && !k->stream; row++) ask_pixels(k->y + (row * g->Q + 2 * j - pad) * k->y_step, 2 * n, k->y_step, g->K);
             ask_pixels(above + (2 * g->W + j) * g->C, n, g->C, g->C);
         }
         if (n == TILE) square_tile(TILE, k, above, 2 * j - pad, j);
@@ -238,7 +238,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     for (int64_t row = at.row0, n; row < at.row1; row += n) {
         const int64_t to = row * g->Q * t->y_step, p = row % g->P, i = (p + g->pad[0]) / 2;
         const bool pair = in_squares(g) && (p + g->pad[0]) % 2 == 0 && row + 1 < at.row1 && p + 1 < g->P && i > 0 && i < g->H;
-        const hits rows[2] = {rows_of(g, p), rows_of(g, p + 1)};
+        const hits rows[2] = {rows_of(g, p), pair ? rows_of(g, p + 1) : (hits){0}};
         n = pair ? 2 : 1;
         const row_work k = {.g = g, .weights = packed, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C,
                             .residual = t->residual ? (const real *)t->residual + to : NULL, .y = (real *)t->y + to,

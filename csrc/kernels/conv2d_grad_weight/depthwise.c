@@ -198,7 +198,7 @@ static share_run *const SHARES[2][2][SHARING + 1] = { /* of stride, rows, column
     {{NULL, share_2_1_1, share_2_1_2, NULL, share_2_1_4}, {NULL, share_3_1_1, share_3_1_2, NULL, share_3_1_4}},
     {{NULL, share_2_2_1, share_2_2_2, NULL, share_2_2_4}, {NULL, share_3_2_1, share_3_2_2, NULL, share_3_2_4}}};
 
-/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1). Meanwhile asks for what the next row reads first. */
+/* Pixels [begin, end) of one row, whole vectors of channels [c0, c1). Where far, asks meanwhile for what the next row reads first. */
 static void share_line(const grad_weight_problem *p, const grad_weight_tensors *t, int64_t begin, int64_t end, int64_t c0, int64_t c1, real *sums) {
     const window *g = &p->conv.g;
     const place_of i = place_at(g, begin);
