@@ -10,6 +10,12 @@
 
 enum { CHUNK_ROWS = 128, GROUP_ROWS = 4 };
 
+/* The rows some way behind these. */
+static __attribute__((noinline)) void ask_for_rows(const real *grad, const real *x, const real *to, int64_t n) {
+    ask_further(grad, n), ask_further(x, n);
+    if (to) ask_further(to, n);
+}
+
 /* Rows of the channels' numbers. */
 typedef struct {
     const real *mean, *scale, *shift, *slope, *offset;
@@ -85,7 +91,7 @@ INLINE void sums(int activation, const batch_norm_piece *p, const rings *r, cons
         int64_t i = 0;
         for (; i + GROUP_ROWS <= n; i += GROUP_ROWS) {
             const int64_t at = (row + i) * width;
-            if (p->far) ask_further(grad + at, GROUP_ROWS * width), ask_further(x + at, GROUP_ROWS * width);
+            if (p->far) ask_for_rows(grad + at, x + at, NULL, GROUP_ROWS * width);
             add_rows(activation, r, grad + at, x + at, width, s1, s2);
             if (whole < width) add_rest(activation, r, grad + at, x + at, GROUP_ROWS, width, whole, width, s1, s2);
         }
@@ -144,8 +150,7 @@ INLINE void apply(int activation, bool own, const batch_norm_piece *p, const rin
     int64_t row = 0;
     for (; row + GROUP_ROWS <= rows; row += GROUP_ROWS) {
         const int64_t at = row * width;
-        if (p->far) ask_further(grad + at, GROUP_ROWS * width), ask_further(x + at, GROUP_ROWS * width);
-        if (p->far && !stream) ask_further(to + at, GROUP_ROWS * width);
+        if (p->far) ask_for_rows(grad + at, x + at, stream ? NULL : to + at, GROUP_ROWS * width);
         apply_rows(activation, own, stream, r, grad + at, x + at, to + at, width);
         if (whole < width) apply_rest(activation, own, r, grad + at, x + at, to + at, GROUP_ROWS, width, whole, width);
     }

@@ -23,11 +23,16 @@ INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
     }
 }
 
-/* What a tile's end reads or writes: m pixels of at most two lines of channels. */
-static __attribute__((noinline)) void ask_for_end(int m, int channels, const real *at, ptrdiff_t step) {
+/* m pixels of at most two lines of channels. */
+INLINE void ask_for_lines(int m, int channels, const real *at, ptrdiff_t step) {
     const int last = channels - 1, middle = channels > LINE ? LINE : 0;
-#pragma GCC unroll 2
     for (int i = 0; i < m; i++, at += step) ask(at), ask(at + middle), ask(at + last);
+}
+
+/* What a tile's end reads and writes. */
+static __attribute__((noinline)) void ask_for_end(const gemm *g, int m, int channels, const real *residual, const real *y) {
+    if (!g->stream || residual == y) ask_for_lines(m, channels, y, g->y_step);
+    if (residual && residual != y) ask_for_lines(m, channels, residual, g->y_step);
 }
 
 /* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
@@ -37,8 +42,7 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
     const ptrdiff_t step = g->x_step, y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
     const int last = channels - (v - 1) * LANES;          /* lanes of the last vector that exist */
     for (; tiles > 0; tiles--, x += m * step) {
-        if (g->far && (!g->stream || residual == y)) ask_for_end(m, channels, y, y_step);
-        if (g->far && residual && residual != y) ask_for_end(m, channels, residual, y_step);
+        if (g->far) ask_for_end(g, m, channels, residual, y);
         vec acc[TILE_M][TILE_V];
         const real *w = packed;
 #pragma GCC unroll 14

@@ -183,7 +183,8 @@ INLINE void square_tile(int n, const row_work *k, const real *above, int64_t q, 
     const real *const x = above + (j - 1) * k->g->C;
     int64_t c = 0;
     for (; c + LANES <= k->g->K; c += LANES) squares(n, k, x, q * k->y_step, c, LANES);
-    if (c < k->g->K) squares(n, k, x, q * k->y_step, c, (int)(k->g->K - c));
+    if (c < k->g->K) /* one by one, for parts of vectors are long code */
+        for (int m = 0; m < n; m++) squares(1, k, x + m * k->g->C, (q + 2 * m) * k->y_step, c, (int)(k->g->K - c));
 }
 
 /* Columns [q, end) of the row, which are at an edge. */
