@@ -106,8 +106,8 @@ INLINE void outputs(int n, const row_work *k, const hits *columns, int64_t q0, i
     for (int m = 0; m < n; m++) put(k, (q0 + (i + m) * g->stride[1]) * k->y_step + c, sum[m], lanes);
 }
 
-/* One output at the edge: with those taps of the phase that have inputs. */
-static void edge_output(const row_work *k, const hits *columns, int64_t q0, int64_t i) {
+/* One output at the edge, channels from c on: with those taps of the phase that have inputs. */
+static void edge_output(const row_work *k, const hits *columns, int64_t q0, int64_t i, int64_t c) {
     hits inside = {0};
     for (int b = 0; b < columns->count; b++) {
         const int64_t at = columns->at[b] + i;
@@ -115,7 +115,6 @@ static void edge_output(const row_work *k, const hits *columns, int64_t q0, int6
         inside.tap[inside.count] = columns->tap[b];
         inside.at[inside.count++] = columns->at[b];
     }
-    int64_t c = 0;
     for (; c + LANES <= k->g->K; c += LANES) outputs(1, k, &inside, q0, i, c, LANES);
     if (c < k->g->K) outputs(1, k, &inside, q0, i, c, (int)(k->g->K - c));
 }
@@ -134,9 +133,9 @@ static void run_phase(const row_work *k, const hits *columns, int64_t q0, int64_
         highest = max64(highest, columns->at[b]);
     }
     const int64_t inside = min64(end, k->g->W - highest);
-    for (; i < end && i < -lowest; i++) edge_output(k, columns, q0, i);
+    for (; i < end && i < -lowest; i++) edge_output(k, columns, q0, i, 0);
     for (; i + TILE <= inside; i += TILE) tile_outputs(k, columns, q0, i);
-    for (; i < end; i++) edge_output(k, columns, q0, i);
+    for (; i < end; i++) edge_output(k, columns, q0, i, 0);
 }
 
 /* Outputs of a phase at a time, so that the phases find the inputs they share, and fill the same lines, in L1. */
@@ -155,44 +154,42 @@ static void run_row(const row_work *k) {
 
 /* Squares j, j + 1, ... of 2 x 2 outputs, `n` of them, whose first reads the inputs (0, 0) .. (1, 1) at x: outputs (0, 0) from all
  * four, (0, 1) and (1, 0) from the two of their column and row, (1, 1) from the last. In the order in which `outputs` adds. */
-INLINE void squares(int n, const row_work *k, const real *x, int64_t to, int64_t c, int lanes) {
+INLINE void squares(int n, const row_work *k, const real *x, const real *weights, real *y) {
     enum { HOLDS = TILE_M == 14 || TILE_V == 4 }; /* the weights, in registers */
     const window *g = k->g;
-    const real *const weights = k->weights + c;
     const ptrdiff_t down = g->Q * k->y_step, along = k->y_step;
-#define INPUT(r, q) (lanes == LANES ? v_load(x + ((r) * g->W + (q)) * g->C + c) : v_load_n(x + ((r) * g->W + (q)) * g->C + c, lanes))
+#define INPUT(r, q) v_load(x + ((r) * g->W + (q)) * g->C)
 #define WEIGHT(t) (HOLDS ? held[t] : v_load(weights + (t) * k->channels))
+#define PUT(to, v) (k->stream ? v_stream(to, v) : v_store(to, v))
     vec held[9], left[2] = {INPUT(0, 0), INPUT(1, 0)};
 #pragma GCC unroll 9
     for (int t = 0; HOLDS && t < 9; t++) held[t] = v_load(weights + t * k->channels);
 #pragma GCC unroll 4
-    for (int m = 0; m < n; m++, to += 2 * along) {
+    for (int m = 0; m < n; m++, y += 2 * along) {
         const vec right[2] = {INPUT(0, m + 1), INPUT(1, m + 1)}, none = {0};
-        put(k, to + c, v_fma(left[0], WEIGHT(8), v_fma(right[0], WEIGHT(6), v_fma(left[1], WEIGHT(2), v_fma(right[1], WEIGHT(0), none)))), lanes);
-        put(k, to + along + c, v_fma(right[0], WEIGHT(7), v_fma(right[1], WEIGHT(1), none)), lanes);
-        put(k, to + down + c, v_fma(left[1], WEIGHT(5), v_fma(right[1], WEIGHT(3), none)), lanes);
-        put(k, to + down + along + c, v_fma(right[1], WEIGHT(4), none), lanes);
+        PUT(y, v_fma(left[0], WEIGHT(8), v_fma(right[0], WEIGHT(6), v_fma(left[1], WEIGHT(2), v_fma(right[1], WEIGHT(0), none)))));
+        PUT(y + along, v_fma(right[0], WEIGHT(7), v_fma(right[1], WEIGHT(1), none)));
+        PUT(y + down, v_fma(left[1], WEIGHT(5), v_fma(right[1], WEIGHT(3), none)));
+        PUT(y + down + along, v_fma(right[1], WEIGHT(4), none));
         left[0] = right[0], left[1] = right[1];
     }
 #undef INPUT
 #undef WEIGHT
+#undef PUT
 }
 
-/* All channels of squares from column q of the output on, j of the inputs. */
+/* Whole vectors of channels of squares from column q of the output on, j of the inputs. */
 INLINE void square_tile(int n, const row_work *k, const real *above, int64_t q, int64_t j) {
     const real *const x = above + (j - 1) * k->g->C;
-    int64_t c = 0;
-    for (; c + LANES <= k->g->K; c += LANES) squares(n, k, x, q * k->y_step, c, LANES);
-    if (c < k->g->K) /* one by one, for parts of vectors are long code */
-        for (int m = 0; m < n; m++) squares(1, k, x + m * k->g->C, (q + 2 * m) * k->y_step, c, (int)(k->g->K - c));
+    for (int64_t c = 0; c + LANES <= k->g->K; c += LANES) squares(n, k, x + c, k->weights + c, k->y + q * k->y_step + c);
 }
 
-/* Columns [q, end) of the row, which are at an edge. */
-static void edge_outputs(const row_work *k, int64_t q, int64_t end) {
+/* What no square has: of columns [q, end) of the row, channels from c on. */
+static void edge_outputs(const row_work *k, int64_t q, int64_t end, int64_t c) {
     for (; q < end; q++) {
         hits columns;
         find_hits(k->g, 1, q % 2, &columns);
-        edge_output(k, &columns, q % 2, q / 2);
+        edge_output(k, &columns, q % 2, q / 2, c);
     }
 }
 
@@ -213,10 +210,10 @@ static void run_pair(const row_work *k, const hits rows[2], int64_t i) {
     row_work edge = *k;
     for (int a = 0; a < 2; a++) {
         edge.rows = &rows[a];
-        edge_outputs(&edge, 0, min64(g->Q, 2 * first - pad));
-        edge_outputs(&edge, 2 * past - pad, g->Q);
+        edge_outputs(&edge, 0, min64(g->Q, 2 * first - pad), 0);
+        if (g->K % LANES) edge_outputs(&edge, 2 * first - pad, 2 * past - pad, g->K / LANES * LANES);
+        edge_outputs(&edge, 2 * past - pad, g->Q, 0);
         edge.y += g->Q * k->y_step;
-        if (edge.residual) edge.residual += g->Q * k->y_step;
     }
 }
 
@@ -238,7 +235,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const bool stream = t->stream && (uintptr_t)t->y % VEC_BYTES == 0 && g->K % LANES == 0 && t->y_step % LANES == 0;
     for (int64_t row = at.row0, n; row < at.row1; row += n) {
         const int64_t to = row * g->Q * t->y_step, p = row % g->P, i = (p + g->pad[0]) / 2;
-        const bool pair = in_squares(g) && (p + g->pad[0]) % 2 == 0 && row + 1 < at.row1 && p + 1 < g->P && i > 0 && i < g->H;
+        const bool pair = in_squares(g) && !t->residual && (p + g->pad[0]) % 2 == 0 && row + 1 < at.row1 && p + 1 < g->P && i > 0 && i < g->H;
         const hits rows[2] = {rows_of(g, p), pair ? rows_of(g, p + 1) : (hits){0}};
         n = pair ? 2 : 1;
         const row_work k = {.g = g, .weights = packed, .image = (const real *)t->x + row / g->P * g->H * g->W * g->C,

@@ -141,7 +141,7 @@ INLINE void strip_rows(cnnfast_pool_kind kind, shape t, const work *k, int64_t r
     for (int64_t q = q0, steps; q < q1; q += steps * t.tq) {
         steps = max64(1, min64(2 * cols_kept(t), (q1 - q) / t.tq)); /* longer ones leave and return to more lines of y */
         const int64_t first = min64(q, q1 - t.tq);
-        if (k->far) ask_below(t, k, row, first, steps * t.tq);
+        if (t.R == 2 && k->far) ask_below(t, k, row, first, steps * t.tq); /* overlapping windows gain nothing */
         const nan_watch of = strip_of(kind, t, rows, k->cols + first * t.stride, steps, k->c1 - k->c0, k->head, (real)(t.R * t.S),
                                       (target){k->y + first * k->y_step + k->c0, y_row, k->y_step});
         if (watched(kind)) seen = v_watch_both(seen, of);
