@@ -13,6 +13,8 @@
  * registers are sixteen: it spills. */
 #define AHEAD (TILE_SPANS ? 0 : 64)
 #define LINE (CACHE_LINE / (int)sizeof(real))
+/* Whose ends are asked for at once. */
+#define FAR_TILES 2
 #define ceil_div_constant(a, b) (((a) + (b) - 1) / (b))
 
 INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
@@ -23,18 +25,6 @@ INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
     }
 }
 
-/* m pixels of at most two lines of channels. */
-INLINE void ask_for_lines(int m, int channels, const real *at, ptrdiff_t step) {
-    const int last = channels - 1, middle = channels > LINE ? LINE : 0;
-    for (int i = 0; i < m; i++, at += step) ask(at), ask(at + middle), ask(at + last);
-}
-
-/* What a tile's end reads and writes. */
-static __attribute__((noinline)) void ask_for_end(const gemm *g, int m, int channels, const real *residual, const real *y) {
-    if (!g->stream || residual == y) ask_for_lines(m, channels, y, g->y_step);
-    if (residual && residual != y) ask_for_lines(m, channels, residual, g->y_step);
-}
-
 /* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
  * unroll. */
 INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
@@ -42,7 +32,6 @@ INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, c
     const ptrdiff_t step = g->x_step, y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
     const int last = channels - (v - 1) * LANES;          /* lanes of the last vector that exist */
     for (; tiles > 0; tiles--, x += m * step) {
-        if (g->far) ask_for_end(g, m, channels, residual, y);
         vec acc[TILE_M][TILE_V];
         const real *w = packed;
 #pragma GCC unroll 14
@@ -195,6 +184,18 @@ void SYMBOL(gemm_activate)(const gemm *g, int64_t pixels, int channels, real *y)
     }
 }
 
+/* Of at most two lines of channels each. */
+INLINE void ask_for_lines(int64_t pixels, int channels, const real *at, ptrdiff_t step) {
+    const int last = channels - 1, middle = channels > LINE ? LINE : 0;
+    for (int64_t i = 0; i < pixels; i++, at += step) ask(at), ask(at + middle), ask(at + last);
+}
+
+/* What the tiles' ends read and write. */
+static void ask_for_end(const gemm *g, int64_t pixels, int channels, const real *residual, const real *y) {
+    if (!g->stream || residual == y) ask_for_lines(pixels, channels, y, g->y_step);
+    if (residual && residual != y) ask_for_lines(pixels, channels, residual, g->y_step);
+}
+
 #define PIXELS(m, v) case m: tiles_of(m, v, g, tiles, channels, x, w, bias, residual, y); break;
 #if TILE_M == 14
 #define EVERY(X, v) X(1, v) X(2, v) X(3, v) X(4, v) X(5, v) X(6, v) X(7, v) X(8, v) X(9, v) X(10, v) X(11, v) X(12, v) X(13, v) X(14, v)
@@ -205,8 +206,8 @@ void SYMBOL(gemm_activate)(const gemm *g, int64_t pixels, int channels, real *y)
 #endif
 #define VECTORS(v) case v: switch (m) { EVERY(PIXELS, v) } break;
 
-void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
-                        const real *residual, real *y) {
+static __attribute__((noinline)) void run_tiles(const gemm *g, int m, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
+                                                const real *residual, real *y) {
 #ifdef HALF_LANES
     if (channels <= HALF_LANES) {
         if (g->x_step == 1 && g->len >= SLIDING) switch (m) { EVERY(NARROW_PIXELS, true) }
@@ -224,5 +225,17 @@ void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const
 #endif
     }
     if (gemm_activates_after(g)) SYMBOL(gemm_activate)(g, m * tiles, channels, y);
+}
+
+void SYMBOL(gemm_tiles)(const gemm *g, int m, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
+                        const real *residual, real *y) {
+    const int64_t most = g->far ? FAR_TILES : MOST_TILES;
+    for (int64_t pixels; tiles > 0; tiles -= most, x += pixels * g->x_step, y += pixels * g->y_step) {
+        const int64_t now = tiles < most ? tiles : most;
+        pixels = m * now;
+        if (g->far) ask_for_end(g, pixels, channels, residual, y);
+        run_tiles(g, m, now, channels, x, w, bias, residual, y);
+        if (residual) residual += pixels * g->y_step;
+    }
 }
 #endif

@@ -30,7 +30,7 @@ typedef struct {
     ptrdiff_t ahead;          /* elements from a tile to what is asked for during it: a tile's worth, from there on; 0: what is there */
     cnnfast_activation activation;
     real alpha;
-    bool far;    /* what a tile's end reads and writes comes from memory: it is asked for at the tile's beginning */
+    bool far;    /* what a tile's end reads and writes comes from memory: it is asked for before the tile */
     bool stream; /* whole vectors are stored past the caches: see gemm_may_stream */
 } gemm;
 
