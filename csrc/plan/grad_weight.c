@@ -3,7 +3,6 @@
  * Where a chunk begins and which sums are paired depends on the problem alone: chunk 2i is added to chunk 2i + 1, their sum to its
  * neighbour's, and so on; what has no neighbour goes up as it is. So each sum has the same bits for any number of threads, and
  * errs by at most gamma(CHUNK_PIXELS + ceil(log2(chunks)) + 1) times the sum of its products' magnitudes. */
-#include "cache.h"
 #include "plan.h"
 #include "verbose.h"
 
@@ -179,9 +178,8 @@ cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *d, const voi
     plan.max_workspace = workspace_limit(d->max_workspace);
     status = plan_choose(&plan, d->algorithm);
     if (status) return status;
-    const window *g = &problem.conv.g;
-    const size_t bytes = (size_t)(d->N * (g->H * g->W * g->C + g->P * g->Q * g->K)) * dtype_size(d->dtype);
-    job j = {.plan = &plan, .problem = &problem, .t = {.of = {.x = x, .residual = grad_output, .y = grad_weight, .far = bytes > cache_share()}, .bias = grad_bias}};
+    job j = {.plan = &plan, .problem = &problem, .t = {.of = {.x = x, .residual = grad_output, .y = grad_weight}, .bias = grad_bias}};
+    j.t.of.far = plan_is_far(&problem.conv.g, d->N, dtype_size(d->dtype), dtype_size(d->dtype));
     divide(&j);
     void *memory;
     status = find_room(&j, &memory);

@@ -190,4 +190,7 @@ void convert_export(const conversion *, int threads, parallel_watch *);
 /* Pixels of C elements to pixels `to_step` elements apart, of one dtype and order. */
 void convert_spread(const conversion *, int64_t to_step, int threads, parallel_watch *);
 
+/* tensors.far of n images of x and y, elements of so many bytes. */
+bool plan_is_far(const window *, int64_t n, size_t x_size, size_t y_size);
+
 #endif

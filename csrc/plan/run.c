@@ -88,8 +88,7 @@ size_t cnnfast_plan_workspace_size(const cnnfast_plan *plan, int64_t N) {
     return size_add(f.fixed, size_mul(f.thread, (size_t)f.threads));
 }
 
-/* Whether n images of x and y, elements of so many bytes, come from memory. */
-static bool is_far(const window *g, int64_t n, size_t x_size, size_t y_size) {
+bool plan_is_far(const window *g, int64_t n, size_t x_size, size_t y_size) {
     return (size_t)n * ((size_t)(g->H * g->W * g->C) * x_size + (size_t)(g->P * g->Q * g->K) * y_size) > cache_share();
 }
 
@@ -104,7 +103,7 @@ static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, c
         of.y = last ? t->y : workspace + (i % 2 ? half : 0);
         of.residual = last ? t->residual : NULL;
         of.y_step = last ? t->y_step : stage->g.K;
-        of.far = is_far(&stage->g, N, type_size(stage->type), type_size(stage->type));
+        of.far = plan_is_far(&stage->g, N, type_size(stage->type), type_size(stage->type));
         const int most = threads_for(stage, N);
         const job j = {.plan = stage, .t = &of, .workspace = workspace + between};
         if (!run_kernels(j, N, most < threads ? most : threads, watch)) return false;
@@ -215,7 +214,7 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
     if (args->residual == args->y) residual = to_y;
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
     tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .y_step = y_step, .residual = residual, .indices = s->indices ? (void *)index : indices};
-    t.far = is_far(g, n, dtype_size(plan->in), dtype_size(plan->out));
+    t.far = plan_is_far(g, n, dtype_size(plan->in), dtype_size(plan->out));
     t.stream = !s->y && (size_t)n * y_image > cache_last_level();
 
     if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, x_order}, threads, watch);

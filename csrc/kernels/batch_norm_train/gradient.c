@@ -10,7 +10,7 @@
 
 enum { CHUNK_ROWS = 128, GROUP_ROWS = 4 };
 
-/* The rows some way behind these. */
+/* What lies further on in each; `to` may be NULL. */
 static __attribute__((noinline)) void ask_for_rows(const real *grad, const real *x, const real *to, int64_t n) {
     ask_further(grad, n), ask_further(x, n);
     if (to) ask_further(to, n);
