@@ -15,7 +15,6 @@
 #ifndef CNNFAST_WINOGRAD_H
 #define CNNFAST_WINOGRAD_H
 
-#include "winograd_ahead.h"
 #include "winograd_pixels.h"
 #include "winograd_weights.h"
 
@@ -33,16 +32,16 @@ INLINE values at_places(real *first, const places *at, int64_t step) {
 
 /* V of the block's tiles; how many have the sums of each kind. */
 INLINE places write_V(tiling of, const conv2d_problem *p, const tile_grid *t, const blocking *b, const real *x, int64_t first,
-                      int64_t tiles, bool ask, const real *zeros, real *V) {
+                      int64_t tiles, const real *zeros, real *V) {
     places at = {{0}};
-    for (int64_t i = 0; i < tiles; i++) {
-        if (ask && i + 1 < tiles) ask_for_inputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + i + 1), x);
-        const real *pixel[MOST_PIXELS];
-        const origin o = origin_of(p, t, of.h.m, of.w.m, first + i);
+    const real *pixel[2][MOST_PIXELS]; /* a tile's, and the next one's */
+    for (int64_t i = -1; i < tiles; i++) {
+        const bool last = i + 1 == tiles;
+        if (!last) find_pixels(of, p, origin_of(p, t, of.h.m, of.w.m, first + i + 1), x, zeros, pixel[(i + 1) % 2]);
+        if (i < 0) continue;
         const values to = at_places(V, &at, b->pixel);
-        find_pixels(of, p, o, x, zeros, pixel);
-        input_tile(of, pixel, p->g.C / p->groups, &to, b->product);
-        count_tile(&at, kinds_missing(of, p, o));
+        input_tile(of, pixel[i % 2], pixel[last ? i % 2 : (i + 1) % 2], p->g.C / p->groups, &to, b->product);
+        count_tile(&at, kinds_missing(of, p, origin_of(p, t, of.h.m, of.w.m, first + i)));
     }
     return at;
 }
@@ -83,14 +82,13 @@ INLINE void winograd_run(tiling of, const conv2d_problem *p, const real *packed,
     const int64_t Cg = p->g.C / p->groups, per_group = panels_per_group(p);
     const tile_grid t = grid_of(p, of.h.m, of.w.m);
     const blocking b = blocking_of(p, of);
-    const bool ask = asks_ahead(of) && worth_asking(p, io) && p->groups == 1 && p->g.dilation[0] == 1 && p->g.dilation[1] == 1;
     real *zeros = workspace, *V = zeros + b.zeros, *M = V + tile_values(of) * b.product;
     memset(zeros, 0, (size_t)b.zeros * sizeof *zeros); /* of pixels, and of the GEMMs' bias */
     for (int64_t first = at.row0; first < at.row1; first += b.block) {
         const int64_t tiles = min64(b.block, at.row1 - first);
         for (int64_t col = at.col0; col < at.col1;) {
             const int64_t group = col / per_group, end = min64(at.col1, (group + 1) * per_group);
-            const places counts = write_V(of, p, &t, &b, (const real *)io->x + group * Cg, first, tiles, ask, zeros, V);
+            const places counts = write_V(of, p, &t, &b, (const real *)io->x + group * Cg, first, tiles, zeros, V);
             for (; col < end; col++) {
                 const panel of_column = winograd_panel(p, packed, col, tile_values(of));
                 run_panel(of, p, &t, &b, &of_column, first, &counts, zeros, V, M, io);

@@ -14,13 +14,13 @@ INLINE bool worth_asking(const conv2d_problem *p, const tensors *io) {
     return large || io->far;
 }
 
-/* A tile's pixels that its left neighbour does not read, which lie side by side: a dilation of 1. */
-INLINE void ask_for_inputs(tiling of, const conv2d_problem *p, origin o, const real *x) {
-    const window *g = &p->g;
-    const int stride = stride_of(of.w);
-    const int64_t left = o.q * stride - g->pad[2] + of.w.r - stride, begin = max64(0, left), end = min64(g->W, left + stride * of.w.m);
-    for (int64_t i = 0, h = o.p * stride_of(of.h) - g->pad[0]; i < inputs(of.h); i++, h++)
-        if (h >= 0 && h < g->H) ask_ahead(x + ((o.n * g->H + h) * g->W + begin) * g->C, (end - begin) * g->C);
+/* A vector of a tile's pixels, but of those that its left neighbour reads: one at a time, between that one's own vectors. All
+ * at once they are more lines than a core waits for, and what it then reads waits behind them. */
+INLINE void ask_for_inputs(tiling of, const real *const *pixel, int64_t c) {
+#pragma GCC unroll 16
+    for (int i = 0; i < inputs(of.h); i++)
+#pragma GCC unroll 16
+        for (int j = of.w.r - stride_of(of.w); j < inputs(of.w); j++) ask(pixel[i * inputs(of.w) + j] + c);
 }
 
 /* Channels [k0, k0 + channels) of a tile's outputs. */

@@ -104,24 +104,45 @@ INLINE void multiply(lane_source source, int64_t channels, int64_t width, const 
     }
 }
 
-/* Tiles `first` and following, for one vector of output channels. */
-static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *t, const column *c,
-                      const real *const pixel[TILES][VALUES], int64_t first, int tiles, const tensors *io, real *V) {
+/* Tiles that one run takes together: from `first`, `count` of them. */
+typedef struct {
+    int64_t first;
+    int count;
+    const real *pixel[TILES][VALUES];
+} together;
+
+static void find_tiles(const conv2d_problem *p, const tile_grid *t, int64_t first, int64_t end, const real *x, const real *zeros, together *to) {
+    to->first = first;
+    to->count = (int)max64(0, min64(TILES, end - first));
+    for (int i = 0; i < to->count; i++) find_pixels(F43, p, origin_of(p, t, 4, 4, first + i), x, zeros, to->pixel[i]);
+}
+
+/* What these tiles read and write of a vector of channels. */
+static void ask_for_tiles(const conv2d_problem *p, const tile_grid *t, const column *c, const together *of, const tensors *io) {
+    for (int i = 0; i < of->count; i++) {
+        ask_for_inputs(F43, of->pixel[i], c->c0);
+        if (!io->stream) ask_for_outputs(F43, p, origin_of(p, t, 4, 4, of->first + i), c->k0, c->outputs, io);
+    }
+}
+
+/* Tiles for one vector of output channels. */
+static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *t, const column *c, const together *of, const tensors *io,
+                      real *V) {
     const window *g = &p->g;
     const int64_t width = width_of(l), step = TILES * width;
     const cnnfast_activation activation = p->epilogue.activation;
-    for (int i = 0; i < tiles; i++)
+    for (int i = 0; i < of->count; i++)
         for (int64_t j = 0; j < width; j += LANES) {
             const int64_t c0 = c->c0 + j, there = min64(LANES, g->C - c0);
             const values at = values_together(V + i * width + j);
-            if (there == LANES) input_vector(F43, pixel[i], c0, LANES, &at, step);
-            else if (there > 0) input_vector(F43, pixel[i], c0, (int)there, &at, step);
+            if (there == LANES) input_vector(F43, of->pixel[i], c0, LANES, &at, step);
+            else if (there > 0) input_vector(F43, of->pixel[i], c0, (int)there, &at, step);
         }
     if (l->source == SPREAD) multiply(SPREAD, l->Cg, width, NULL, c->weight, V);
     else if (l->Cg == 4) multiply(PICKED, 4, LANES, c->picks, c->weight, V);
     else multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
-    for (int i = 0; i < tiles; i++) {
-        const origin o = origin_of(p, t, 4, 4, first + i);
+    for (int i = 0; i < of->count; i++) {
+        const origin o = origin_of(p, t, 4, 4, of->first + i);
         const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * io->y_step + c->k0, io);
         const values at = values_together(V + i * width);
         if (c->outputs == LANES) output_vector(F43, &at, step, v_load(c->bias), activation, &y, 0, LANES);
@@ -134,24 +155,20 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
     const conv2d_problem *p = problem;
     const lanes l = lanes_of(p);
     const tile_grid t = grid_of(p, 4, 4);
-    const bool ask = worth_asking(p, io) && p->g.dilation[0] == 1 && p->g.dilation[1] == 1;
+    const bool ask = worth_asking(p, io);
     real *zeros = workspace, *V = zeros + zeros_of_pixel(p);
     memset(zeros, 0, (size_t)(zeros_of_pixel(p) + elements_of_V(&l)) * sizeof *zeros); /* V's: where fewer tiles are left */
-    for (int64_t first = at.row0; first < at.row1; first += TILES) {
-        const int tiles = (int)min64(TILES, at.row1 - first);
-        const real *pixel[TILES][VALUES];
-        for (int i = 0; i < tiles; i++) find_pixels(F43, p, origin_of(p, &t, 4, 4, first + i), io->x, zeros, pixel[i]);
-        for (int64_t i = first + TILES; ask && i < min64(at.row1, first + 2 * TILES); i++) {
-            const origin next = origin_of(p, &t, 4, 4, i);
-            ask_for_inputs(F43, p, next, io->x);
-            if (!io->stream) ask_for_outputs(F43, p, next, 0, p->g.K, io);
-        }
+    together tiles[2]; /* those of now, and the next */
+    find_tiles(p, &t, at.row0, at.row1, io->x, zeros, &tiles[0]);
+    for (int now = 0; tiles[now].count; now = !now) {
+        find_tiles(p, &t, tiles[now].first + TILES, at.row1, io->x, zeros, &tiles[!now]);
         for (int64_t i = at.col0; i < at.col1; i++) {
             column c = lanes_channels(p, &l, i);
             c.bias = (const real *)packed + i * column_size(&l);
             c.picks = c.bias + LANES;
             c.weight = c.picks + l.Cg * LANES;
-            run_tiles(p, &l, &t, &c, (const real *const(*)[VALUES])pixel, first, tiles, io, V);
+            if (ask) ask_for_tiles(p, &t, &c, &tiles[!now], io);
+            run_tiles(p, &l, &t, &c, &tiles[now], io, V);
         }
     }
     if (io->stream) v_stream_end();

@@ -6,6 +6,7 @@
 #include "common/band.h"
 #include "common/epilogue.h"
 #include "panels.h"
+#include "winograd_ahead.h"
 #include "winograd_tiles.h"
 
 #define OUTPUT_ROWS 2 /* of a tile, that are transformed back at a time: what the registers hold */
@@ -78,9 +79,11 @@ INLINE void input_vector(tiling of, const real *const *pixel, int64_t c, int lan
     }
 }
 
-INLINE void input_tile(tiling of, const real *const *pixel, int64_t channels, const values *V, int64_t product) {
+/* Asks for the pixels of `next`, the tile after it. */
+INLINE void input_tile(tiling of, const real *const *pixel, const real *const *next, int64_t channels, const values *V, int64_t product) {
     int64_t c = 0;
     for (; c <= channels - LANES; c += LANES) {
+        if (asks_ahead(of)) ask_for_inputs(of, next, c);
         const values at = values_at(V, c);
         input_vector(of, pixel, c, LANES, &at, product);
     }

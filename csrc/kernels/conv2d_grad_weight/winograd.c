@@ -147,19 +147,38 @@ INLINE void spread_tile(const window *g, int64_t rows, int64_t cols, const real 
     }
 }
 
+static const real *gradient_of(const grad_weight_tensors *t, const tiles_left *at) {
+    return (const real *)t->of.residual + (at->row * at->g->Q + at->q) * at->g->K;
+}
+
+static void find_tile(const grad_weight_problem *p, const grad_weight_tensors *t, const tiles_left *at, const real *zeros, const real **pixel) {
+    find_pixels(TILING, &p->conv, (origin){at->row / at->g->P, at->row % at->g->P, at->q}, t->of.x, zeros, pixel);
+}
+
+/* A vector of filters of a tile. */
+INLINE void ask_for_gradient(const tiles_left *at, const real *gradient) {
+    const window *g = at->g;
+    for (int64_t i = 0; i < rows_of(at); i++)
+        for (int64_t j = 0; j < min64(SIDE, g->Q - at->q); j++) ask(gradient + (i * g->Q + j) * g->K);
+}
+
 /* V and U of the next `count` tiles, U for panels [panel0, panel1). */
 static void fill(const grad_weight_problem *p, const room *r, const grad_weight_tensors *t, tiles_left *left, int64_t count,
                  int64_t panel0, int64_t panel1, const real *zeros, real *V, real *U) {
     const window *g = &p->conv.g;
-    for (int64_t i = 0; i < count; i++, next_tile(left)) {
-        const real *pixel[MOST_PIXELS];
-        const origin o = {left->row / g->P, left->row % g->P, left->q};
+    const real *pixel[2][MOST_PIXELS]; /* this tile's, and the next one's */
+    find_tile(p, t, left, zeros, pixel[0]);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t rows = rows_of(left), cols = min64(SIDE, g->Q - left->q);
+        const real *const gradient = gradient_of(t, left);
+        const bool ask = t->of.far && i + 1 < count;
+        next_tile(left);
+        if (i + 1 < count) find_tile(p, t, left, zeros, pixel[(i + 1) % 2]);
         const values to = values_together(V + i * r->pixel);
-        find_pixels(TILING, &p->conv, o, t->of.x, zeros, pixel);
-        input_tile(TILING, pixel, g->C, &to, r->V_step);
-        const real *gradient = (const real *)t->of.residual + (left->row * g->Q + left->q) * g->K;
-        const int64_t rows = rows_of(left), cols = min64(SIDE, g->Q - left->q), last = min64(g->K, panel1 * TILE_N);
+        input_tile(TILING, pixel[i % 2], pixel[(i + (i + 1 < count)) % 2], g->C, &to, r->V_step);
+        const int64_t last = min64(g->K, panel1 * TILE_N);
         for (int64_t k = panel0 * TILE_N; k < last; k += LANES) {
+            if (ask) ask_for_gradient(left, gradient_of(t, left) + k);
             real *const at = U + (k / TILE_N - panel0) * r->block * TILE_N + i * TILE_N + k % TILE_N;
             spread_tile(g, rows, cols, gradient + k, (int)min64(LANES, last - k), r->U_step, at, t->bias ? (real *)t->bias + k : NULL);
         }
