@@ -171,16 +171,16 @@ static void fill(const grad_weight_problem *p, const room *r, const grad_weight_
     for (int64_t i = 0; i < count; i++) {
         const int64_t rows = rows_of(left), cols = min64(SIDE, g->Q - left->q);
         const real *const gradient = gradient_of(t, left);
-        const bool ask = t->of.far && i + 1 < count;
+        const bool last = i + 1 == count;
         next_tile(left);
-        if (i + 1 < count) find_tile(p, t, left, zeros, pixel[(i + 1) % 2]);
+        if (!last) find_tile(p, t, left, zeros, pixel[(i + 1) % 2]);
         const values to = values_together(V + i * r->pixel);
-        input_tile(TILING, pixel[i % 2], pixel[(i + (i + 1 < count)) % 2], g->C, &to, r->V_step);
-        const int64_t last = min64(g->K, panel1 * TILE_N);
-        for (int64_t k = panel0 * TILE_N; k < last; k += LANES) {
-            if (ask) ask_for_gradient(left, gradient_of(t, left) + k);
+        input_tile(TILING, pixel[i % 2], pixel[last ? i % 2 : (i + 1) % 2], g->C, &to, r->V_step);
+        const int64_t end = min64(g->K, panel1 * TILE_N);
+        for (int64_t k = panel0 * TILE_N; k < end; k += LANES) {
+            if (!last && t->of.far) ask_for_gradient(left, gradient_of(t, left) + k);
             real *const at = U + (k / TILE_N - panel0) * r->block * TILE_N + i * TILE_N + k % TILE_N;
-            spread_tile(g, rows, cols, gradient + k, (int)min64(LANES, last - k), r->U_step, at, t->bias ? (real *)t->bias + k : NULL);
+            spread_tile(g, rows, cols, gradient + k, (int)min64(LANES, end - k), r->U_step, at, t->bias ? (real *)t->bias + k : NULL);
         }
     }
 }
