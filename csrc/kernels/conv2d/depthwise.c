@@ -83,17 +83,15 @@ static int64_t band_rows(const conv2d_problem *p) {
     return is_copied(p) ? INT64_MAX : max64(1, BAND_BYTES / row / tile) * tile;
 }
 
-/* What the band after outputs [at->p0, at->p1) reads and they do not. */
+/* Lines: what the band after outputs [at->p0, at->p1) reads and they do not. */
 static void plan_ahead(const conv2d_problem *p, const depthwise_rows *at, int64_t rows, shared *d) {
     const window *g = &p->g;
     const int64_t h0 = at->p1 * g->stride[0] + (g->R - 1) * g->dilation[0] - g->pad[0], size = g->W * g->C;
     const int64_t first = max64(0, min64(g->H, h0)), end = min64(g->H, first + rows * g->stride[0]);
-    const bool asks = at->x_far && !is_copied(p); /* a copy reads in a straight line */
+    const bool asks = at->far && !is_fixed3x3(g) && !is_copied(p); /* a copy reads in a straight line */
     d->next = at->image + first * size, d->next_end = asks ? at->image + end * size : d->next;
-    /* A little at each tile, or at each column of lines. */
-    const bool tiles = is_fixed3x3(g), single = (line_axis(g) ? g->R : g->S) == 1;
-    const int64_t length = tiles ? d->stride == 2 ? STRIDED_Q : TILE_Q : LINE_Q;
-    const int64_t wide = line_axis(g) ? ceil_div(g->Q, length) : g->Q, high = tiles ? ceil_div(rows, TILE_P) : single && line_axis(g) ? rows : 1;
+    const bool single = (line_axis(g) ? g->R : g->S) == 1;
+    const int64_t wide = line_axis(g) ? ceil_div(g->Q, LINE_Q) : g->Q, high = single && line_axis(g) ? rows : 1;
     const int64_t blocks = ceil_div(max64(1, at->k1 - at->k0 - LANES + 1), block_vectors(p) * LANES); /* as block_end joins them */
     d->ahead = ceil_div(d->next_end - d->next, wide * high * blocks);
 }
@@ -108,7 +106,6 @@ static void run_band(const conv2d_problem *p, const real *packed, const depthwis
         /* A vector smaller than a cache line would fill it in parts, far from each other in time. */
         d->stream = at->stream && VEC_BYTES == CACHE_LINE && p->epilogue.activation <= CNNFAST_RELU6 &&
                     at->y_step * (int64_t)sizeof(real) % VEC_BYTES == 0 && (uintptr_t)(at->y + d->k0 + d->head) % VEC_BYTES == 0;
-        d->asks = at->y_far && !d->stream;
         run_block(p, at, d, table);
     }
 }
@@ -119,6 +116,9 @@ void SYMBOL(depthwise_run)(const conv2d_problem *p, const real *packed, const de
     real *copy = is_copied(p) ? (real *)((char *)table + table_bytes(p, at->p1 - at->p0)) : NULL;
     const int64_t rows = min64(band_rows(p), at->p1 - at->p0), row = p->g.Q * at->y_step;
     shared d = describe(p, at->y_step);
+    d.asks = at->far && !copy;
+    d.x_below = TILE_P * phases_of(&p->g, 0).step * p->g.stride[0] * p->g.W * p->g.C;
+    d.y_below = TILE_P * d.y_row;
     memset(zeros, 0, zeros_bytes(p));
     depthwise_rows part = *at;
     for (part.k0 = at->k0; part.k0 < at->k1; part.k0 = part.k1) {
@@ -175,7 +175,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
         depthwise_rows rows = {.p0 = row % g->P, .k0 = at.col0 * LANES, .k1 = min64(g->K, at.col1 * LANES), .y_step = t->y_step,
                                .image = (const real *)t->x + n * g->H * g->W * g->C,
                                .residual = t->residual ? (const real *)t->residual + to : NULL,
-                               .y = (real *)t->y + to, .x_far = t->far, .y_far = t->far, .stream = t->stream};
+                               .y = (real *)t->y + to, .far = t->far, .stream = t->stream};
         rows.p1 = min64(g->P, rows.p0 + (at.row1 - row));
         SYMBOL(depthwise_run)(p, packed, &rows, workspace);
         row += rows.p1 - rows.p0;

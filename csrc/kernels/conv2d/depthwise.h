@@ -12,12 +12,12 @@ void SYMBOL(depthwise_pack)(const conv2d_problem *, const real *weight, const re
 size_t SYMBOL(depthwise_workspace)(const conv2d_problem *, int64_t rows);
 
 /* Rows [p0, p1) of one image and channels [k0, k1) of its K, k0 a multiple of LANES. y and residual point at output
- * (p0, 0, 0); pixels lie y_step elements apart, rows Q of them. `stream`: as of tensors; `x_far` and `y_far`: far, each. */
+ * (p0, 0, 0); pixels lie y_step elements apart, rows Q of them. `stream`: as of tensors; `far`, too. */
 typedef struct {
     int64_t p0, p1, k0, k1, y_step;
     const real *image, *residual;
     real *y;
-    bool x_far, y_far, stream;
+    bool far, stream;
 } depthwise_rows;
 void SYMBOL(depthwise_run)(const conv2d_problem *, const real *packed, const depthwise_rows *, void *workspace);
 

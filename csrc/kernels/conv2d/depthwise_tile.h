@@ -27,9 +27,10 @@ typedef struct {
     int64_t k0, k1;
     int head;    /* channels of the first vector */
     bool stream; /* past the caches: whole vectors of y are whole cache lines */
-    bool asks;   /* 3x3: for the lines of y that a tile further on writes */
     const epilogue *epilogue;
-    const real *next, *next_end; /* of x: what the next band reads, asked for a little at each tile */
+    bool asks;                  /* 3x3: for what the tile below reads and writes, */
+    ptrdiff_t x_below, y_below; /* so many elements further on */
+    const real *next, *next_end; /* lines: of x, what the next band reads, asked for a little at each column of them */
     int64_t ahead;               /* elements */
 } shared;
 
@@ -52,6 +53,22 @@ INLINE void finish(const shared *d, bool stream, const real *residual, real *y, 
     if (n < LANES) v_store_n(y, v, n);
     else if (stream) v_stream(y, v);
     else v_store(y, v);
+}
+
+/* What the tile below this one reads, and this one does not, and what it writes, of the vector at k. A vector at a time, for
+ * those of a whole tile are more lines than a core waits for. */
+INLINE void ask_below(int stride, int tp, int tq, const shared *d, const pixel *at, const real *y, int64_t k) {
+    at += (3 - stride) * d->row;
+#pragma GCC unroll 4
+    for (int i = 0; i < tp * stride; i++, at += d->row)
+#pragma GCC unroll 8
+        for (int j = 0; j < tq * stride; j++) ask(at[j] + k + d->x_below);
+    if (d->stream) return;
+    y += k + d->y_below;
+#pragma GCC unroll 2
+    for (int a = 0; a < tp; a++, y += d->y_row)
+#pragma GCC unroll 7
+        for (int b = 0; b < tq; b++) ask(y + b * d->y_step);
 }
 
 /* A tile of tp x tq outputs of a 3x3 window, all but `n` constant. */
@@ -96,9 +113,11 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
 INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y) {
     const real *packed = d->packed;
     int n = d->head;
-    for (int64_t k = d->k0; k < d->k1; packed += n, k += n, n = (int)min64(LANES, d->k1 - k))
+    for (int64_t k = d->k0; k < d->k1; packed += n, k += n, n = (int)min64(LANES, d->k1 - k)) {
+        if (tp == TILE_P && d->asks) ask_below(stride, tp, tq, d, at, y, k);
         if (n == LANES) fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, LANES);
         else fixed_vector(stride, tp, tq, d, at, packed, residual, y, k, n);
+    }
 }
 
 /* `taps` taps of a row for tq outputs, all constant: each input is loaded once. `stride` 0: the call's, for one tap. */

@@ -47,18 +47,11 @@ static __attribute__((noinline)) void activate(const conv2d_problem *p, const sh
 /* Pixels narrower than this come faster one after the other along a row, as prefetchers expect, than down columns. */
 static const int64_t WIDE_BYTES = 1024;
 
-/* What a tile asks for: some of what the next band reads, and the lines of the tile at y, which is written later. */
-static __attribute__((noinline)) void ask_for_tile(shared *d, int64_t tp, int64_t tq, const real *y) {
-    fetch_ahead(d);
-    for (int64_t a = 0; d->asks && a < tp; a++) ask_pixels(y + a * d->y_row + d->k0, tq, d->y_step, d->k1 - d->k0);
-}
-
-/* A 3x3 tile of tp x tq outputs; the one whose lines it asks for is `later` elements of y further on. */
+/* A 3x3 tile of tp x tq outputs. */
 INLINE void run_tile(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int64_t row, int64_t tp,
-                     int64_t q, int64_t tq, ptrdiff_t later) {
+                     int64_t q, int64_t tq) {
     const window *g = &p->g;
     const int64_t to = ((row - at->p0) * g->Q + q) * at->y_step;
-    ask_for_tile(d, tp, tq, at->y + to + later);
     const pixel *from = table + (row - at->p0) * g->stride[0] * table_width(p) + table_column(p, q * g->stride[1]);
     fixed3x3(tp, tq, d, from, at->residual ? at->residual + to : NULL, at->y + to);
     if (p->epilogue.activation > CNNFAST_RELU6)
@@ -79,12 +72,12 @@ static inline void run_3x3(const conv2d_problem *p, const depthwise_rows *at, sh
         if (g->C * (int64_t)sizeof(real) < WIDE_BYTES) {
             ROWS(first) COLUMNS {
                 i = next_tile(i, outputs, wide, twice, &tq);
-                run_tile(p, at, d, table, row, tp, phase + i * along.step, tq, TILE_P * d->y_row);
+                run_tile(p, at, d, table, row, tp, phase + i * along.step, tq);
             }
         } else {
             COLUMNS {
                 i = next_tile(i, outputs, wide, twice, &tq);
-                ROWS(first) run_tile(p, at, d, table, row, tp, phase + i * along.step, tq, tq * d->y_step);
+                ROWS(first) run_tile(p, at, d, table, row, tp, phase + i * along.step, tq);
             }
         }
 #undef ROWS

@@ -178,10 +178,22 @@ INLINE void squares(int n, const row_work *k, const real *x, const real *weights
 #undef PUT
 }
 
+/* A vector of what the squares below read that these do not, and of what they write. */
+static __attribute__((noinline)) void ask_below(int n, const row_work *k, const real *x, const real *y) {
+    const window *g = k->g;
+    for (int m = 0; m < n; m++) ask(x + (2 * g->W + 1 + m) * g->C);
+    for (int row = 2; row < 4 && !k->stream; row++)
+        for (int m = 0; m < 2 * n; m++) ask(y + (row * g->Q + m) * k->y_step);
+}
+
 /* Whole vectors of channels of squares from column q of the output on, j of the inputs. */
 INLINE void square_tile(int n, const row_work *k, const real *above, int64_t q, int64_t j) {
-    const real *const x = above + (j - 1) * k->g->C;
-    for (int64_t c = 0; c + LANES <= k->g->K; c += LANES) squares(n, k, x + c, k->weights + c, k->y + q * k->y_step + c);
+    const real *x = above + (j - 1) * k->g->C;
+    real *y = k->y + q * k->y_step;
+    for (int64_t c = 0; c + LANES <= k->g->K; c += LANES, x += LANES, y += LANES) {
+        if (k->far) ask_below(n, k, x, y);
+        squares(n, k, x, k->weights + c, y);
+    }
 }
 
 /* What no square has: of columns [q, end) of the row, channels from c on. */
@@ -200,10 +212,6 @@ static void run_pair(const row_work *k, const hits rows[2], int64_t i) {
     const real *const above = k->image + (i - 1) * g->W * g->C;
     for (int64_t j = first, n; j < past; j += n) {
         n = j + TILE <= past ? TILE : 1;
-        if (k->far) { /* what the next pair writes and reads */
-            for (int64_t row = 2; row < 4 && !k->stream; row++) ask_pixels(k->y + (row * g->Q + 2 * j - pad) * k->y_step, 2 * n, k->y_step, g->K);
-            ask_pixels(above + (2 * g->W + j) * g->C, n, g->C, g->C);
-        }
         if (n == TILE) square_tile(TILE, k, above, 2 * j - pad, j);
         else square_tile(1, k, above, 2 * j - pad, j);
     }

@@ -75,7 +75,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const gemm m = {.tap = &start, .taps = 1, .len = out->C, .x_step = pixel_step(p), .y_step = t->y_step, .far = t->far,
                     .activation = p->pointwise.epilogue.activation, .alpha = (real)p->pointwise.epilogue.alpha};
     for (int64_t row = at.row0, rows; row < at.row1; row += rows) {
-        depthwise_rows d = {.p0 = row % out->P, .k1 = out->C, .y_step = pixel_step(p), .y = workspace, .x_far = t->far,
+        depthwise_rows d = {.p0 = row % out->P, .k1 = out->C, .y_step = pixel_step(p), .y = workspace, .far = t->far,
                             .image = (const real *)t->x + row / out->P * in->H * in->W * in->C};
         rows = min64(out->P - d.p0, at.row1 - row);
         d.p1 = d.p0 + rows;
