@@ -35,13 +35,18 @@ INLINE places write_V(tiling of, const conv2d_problem *p, const tile_grid *t, co
                       int64_t tiles, const real *zeros, real *V) {
     places at = {{0}};
     const real *pixel[2][MOST_PIXELS]; /* a tile's, and the next one's */
+    origin next = {0, 0, 0};
     for (int64_t i = -1; i < tiles; i++) { /* from -1: find_pixels is long, and stands here once */
         const bool last = i + 1 == tiles;
-        if (!last) find_pixels(of, p, origin_of(p, t, of.h.m, of.w.m, first + i + 1), x, zeros, pixel[(i + 1) % 2]);
+        const origin o = next;
+        if (!last) {
+            next = origin_of(p, t, of.h.m, of.w.m, first + i + 1);
+            find_pixels(of, p, next, x, zeros, pixel[(i + 1) % 2]);
+        }
         if (i < 0) continue;
         const values to = at_places(V, &at, b->pixel);
         input_tile(of, pixel[i % 2], pixel[last ? i % 2 : (i + 1) % 2], p->g.C / p->groups, &to, b->product);
-        count_tile(&at, kinds_missing(of, p, origin_of(p, t, of.h.m, of.w.m, first + i)));
+        count_tile(&at, kinds_missing(of, p, o));
     }
     return at;
 }

@@ -1,4 +1,4 @@
-/* Winograd: asking for a tile's pixels ahead of its turn, where they come from beyond L2. */
+/* Winograd: asking for what a tile reads and writes ahead of its turn. */
 #ifndef CNNFAST_CONV2D_WINOGRAD_AHEAD_H
 #define CNNFAST_CONV2D_WINOGRAD_AHEAD_H
 
@@ -8,6 +8,7 @@
 /* Of one image's x and y. */
 static const int64_t BEYOND_L2 = 4 << 20;
 
+/* F(4x4, 3x3)'s outputs, and all that groups read and write; F(4x4, 3x3)'s pixels are asked for wherever they lie. */
 INLINE bool worth_asking(const conv2d_problem *p, const tensors *io) {
     const window *g = &p->g;
     const bool large = (g->H * g->W * g->C + g->P * g->Q * g->K) * (int64_t)sizeof(real) > BEYOND_L2;
