@@ -201,7 +201,8 @@ static void run_band(const fused_problem *p, const tensors *image, range y, held
         if (todo[i].begin >= todo[i].end) continue;
         const bool last = i + 1 == p->count;
         const tensors t = {.x = i ? image_of(&between[i - 1]) : image->x, .y = last ? image->y : image_of(&between[i]),
-                           .y_step = last ? image->y_step : p->stages[i]->g.K, .residual = last ? image->residual : NULL};
+                           .y_step = last ? image->y_step : p->stages[i]->g.K, .residual = last ? image->residual : NULL,
+                           .far = image->far && (!i || last)};
         run_rows(p->stages[i], &t, todo[i], workspace);
     }
 }
@@ -216,7 +217,7 @@ static void bands_run(const void *problem, const void *packed, const tensors *t,
     for (int64_t unit = at.row0, end; unit < at.row1; unit = end) {
         const int64_t n = unit / units, begin = unit % units;
         end = min64(at.row1, (n + 1) * units);
-        const tensors image = {.x = (const char *)t->x + (size_t)n * x_image, .y = (char *)t->y + (size_t)n * y_image, .y_step = t->y_step,
+        const tensors image = {.x = (const char *)t->x + (size_t)n * x_image, .y = (char *)t->y + (size_t)n * y_image, .y_step = t->y_step, .far = t->far,
                                .residual = t->residual ? (const char *)t->residual + (size_t)n * y_image : NULL};
         held between[MOST_STAGES];
         char *memory = workspace;

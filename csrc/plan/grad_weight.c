@@ -3,6 +3,7 @@
  * Where a chunk begins and which sums are paired depends on the problem alone: chunk 2i is added to chunk 2i + 1, their sum to its
  * neighbour's, and so on; what has no neighbour goes up as it is. So each sum has the same bits for any number of threads, and
  * errs by at most gamma(CHUNK_PIXELS + ceil(log2(chunks)) + 1) times the sum of its products' magnitudes. */
+#include "cache.h"
 #include "plan.h"
 #include "verbose.h"
 
@@ -179,7 +180,7 @@ cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *d, const voi
     status = plan_choose(&plan, d->algorithm);
     if (status) return status;
     job j = {.plan = &plan, .problem = &problem, .t = {.of = {.x = x, .residual = grad_output, .y = grad_weight}, .bias = grad_bias}};
-    j.t.of.far = plan_is_far(&problem.conv.g, d->N, dtype_size(d->dtype), dtype_size(d->dtype));
+    j.t.of.far = plan_bytes(&problem.conv.g, d->N, dtype_size(d->dtype), dtype_size(d->dtype)) > cache_share();
     divide(&j);
     void *memory;
     status = find_room(&j, &memory);

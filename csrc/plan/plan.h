@@ -190,7 +190,10 @@ void convert_export(const conversion *, int threads, parallel_watch *);
 /* Pixels of C elements to pixels `to_step` elements apart, of one dtype and order. */
 void convert_spread(const conversion *, int64_t to_step, int threads, parallel_watch *);
 
-/* tensors.far of n images of x and y, elements of so many bytes. */
-bool plan_is_far(const window *, int64_t n, size_t x_size, size_t y_size);
+/* Bytes of n images of x and y, elements of so many bytes. */
+size_t plan_bytes(const window *, int64_t n, size_t x_size, size_t y_size);
+
+/* cnnfast_plan_run, where x and y of more than `near` bytes come from memory. */
+cnnfast_status plan_run(const cnnfast_plan *, const cnnfast_args *, void *workspace, size_t workspace_size, size_t near);
 
 #endif

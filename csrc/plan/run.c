@@ -88,12 +88,13 @@ size_t cnnfast_plan_workspace_size(const cnnfast_plan *plan, int64_t N) {
     return size_add(f.fixed, size_mul(f.thread, (size_t)f.threads));
 }
 
-bool plan_is_far(const window *g, int64_t n, size_t x_size, size_t y_size) {
-    return (size_t)n * ((size_t)(g->H * g->W * g->C) * x_size + (size_t)(g->P * g->Q * g->K) * y_size) > cache_share();
+size_t plan_bytes(const window *g, int64_t n, size_t x_size, size_t y_size) {
+    return (size_t)n * ((size_t)(g->H * g->W * g->C) * x_size + (size_t)(g->P * g->Q * g->K) * y_size);
 }
 
 /* A fused plan's stages, each on all threads, over images whose outputs lie in `workspace`, which two stages take in turn. */
-static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, parallel_watch *watch) {
+static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, char *workspace, int threads, size_t near,
+                        parallel_watch *watch) {
     const fused_problem *p = &plan->problem.fused;
     const size_t between = (size_t)N * fused_between(plan, plan->kernel), half = p->count > 2 ? between / 2 : 0;
     tensors of = {.x = t->x};
@@ -103,7 +104,7 @@ static bool run_in_turn(const cnnfast_plan *plan, const tensors *t, int64_t N, c
         of.y = last ? t->y : workspace + (i % 2 ? half : 0);
         of.residual = last ? t->residual : NULL;
         of.y_step = last ? t->y_step : stage->g.K;
-        of.far = plan_is_far(&stage->g, N, type_size(stage->type), type_size(stage->type));
+        of.far = plan_bytes(&stage->g, N, type_size(stage->type), type_size(stage->type)) > near;
         const int most = threads_for(stage, N);
         const job j = {.plan = stage, .t = &of, .workspace = workspace + between};
         if (!run_kernels(j, N, most < threads ? most : threads, watch)) return false;
@@ -197,7 +198,8 @@ static cnnfast_status check_args(const cnnfast_plan *plan, const cnnfast_args *a
 }
 
 /* Images [first, first + s->images) through the staging buffers at `at`. */
-static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const fit *f, int64_t first, char *at, parallel_watch *watch) {
+static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const fit *f, int64_t first, char *at, size_t near,
+                       parallel_watch *watch) {
     const staging *s = &f->s;
     const int threads = f->threads;
     const window *g = &plan->g;
@@ -214,7 +216,7 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
     if (args->residual == args->y) residual = to_y;
     int64_t *indices = args->indices ? args->indices + first * (unpool ? in * g->C : out * g->K) : NULL;
     tensors t = {.x = s->x ? x : from_x, .y = s->y ? y : to_y, .y_step = y_step, .residual = residual, .indices = s->indices ? (void *)index : indices};
-    t.far = plan_is_far(g, n, dtype_size(plan->in), dtype_size(plan->out));
+    t.far = plan_bytes(g, n, dtype_size(plan->in), dtype_size(plan->out)) > near;
     t.stream = !s->y && (size_t)n * y_image > cache_last_level();
 
     if (s->x) convert_import(&(conversion){from_x, x, n, g->C, in, plan->in, plan->type, x_order}, threads, watch);
@@ -229,14 +231,14 @@ static bool run_staged(const cnnfast_plan *plan, const cnnfast_args *args, const
     if (s->indices && unpool) convert_import(&(conversion){indices, index, n, g->C, in, CNNFAST_INT64, TYPE_i64, x_order}, threads, watch);
     job j = {.plan = plan, .t = &t, .workspace = kernels};
     if (t.stream && y_step == g->K && !(plan->grain.streams && (uintptr_t)t.y % CACHE_LINE == 0)) j.landing = f->landing;
-    if (!(plan->kernel == &fused_in_turn ? run_in_turn(plan, &t, n, kernels, threads, watch) : run_kernels(j, n, threads, watch)))
+    if (!(plan->kernel == &fused_in_turn ? run_in_turn(plan, &t, n, kernels, threads, near, watch) : run_kernels(j, n, threads, watch)))
         return false;
     if (s->y) convert_export(&(conversion){y, to_y, n, g->K, out, plan->out, plan->type, y_order}, threads, watch);
     if (s->indices && !unpool) convert_export(&(conversion){index, indices, n, g->K, out, CNNFAST_INT64, TYPE_i64, y_order}, threads, watch);
     return true;
 }
 
-cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void *workspace, size_t workspace_size) {
+cnnfast_status plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void *workspace, size_t workspace_size, size_t near) {
     cnnfast_status status = check_args(plan, args);
     if (status || args->N == 0) return status;
     const fit f = fit_into(plan, args->N, workspace_size);
@@ -244,7 +246,11 @@ cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *ar
     const double start = verbose_start();
     parallel_watch watch = {0};
     for (int64_t first = 0; first < args->N; first += f.s.images)
-        if (!run_staged(plan, args, &f, first, workspace, &watch)) return CNNFAST_INTERRUPTED;
+        if (!run_staged(plan, args, &f, first, workspace, near, &watch)) return CNNFAST_INTERRUPTED;
     if (verbose()) verbose_plan(plan, args->N, f.threads, start);
     return CNNFAST_OK;
+}
+
+cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void *workspace, size_t workspace_size) {
+    return plan_run(plan, args, workspace, workspace_size, cache_share());
 }

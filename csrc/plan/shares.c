@@ -85,22 +85,24 @@ static void run_share(void *context, int thread, parallel_watch *watch) {
     run_blocks(plan, j->t, at, j->workspace + (size_t)thread * size_align(plan->grain.workspace), watch);
 }
 
-/* What reading everything twice adds to a share of the work. */
-static const double TWICE = 0.25;
+/* What a grid's largest share waits for, bytes a nominal microsecond: weights, which threads side by side in rows all read, mostly
+ * while they compute; and x and y, half of which two threads side by side in columns have from each other's cores, or leave to the
+ * next step to fetch. Between cores without a cache in common that takes four times as long as between those with one. */
+static const double WEIGHTS = 40e3, BETWEEN_CORES = 20e3;
 
-/* The grid whose largest share costs least. Threads side by side in rows all read the weights, side by side in columns
- * all read the input, and write into the same pages. */
-static void choose_grid(job *j, int threads) {
-    const window *g = &j->plan->g;
-    const int64_t columns = j->plan->grain.columns;
-    const double weights = j->plan->weight_elements, input = (double)g->H * (double)g->W * (double)g->C;
+/* The grid whose largest share costs least. */
+static void choose_grid(job *j, int64_t N, int threads) {
+    const cnnfast_plan *plan = j->plan;
+    const int64_t columns = plan->grain.columns;
+    const double unit = plan->kernel->cost(&plan->problem, N) / ((double)j->rows * (double)columns);
+    const double weights = (double)plan->kernel->packed_size(&plan->problem) / WEIGHTS;
+    const double tensors = (double)plan_bytes(&plan->g, N, dtype_size(plan->in), dtype_size(plan->out)) / BETWEEN_CORES;
     double least = INFINITY;
     for (int rows = 1; rows <= threads; rows++) {
         int cols = threads / rows;
         if (rows > j->rows || cols > columns) continue;
-        double share = (double)ceil_div(j->rows, rows) * (double)ceil_div(columns, cols);
-        double twice = (weights * (rows - 1) + input * (cols - 1)) / (weights + input);
-        double cost = share * (1 + TWICE * twice);
+        const double share = unit * (double)ceil_div(j->rows, rows) * (double)ceil_div(columns, cols);
+        const double cost = share + weights * (1 - 1.0 / rows) + tensors * (1 - 1.0 / cols);
         if (cost >= least) continue;
         least = cost;
         j->row_shares = rows, j->col_shares = cols;
@@ -109,6 +111,6 @@ static void choose_grid(job *j, int threads) {
 
 bool run_kernels(job j, int64_t N, int threads, parallel_watch *watch) {
     j.rows = N * image_units(j.plan), j.row_shares = j.col_shares = 1;
-    if (threads > 1) choose_grid(&j, threads);
+    if (threads > 1) choose_grid(&j, N, threads);
     return parallel_run(j.row_shares * j.col_shares, run_share, &j, watch);
 }
