@@ -104,36 +104,40 @@ INLINE void multiply(lane_source source, int64_t channels, int64_t width, const 
     }
 }
 
-/* Tiles that one run takes together: from `first`, `count` of them. */
+/* Tiles that one run takes together: from `first`, `count` of them. What all their vectors share is found once. */
 typedef struct {
     int64_t first;
     int count;
+    origin at[TILES];
+    outputs y[TILES]; /* of channel 0 */
     const real *pixel[TILES][VALUES];
 } together;
 
-static void find_tiles(const conv2d_problem *p, const tile_grid *t, int64_t first, int64_t end, const real *x, const real *zeros, together *to) {
+static void find_tiles(const conv2d_problem *p, const tile_grid *t, int64_t first, int64_t end, const tensors *io, const real *zeros, together *to) {
     to->first = first;
     to->count = (int)max64(0, min64(TILES, end - first));
-    for (int i = 0; i < to->count; i++) find_pixels(F43, p, origin_of(p, t, 4, 4, first + i), x, zeros, to->pixel[i]);
+    for (int i = 0; i < to->count; i++) {
+        const origin o = to->at[i] = origin_of(p, t, 4, 4, first + i);
+        to->y[i] = outputs_at(F43, p, o, ((o.n * p->g.P + o.p) * p->g.Q + o.q) * io->y_step, io);
+        find_pixels(F43, p, o, io->x, zeros, to->pixel[i]);
+    }
 }
 
 /* What these tiles read and write of a vector of channels. */
-static void ask_for_tiles(const conv2d_problem *p, const tile_grid *t, const column *c, const together *of, const tensors *io) {
+static void ask_for_tiles(const conv2d_problem *p, const column *c, const together *of, const tensors *io) {
     for (int i = 0; i < of->count; i++) {
         ask_for_inputs(F43, of->pixel[i], c->c0);
-        if (!io->stream) ask_for_outputs(F43, p, origin_of(p, t, 4, 4, of->first + i), c->k0, c->outputs, io);
+        if (!io->stream) ask_for_outputs(F43, p, of->at[i], c->k0, c->outputs, io);
     }
 }
 
 /* Tiles for one vector of output channels. */
-static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *t, const column *c, const together *of, const tensors *io,
-                      real *V) {
-    const window *g = &p->g;
+static void run_tiles(const conv2d_problem *p, const lanes *l, const column *c, const together *of, real *V) {
     const int64_t width = width_of(l), step = TILES * width;
     const cnnfast_activation activation = p->epilogue.activation;
     for (int i = 0; i < of->count; i++)
         for (int64_t j = 0; j < width; j += LANES) {
-            const int64_t c0 = c->c0 + j, there = min64(LANES, g->C - c0);
+            const int64_t c0 = c->c0 + j, there = min64(LANES, p->g.C - c0);
             const values at = values_together(V + i * width + j);
             if (there == LANES) input_vector(F43, of->pixel[i], c0, LANES, &at, step);
             else if (there > 0) input_vector(F43, of->pixel[i], c0, (int)there, &at, step);
@@ -142,8 +146,10 @@ static void run_tiles(const conv2d_problem *p, const lanes *l, const tile_grid *
     else if (l->Cg == 4) multiply(PICKED, 4, LANES, c->picks, c->weight, V);
     else multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
     for (int i = 0; i < of->count; i++) {
-        const origin o = origin_of(p, t, 4, 4, of->first + i);
-        const outputs y = outputs_at(F43, p, o, ((o.n * g->P + o.p) * g->Q + o.q) * io->y_step + c->k0, io);
+        outputs y = of->y[i];
+        y.y += c->k0;
+        if (y.residual) y.residual += c->k0;
+        y.stream = y.stream && c->k0 % LANES == 0;
         const values at = values_together(V + i * width);
         if (c->outputs == LANES) output_vector(F43, &at, step, v_load(c->bias), activation, &y, 0, LANES);
         else output_vector(F43, &at, step, v_load(c->bias), activation, &y, 0, c->outputs);
@@ -159,16 +165,16 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
     real *zeros = workspace, *V = zeros + zeros_of_pixel(p);
     memset(zeros, 0, (size_t)(zeros_of_pixel(p) + elements_of_V(&l)) * sizeof *zeros); /* V's: where fewer tiles are left */
     together tiles[2]; /* those of now, and the next */
-    find_tiles(p, &t, at.row0, at.row1, io->x, zeros, &tiles[0]);
+    find_tiles(p, &t, at.row0, at.row1, io, zeros, &tiles[0]);
     for (int now = 0; tiles[now].count; now = !now) {
-        find_tiles(p, &t, tiles[now].first + TILES, at.row1, io->x, zeros, &tiles[!now]);
+        find_tiles(p, &t, tiles[now].first + TILES, at.row1, io, zeros, &tiles[!now]);
         for (int64_t i = at.col0; i < at.col1; i++) {
             column c = lanes_channels(p, &l, i);
             c.bias = (const real *)packed + i * column_size(&l);
             c.picks = c.bias + LANES;
             c.weight = c.picks + l.Cg * LANES;
-            if (ask) ask_for_tiles(p, &t, &c, &tiles[!now], io);
-            run_tiles(p, &l, &t, &c, &tiles[now], io, V);
+            if (ask) ask_for_tiles(p, &c, &tiles[!now], io);
+            run_tiles(p, &l, &c, &tiles[now], V);
         }
     }
     if (io->stream) v_stream_end();
