@@ -1,5 +1,7 @@
 """`native.Chain`: plans in one call give the bits of the plans one by one, whatever arrays come with a run or stay."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,3 +109,41 @@ def test_a_plan_that_adds_nothing() -> None:
     run = native.Chain(((pool, 2, 0, 1, 2),), (X, X, X)).run
     with pytest.raises(ValueError, match="not supported"):
         run((floats(X), floats(X), np.empty(X, np.float32)))
+
+
+FROM_MEMORY: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "depthwise": (partial(cnnfast.plan_conv2d, weight=floats((3, 3, 1, 40)), padding=1, groups=40), (1, 112, 112, 40)),
+    "1x1": (partial(cnnfast.plan_conv2d, weight=floats((1, 1, 24, 72)), activation="relu"), (1, 112, 112, 24)),
+    "3x3": (partial(cnnfast.plan_conv2d, weight=floats((3, 3, 40, 40)), padding=1), (1, 112, 112, 40)),
+    "groups": (partial(cnnfast.plan_conv2d, weight=floats((3, 3, 4, 40)), padding=1, groups=10), (1, 112, 111, 40)),
+    "a block in bands": (
+        partial(
+            cnnfast.plan_inverted_residual2d, expand_weight=floats((1, 1, 24, 72)),
+            depthwise_weight=floats((3, 3, 72, 1)), project_weight=floats((1, 1, 72, 24)), padding=1, algorithm="bands",
+        ), (1, 112, 112, 24),
+    ),
+    "a block in turn": (
+        partial(
+            cnnfast.plan_inverted_residual2d, expand_weight=floats((1, 1, 24, 72)),
+            depthwise_weight=floats((3, 3, 72, 1)), project_weight=floats((1, 1, 72, 24)), padding=1,
+            algorithm="in_turn",
+        ), (1, 112, 112, 24),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FROM_MEMORY)
+def test_steps_that_the_caches_do_not_hold(case: str, threads: Callable[[int], None]) -> None:
+    """Between two runs a dense layer reads its 4 MB of weights 60 times: more than most machines' last level of cache."""
+    make, shape = FROM_MEMORY[case]
+    plan, dense = make(shape), cnnfast.plan_linear((1, 1024), floats((1024, 1024)))
+    x, row = floats(shape), floats((1, 1024))
+    threads(1)
+    expected = plan(x)
+    assert x.nbytes + expected.nbytes > 2 << 20
+    aside = (dense.native, 1, row, None, np.empty_like(row))
+    for count in (1, 2, 5):
+        threads(count)
+        y = np.empty_like(expected)
+        chain.Run([aside, (plan.native, 1, 0, None, 1), *[aside] * 60], [shape, y.shape])((x, y))
+        np.testing.assert_array_equal(y, expected)

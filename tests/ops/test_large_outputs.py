@@ -1,7 +1,7 @@
 """Outputs beyond the last level of cache are stored past it, and what comes from memory is asked for ahead of time: the
 same bits as of a part, for any number of threads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -22,13 +22,6 @@ CASES = {
     "depthwise": (plan_conv2d, (3, 3, 1, 64), {"algorithm": "depthwise", "groups": 64}, (514, 600, 64), 34, 1),
     "phases": (plan_conv_transpose2d, (2, 2, 64, 8), {"algorithm": "phases", "stride": 2}, (256, 600, 8), 16, 0.5),
 }
-
-
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    before = cnnfast.get_num_threads()
-    yield cnnfast.set_num_threads
-    cnnfast.set_num_threads(before)
 
 
 @pytest.mark.parametrize("activation", [None, "relu", "tanh"])
