@@ -421,8 +421,10 @@ int main(void) {
     life();
     grad_input(1, "direct");
     grad_input(1, "scatter");
+    grad_input(1, "scatter_rows");
     grad_input(2, "phases");
     grad_input(2, "scatter");
+    grad_input(2, "scatter_rows");
     words();
     bad_convolutions();
     bad_others();

@@ -366,7 +366,9 @@ def test_bad_calls_of_the_others() -> None:
 ROWS: list[Any] = [
     ((2, 13, 12, 3, 40, 7), {"padding": 3, "stride": 2}), ((1, 9, 10, 5, 7, 5), {"padding": 4, "stride": (1, 3)}),
     ((2, 11, 12, 2, 6, 3), {"padding": 2, "stride": 2, "dilation": 2}), ((3, 10, 9, 6, 16, 5), {}),
-    ((1, 3, 2, 3, 4, 7), {"padding": 5}), ((2, 12, 9, 20, 20, 3), {"padding": 1, "stride": 2, "groups": 20}),
+    ((1, 3, 2, 3, 4, 7), {"padding": 5}), ((2, 9, 10, 3, 5, 2), {"stride": 3}),
+    ((1, 20, 19, 2, 3, 16), {"padding": 7}), ((2, 31, 27, 3, 8, 11), {"padding": 4, "stride": 4}),
+    ((1, 21, 18, 3, 4, (17, 3)), {"padding": 1}), ((2, 12, 9, 20, 20, 3), {"padding": 1, "stride": 2, "groups": 20}),
     ((1, 13, 14, 35, 35, 5), {"padding": (2, 1), "stride": (1, 2), "groups": 35}),
     ((1, 15, 16, 17, 17, 3), {"padding": 3, "stride": 3, "dilation": 2, "groups": 17}),
     ((1, 40, 41, 16, 16, 3), {"padding": 0, "stride": 2, "groups": 16}),
@@ -378,9 +380,10 @@ ROWS: list[Any] = [
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_every_row_that_takes_a_problem(dtype: Any, sizes: Any, keywords: Any, rng: Any, isa: str) -> None:
     """Exact on small integers; with a residual; into channels of wider pixels."""
-    N, H, W, C, K, R = sizes
+    N, H, W, C, K, window = sizes
     more = lowered(keywords)
-    weight = numbers(rng, R, R, C // keywords.get("groups", 1), K)
+    R, S = window if isinstance(window, tuple) else (window, window)
+    weight = numbers(rng, R, S, C // keywords.get("groups", 1), K)
     grad_output = numbers(rng, *reference.conv2d(np.zeros((N, H, W, C)), weight, **more).shape)
     right = oracle.conv2d_input(grad_output, weight, input_shape=(N, H, W, C), **more)
     told = {**more, "padding": sum(more.get("padding", ((0, 0), (0, 0))), ())}
