@@ -2,7 +2,7 @@
  * that it meets; these are then added to y. So vectors run over taps and channels together: 7 x 7 taps of three channels fill
  * 147 of 160 lanes, where three channels alone would fill 3 of 16.
  *
- * An output is a sum over its taps of chains over C: rows of x in order, in a row as `turns` says. Neither the tile nor the
+ * An output is a sum over its taps of chains over C: rows of x in order, in a row in scatter_add's turns. Neither the tile nor the
  * threads change it. */
 #include "common/cost.h"
 #include "common/gemm.h"
@@ -52,7 +52,7 @@ static size_t packed_size(const void *problem) {
     return size_mul(size_mul(size_add(1, size_mul((size_t)panels(g), (size_t)g->C)), TILE_N), sizeof(real));
 }
 
-static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static __attribute__((cold)) void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     (void)bias;
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
     const window *g = &p->g;
@@ -67,16 +67,51 @@ static void pack(const void *problem, const void *weight, const void *bias, void
             }
 }
 
-/* What row h of x adds to rows [p0, p1) of y: a turn in all of them before the next one, for the same reason. */
-static void add_row(const window *g, int64_t h, const real *from, real *y, int64_t y_step, int64_t p0, int64_t p1) {
-    const int64_t every = turns(g), step = value_step(g);
+/* y += x. */
+static void add(real *y, const real *x, int64_t count) {
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES) v_store(y + i, v_load(y + i) + v_load(x + i));
+    if (i < count) v_store_n(y + i, v_load_n(y + i, (int)(count - i)) + v_load_n(x + i, (int)(count - i)), (int)(count - i));
+}
+
+static void add_pixel(const window *g, int64_t w, const real *from, real *y, int64_t y_step) {
+    const int64_t q = w * g->stride[1] - g->pad[2], d = g->dilation[1];
+    int64_t first = 0, past = g->S;
+    if (q < 0 || q + (g->S - 1) * d >= g->Q) { /* else nothing is divided: a run is short */
+        first = q < 0 ? min64(g->S, ceil_div(-q, d)) : 0, past = q < g->Q ? min64(g->S, ceil_div(g->Q - q, d)) : 0;
+        if (past <= first) return;
+    }
+    if (y_step == g->K && (d == 1 || g->S == 1)) add(y + (q + first) * g->K, from + first * g->K, (past - first) * g->K);
+    else
+        for (int64_t s = first; s < past; s++) add(y + (q + s * d) * y_step, from + s * g->K, g->K);
+}
+
+/* Columns whose runs do not meet, in all rows, then the next ones: no sum is read back right after it was stored. */
+void SYMBOL(scatter_add)(const window *g, const runs *of, const real *from, real *y) {
+    const int64_t every = min64(g->W, ceil_div((g->S - 1) * g->dilation[1] + 1, g->stride[1]) + 1);
     for (int64_t turn = 0; turn < every; turn++)
-        for (int64_t r = 0; r < g->R; r++) {
-            const int64_t p = h * g->stride[0] - g->pad[0] + r * g->dilation[0];
-            if (p < p0 || p >= p1) continue;
+        for (int64_t i = 0; i < of->rows; i++)
             for (int64_t w = turn; w < g->W; w += every)
-                add_pixel(g, w, from + w * step + r * g->S * g->K, y + p * g->Q * y_step, y_step);
-        }
+                add_pixel(g, w, from + i * of->row + w * of->step, y + i * of->y_row, of->y_step);
+}
+
+void SYMBOL(scatter_begin)(const window *g, const tensors *t, int64_t row, int64_t rows) {
+    const bool dense = t->y_step == g->K;
+    const int64_t runs = dense ? 1 : rows * g->Q, first = row * g->Q * t->y_step;
+    const size_t bytes = (size_t)(dense ? rows * g->Q * g->K : g->K) * sizeof(real);
+    if (t->residual == t->y) return;
+    for (int64_t i = 0, at = first; i < runs; i++, at += t->y_step) {
+        if (t->residual) memcpy((real *)t->y + at, (const real *)t->residual + at, bytes);
+        else memset((real *)t->y + at, 0, bytes);
+    }
+}
+
+/* What row h of x adds to rows [p0, p1) of y. */
+static void add_row(const window *g, int64_t h, const real *from, real *y, int64_t y_step, int64_t p0, int64_t p1) {
+    const int64_t p = h * g->stride[0] - g->pad[0], d = g->dilation[0];
+    const int64_t r0 = p < p0 ? ceil_div(p0 - p, d) : 0, r1 = p < p1 ? min64(g->R, ceil_div(p1 - p, d)) : 0;
+    const runs of = {max64(0, r1 - r0), value_step(g), g->S * g->K, y_step, d * g->Q * y_step};
+    SYMBOL(scatter_add)(g, &of, from + r0 * of.row, y + (p + r0 * d) * g->Q * y_step);
 }
 
 /* Rows [p0, p1) of an image whose first output is y. */
@@ -96,7 +131,7 @@ static void run_image(const window *g, const real *packed, const real *x, real *
 
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    begin_rows(g, t, at.row0, at.row1 - at.row0);
+    SYMBOL(scatter_begin)(g, t, at.row0, at.row1 - at.row0);
     for (int64_t row = at.row0, rows; row < at.row1; row += rows) {
         const int64_t n = row / g->P, p0 = row % g->P;
         rows = min64(g->P - p0, at.row1 - row);

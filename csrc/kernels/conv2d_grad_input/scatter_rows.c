@@ -3,7 +3,7 @@
  * chains; vectors hold a row of taps and its channels: 5 taps of six channels fill 30 of 32 lanes.
  *
  * Rows of y a stride apart read the same taps: a phase's taps lie together. An output is a sum over the columns that reach it, in
- * the order that `turns` says, of chains over rows and channels. Neither the tile nor the threads change it. */
+ * the order of scatter_add, of chains over rows and channels. Neither the tile nor the threads change it. */
 #include "common/cost.h"
 #include "common/gemm.h"
 
@@ -60,7 +60,7 @@ static int64_t taps_before(const window *g, int64_t phase) {
     return phase * (g->R / g->stride[0]) + min64(phase, g->R % g->stride[0]);
 }
 
-static void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static __attribute__((cold)) void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     (void)bias;
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
     const window *g = &p->g;
@@ -95,12 +95,8 @@ static void run_rows(const window *g, const gemm *m, const real *packed, meeting
         const real *weights = packed + TILE_N + i * panel_size(g) + of.first * g->C * TILE_N;
         gemm_row(m, rows * g->W, channels, x + of.h * g->W * g->C, weights, packed, NULL, given + i * TILE_N);
     }
-    /* Columns whose runs do not meet, in all rows, before the next ones: no sum is read back right after it was stored. */
-    const int64_t every = turns(g), step = value_step(g);
-    for (int64_t turn = 0; turn < every; turn++)
-        for (int64_t i = 0; i < rows; i++)
-            for (int64_t w = turn; w < g->W; w += every)
-                add_pixel(g, w, given + (i * g->W + w) * step, y + (p + i * g->stride[0]) * g->Q * y_step, y_step);
+    const runs given_runs = {rows, value_step(g), g->W * value_step(g), y_step, g->stride[0] * g->Q * y_step};
+    SYMBOL(scatter_add)(g, &given_runs, given, y + p * g->Q * y_step);
 }
 
 /* Rows [p0, p1) of an image whose first output is y. */
@@ -123,7 +119,7 @@ static void run_image(const window *g, const real *packed, const real *x, real *
 
 static void run(const void *problem, const void *packed, const tensors *t, tile at, void *workspace) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    begin_rows(g, t, at.row0, at.row1 - at.row0);
+    SYMBOL(scatter_begin)(g, t, at.row0, at.row1 - at.row0);
     for (int64_t row = at.row0, rows; row < at.row1; row += rows) {
         const int64_t n = row / g->P, p0 = row % g->P;
         rows = min64(g->P - p0, at.row1 - row);
