@@ -18,6 +18,9 @@
 #include "cnnfast.h"
 #include "size.h"
 
+/* Of functions that are called once a plan: small rather than fast, for the library's size. */
+#define ONCE_A_PLAN __attribute__((cold))
+
 /* A window sliding over an image: the geometry every op here shares. */
 typedef struct {
     int64_t H, W, C, P, Q, K, R, S;

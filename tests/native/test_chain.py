@@ -134,7 +134,7 @@ FROM_MEMORY: dict[str, tuple[Any, tuple[int, ...]]] = {
 
 @pytest.mark.parametrize("case", FROM_MEMORY)
 def test_steps_that_the_caches_do_not_hold(case: str, threads: Callable[[int], None]) -> None:
-    """Between two runs a dense layer reads its 4 MB of weights 60 times: more than most machines' last level of cache."""
+    """A dense layer beside it reads its 4 MB of weights 60 times: more than most machines' last level of cache."""
     make, shape = FROM_MEMORY[case]
     plan, dense = make(shape), cnnfast.plan_linear((1, 1024), floats((1024, 1024)))
     x, row = floats(shape), floats((1, 1024))

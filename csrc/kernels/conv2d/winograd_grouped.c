@@ -60,7 +60,7 @@ static size_t packed_size(const void *problem) {
     return size_mul(size_mul((size_t)lanes_columns(problem, &l), (size_t)column_size(&l)), sizeof(real));
 }
 
-static __attribute__((cold)) void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     const conv2d_problem *p = problem;
     const lanes l = lanes_of(p);
     const filter_matrices G = matrices_of(F43);

@@ -52,7 +52,7 @@ static size_t packed_size(const void *problem) {
     return size_mul(size_mul(size_add(1, size_mul((size_t)panels(g), (size_t)g->C)), TILE_N), sizeof(real));
 }
 
-static __attribute__((cold)) void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     (void)bias;
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
     const window *g = &p->g;

@@ -60,7 +60,7 @@ static int64_t taps_before(const window *g, int64_t phase) {
     return phase * (g->R / g->stride[0]) + min64(phase, g->R % g->stride[0]);
 }
 
-static __attribute__((cold)) void pack(const void *problem, const void *weight, const void *bias, void *packed) {
+static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     (void)bias;
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
     const window *g = &p->g;
