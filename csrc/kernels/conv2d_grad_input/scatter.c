@@ -10,14 +10,12 @@
 #if CNNFAST_REAL
 #include "scatter.h"
 
+/* What a run of the GEMM gives. */
 static int64_t values(const window *g) { return g->R * g->S * g->K; }
-static int64_t panels(const window *g) { return ceil_div(values(g), TILE_N); }
-/* From what one pixel gives to what the next does: odd in cache lines, or they would meet in few sets of L1. */
-static int64_t value_step(const window *g) { return panels(g) * TILE_N + LANES; }
 
 /* Rows of x at a time. */
 static int64_t rows_at_once(const window *g) {
-    return max64(1, min64(g->H, ROWS_BYTES / (g->W * value_step(g) * (int64_t)sizeof(real))));
+    return max64(1, min64(g->H, ROWS_BYTES / row_bytes(g, values(g))));
 }
 
 static bool accepts(const void *problem) {
@@ -40,16 +38,13 @@ static double cost(const void *problem, int64_t N) {
 
 static grain grain_of(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    const size_t rows = size_mul(size_mul((size_t)(rows_at_once(g) * g->W), (size_t)value_step(g)), sizeof(real));
-    const int64_t by_time = max64(1, (int64_t)(3e8 * (double)g->P / conv_transpose2d_macs(problem, 1)));
-    return (grain){.columns = 1, .block_rows = min64(g->P, by_time), .tile_pixels = TILE_M, .tile_channels = TILE_N,
-                   .workspace = rows};
+    return grain_of_rows(problem, rows_at_once(g) * row_bytes(g, values(g)));
 }
 
 /* A vector of zeros, then for each panel [C][TILE_N] weights, their columns [R][S][K] in order. */
 static size_t packed_size(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    return size_mul(size_mul(size_add(1, size_mul((size_t)panels(g), (size_t)g->C)), TILE_N), sizeof(real));
+    return size_mul(size_mul(size_add(1, size_mul((size_t)panels(values(g)), (size_t)g->C)), TILE_N), sizeof(real));
 }
 
 static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void *bias, void *packed) {
@@ -110,22 +105,22 @@ void SYMBOL(scatter_begin)(const window *g, const tensors *t, int64_t row, int64
 static void add_row(const window *g, int64_t h, const real *from, real *y, int64_t y_step, int64_t p0, int64_t p1) {
     const int64_t p = h * g->stride[0] - g->pad[0], d = g->dilation[0];
     const int64_t r0 = p < p0 ? ceil_div(p0 - p, d) : 0, r1 = p < p1 ? min64(g->R, ceil_div(p1 - p, d)) : 0;
-    const runs of = {max64(0, r1 - r0), value_step(g), g->S * g->K, y_step, d * g->Q * y_step};
+    const runs of = {max64(0, r1 - r0), value_step(values(g)), g->S * g->K, y_step, d * g->Q * y_step};
     SYMBOL(scatter_add)(g, &of, from + r0 * of.row, y + (p + r0 * d) * g->Q * y_step);
 }
 
 /* Rows [p0, p1) of an image whose first output is y. */
 static void run_image(const window *g, const real *packed, const real *x, real *y, int64_t y_step, int64_t p0, int64_t p1, real *given) {
-    const gemm m = {.tap = (const ptrdiff_t[]){0}, .taps = 1, .len = g->C, .x_step = g->C, .y_step = value_step(g)};
+    const gemm m = {.tap = (const ptrdiff_t[]){0}, .taps = 1, .len = g->C, .x_step = g->C, .y_step = value_step(values(g))};
     const int64_t tall = (g->R - 1) * g->dilation[0], begin = max64(0, ceil_div(p0 + g->pad[0] - tall, g->stride[0]));
     const int64_t end = min64(g->H, ceil_div(p1 + g->pad[0], g->stride[0])); /* rows of x that meet one of y's */
     for (int64_t h = begin, rows; h < end; h += rows) {
         rows = min64(rows_at_once(g), end - h);
-        for (int64_t i = 0; i < panels(g); i++) {
+        for (int64_t i = 0; i < panels(values(g)); i++) {
             const int channels = (int)min64(TILE_N, values(g) - i * TILE_N);
             gemm_row(&m, rows * g->W, channels, x + h * g->W * g->C, packed + (1 + i * g->C) * TILE_N, packed, NULL, given + i * TILE_N);
         }
-        for (int64_t i = 0; i < rows; i++) add_row(g, h + i, given + i * g->W * value_step(g), y, y_step, p0, p1);
+        for (int64_t i = 0; i < rows; i++) add_row(g, h + i, given + i * g->W * value_step(values(g)), y, y_step, p0, p1);
     }
 }
 

@@ -12,22 +12,21 @@
 
 enum { MOST_ROWS = 16 }; /* of taps */
 
+/* What a run of the GEMM gives. */
 static int64_t values(const window *g) { return g->S * g->K; }
-static int64_t panels(const window *g) { return ceil_div(values(g), TILE_N); }
-/* From what one column gives to what the next does: odd in cache lines, or they would meet in few sets of L1. */
-static int64_t value_step(const window *g) { return panels(g) * TILE_N + LANES; }
+
 static int64_t panel_size(const window *g) { return g->R * g->C * TILE_N; }
 
 /* Rows of y at a time. */
 static int64_t rows_at_once(const window *g) {
-    return max64(1, min64(g->P, ROWS_BYTES / (g->W * value_step(g) * (int64_t)sizeof(real))));
+    return max64(1, min64(g->P, ROWS_BYTES / row_bytes(g, values(g))));
 }
 
 static bool accepts(const void *problem) {
     const conv2d_problem *p = &((const conv2d_grad_input_problem *)problem)->conv;
     const window *g = &p->g;
     return p->groups == 1 && g->R > 1 && g->R <= MOST_ROWS && g->dilation[0] == 1 && p->precision != CNNFAST_STRICT &&
-           g->W * value_step(g) * (int64_t)sizeof(real) <= ROW_BYTES;
+           row_bytes(g, values(g)) <= ROW_BYTES;
 }
 
 static double cost(const void *problem, int64_t N) {
@@ -43,16 +42,13 @@ static double cost(const void *problem, int64_t N) {
 
 static grain grain_of(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    const size_t rows = size_mul(size_mul((size_t)(rows_at_once(g) * g->W), (size_t)value_step(g)), sizeof(real));
-    const int64_t by_time = max64(1, (int64_t)(3e8 * (double)g->P / conv_transpose2d_macs(problem, 1)));
-    return (grain){.columns = 1, .block_rows = min64(g->P, by_time), .tile_pixels = TILE_M, .tile_channels = TILE_N,
-                   .workspace = rows};
+    return grain_of_rows(problem, rows_at_once(g) * row_bytes(g, values(g)));
 }
 
 /* A vector of zeros, then for each panel [R][C][TILE_N] weights, a phase's rows of taps after another's; their columns [S][K]. */
 static size_t packed_size(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    return size_mul(size_add(TILE_N, size_mul((size_t)panels(g), size_mul((size_t)(g->R * g->C), TILE_N))), sizeof(real));
+    return size_mul(size_add(TILE_N, size_mul((size_t)panels(values(g)), size_mul((size_t)(g->R * g->C), TILE_N))), sizeof(real));
 }
 
 /* Rows of taps of the phases before one. */
@@ -90,20 +86,20 @@ static meeting meet(const window *g, int64_t p) {
 /* Rows p and those a stride below it, as many as are told: they meet as many rows of x by the same taps. */
 static void run_rows(const window *g, const gemm *m, const real *packed, meeting of, int64_t p, int64_t rows, const real *x, real *y,
                      int64_t y_step, real *given) {
-    for (int64_t i = 0; i < panels(g); i++) {
+    for (int64_t i = 0; i < panels(values(g)); i++) {
         const int channels = (int)min64(TILE_N, values(g) - i * TILE_N);
         const real *weights = packed + TILE_N + i * panel_size(g) + of.first * g->C * TILE_N;
         gemm_row(m, rows * g->W, channels, x + of.h * g->W * g->C, weights, packed, NULL, given + i * TILE_N);
     }
-    const runs given_runs = {rows, value_step(g), g->W * value_step(g), y_step, g->stride[0] * g->Q * y_step};
-    SYMBOL(scatter_add)(g, &given_runs, given, y + p * g->Q * y_step);
+    const runs found = {rows, value_step(values(g)), g->W * value_step(values(g)), y_step, g->stride[0] * g->Q * y_step};
+    SYMBOL(scatter_add)(g, &found, given, y + p * g->Q * y_step);
 }
 
 /* Rows [p0, p1) of an image whose first output is y. */
 static void run_image(const window *g, const real *packed, const real *x, real *y, int64_t y_step, int64_t p0, int64_t p1, real *given) {
     ptrdiff_t up[MOST_ROWS];
     for (int i = 0; i < MOST_ROWS; i++) up[i] = -i * g->W * g->C;
-    gemm m = {.tap = up, .len = g->C, .x_step = g->C, .y_step = value_step(g)};
+    gemm m = {.tap = up, .len = g->C, .x_step = g->C, .y_step = value_step(values(g))};
     const int64_t most = rows_at_once(g);
     for (int64_t phase = p0; phase < min64(p1, p0 + g->stride[0]); phase++)
         for (int64_t p = phase, rows; p < p1; p += rows * g->stride[0]) {
