@@ -151,12 +151,13 @@ def test_nan_stays_within_its_tile() -> None:
 @pytest.mark.parametrize(("inner", "outer"), [(2, 2), (3, 5), (4, 4), (5, 3), (8, 8), (2, 1), (12, 12), (9, 16)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_groups_in_a_vector(inner: int, outer: int, dtype: type, rng: np.random.Generator) -> None:
-    """Several groups a vector, or one that takes several; 1 to 9 tiles an image: whole runs of four, and fewer."""
+    """Several groups a vector, or one that takes several; 1 to 25 tiles an image: runs of four beside each other, of two rows, and
+    fewer."""
     groups = 7
     weight = rng.standard_normal((3, 3, inner, groups * outer)).astype(dtype)
-    for size in (3, 8, 11):
+    for size, dilation in ((3, 1), (8, 1), (11, 1), (18, 1), (17, 2)):
         x = rng.standard_normal((2, size, size, groups * inner)).astype(dtype)
-        settings = {"padding": 1, "groups": groups, "activation": "relu"}
+        settings = {"padding": dilation, "dilation": dilation, "groups": groups, "activation": "relu"}
         y = cnnfast.conv2d(x, weight, algorithm="winograd_grouped", **settings)
         right = cnnfast.conv2d(x.astype(np.float64), weight.astype(np.float64), algorithm="direct", **settings)
         assert np.abs(y - right).max() < (1e-4 if dtype is np.float32 else 1e-12)

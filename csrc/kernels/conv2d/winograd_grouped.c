@@ -25,9 +25,9 @@ static double cost(const void *problem, int64_t N) {
     const conv2d_problem *p = problem;
     const window *g = &p->g;
     const int64_t Cg = g->C / p->groups, Kg = g->K / p->groups, together = NOMINAL_LANES / max64(Cg, Kg);
-    const double step = together > 1 ? 1.25 : 1;
+    const double step = together > 1 && Cg != Kg ? 1.25 : 1;
     const double vectors = (double)(N * grid_of(p, 4, 4).image * ceil_div(p->groups, together));
-    const double work = vectors * VALUES * (step * (double)Cg + 14) * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
+    const double work = vectors * VALUES * (step * (double)Cg + 12) * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
     const double weights = VALUES * (double)(Cg * g->K);
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K);
     return cost_max(work, bytes / NOMINAL_DRAM) + (p->once ? weights * PACKING : 0);
@@ -60,6 +60,27 @@ static size_t packed_size(const void *problem) {
     return size_mul(size_mul((size_t)lanes_columns(problem, &l), (size_t)column_size(&l)), sizeof(real));
 }
 
+/* Groups of 2, 4 or 8 inputs and as many outputs need no picks: a lane's inputs are the lanes of its group, lane k's input k ^ j
+ * lane k of V turned by j. Sums turn as well: weights [i][j] are for V turned by j, 0 or 1, in a sum that is turned by 2 i before
+ * it joins the others. */
+INLINE bool turns(const lanes *l) { return l->source == PICKED && l->Cg == l->Kg && (l->Cg == 2 || l->Cg == 4 || l->Cg == 8); }
+
+INLINE vec turned(vec v, int by) {
+    mask from;
+    for (int i = 0; i < LANES; i++) from[i] = i ^ by;
+    return v_permute(v, from);
+}
+
+/* Of weights [input][lane]. */
+static void turn_weights(int64_t channels, real *weights) {
+    real from[MOST_CHANNELS * LANES];
+    memcpy(from, weights, (size_t)(channels * LANES) * sizeof *from);
+    for (int64_t i = 0; i < channels; i++) {
+        const int64_t v = i % 2, sum = i - v;
+        for (int64_t k = 0; k < LANES; k++) weights[i * LANES + k] = from[(k ^ v) % channels * LANES + (k ^ sum)];
+    }
+}
+
 static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void *bias, void *packed) {
     const conv2d_problem *p = problem;
     const lanes l = lanes_of(p);
@@ -75,6 +96,8 @@ static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void
             gather_slab(F43, p, (const real *)weight + j * p->step_c + c.k0 * p->step_k, 1, (int)c.outputs, taps);
             for (int k = 0; k < c.outputs; k += FILTERS) transform_filters(F43, &G, taps + k, l.Cg * LANES, weights + j * LANES + k);
         }
+        if (turns(&l))
+            for (int f = 0; f < VALUES; f++) turn_weights(l.Cg, weights + f * l.Cg * LANES);
     }
 }
 
@@ -104,11 +127,33 @@ INLINE void multiply(lane_source source, int64_t channels, int64_t width, const 
     }
 }
 
+/* The same where turns(). */
+INLINE void multiply_turned(int channels, const real *weights, real *V) {
+    for (int f = 0; f < VALUES; f++, V += TILES * LANES, weights += channels * LANES) {
+        vec v[2][TILES], sum[MOST_CHANNELS / 4][TILES];
+#pragma GCC unroll 4
+        for (int t = 0; t < TILES; t++) v[0][t] = v_keep(v_load(V + t * LANES)), v[1][t] = turned(v[0][t], 1);
+#pragma GCC unroll 8
+        for (int i = 0; i < channels; i++) {
+            const vec w = v_keep(v_load(weights + i * LANES));
+#pragma GCC unroll 4
+            for (int t = 0; t < TILES; t++) sum[i / 2][t] = i % 2 ? v_fma(v[1][t], w, sum[i / 2][t]) : v[0][t] * w;
+        }
+#pragma GCC unroll 4
+        for (int t = 0; t < TILES; t++) {
+            if (channels == 8) sum[0][t] += turned(sum[2][t], 4), sum[1][t] += turned(sum[3][t], 4);
+            if (channels >= 4) sum[0][t] += turned(sum[1][t], 2);
+            v_store(V + t * LANES, sum[0][t]);
+        }
+    }
+}
+
 /* Tiles that one run takes together: from `first`, `count` of them. What all their vectors share is found once. */
 typedef struct {
     int64_t first;
     int count;
     origin at[TILES];
+    bool beside[TILES]; /* whether its first columns are the last ones of the tile before it */
     outputs y[TILES]; /* of channel 0 */
     const real *pixel[TILES][VALUES];
 } together;
@@ -118,6 +163,7 @@ static void find_tiles(const conv2d_problem *p, const tile_grid *t, int64_t firs
     to->count = (int)max64(0, min64(TILES, end - first));
     for (int i = 0; i < to->count; i++) {
         const origin o = to->at[i] = origin_of(p, t, 4, 4, first + i);
+        to->beside[i] = i && o.q == to->at[i - 1].q + 4 * p->g.dilation[1]; /* else a row begins, nearer the left */
         to->y[i] = outputs_at(F43, p, o, ((o.n * p->g.P + o.p) * p->g.Q + o.q) * io->y_step, io);
         find_pixels(F43, p, o, io->x, zeros, to->pixel[i]);
     }
@@ -131,20 +177,40 @@ static void ask_for_tiles(const conv2d_problem *p, const column *c, const togeth
     }
 }
 
+/* V of one vector of channels. */
+INLINE void input_tiles(const together *of, int64_t c, int lanes, int64_t width, real *V) {
+    const int step = F43.w.m, shared = inputs(F43.w) - step;
+#pragma GCC unroll 2
+    for (int part = 0; part < parts(F43.h); part++) {
+        halves half = {{{0}}}; /* the first tile has none before it, which the compiler cannot know */
+        for (int t = 0; t < of->count; t++) {
+            if (!of->beside[t]) input_columns(F43, part, 0, shared, of->pixel[t], c, lanes, half);
+            else
+#pragma GCC unroll 8
+                for (int i = part_begin(F43.h, part); i < part_end(F43.h, part); i++)
+#pragma GCC unroll 2
+                    for (int j = 0; j < shared; j++) half[i][j] = half[i][step + j];
+            input_columns(F43, part, shared, inputs(F43.w), of->pixel[t], c, lanes, half);
+            const values at = values_together(V + t * width);
+            input_rows(F43, part, half, &at, TILES * width);
+        }
+    }
+}
+
 /* Tiles for one vector of output channels. */
 static void run_tiles(const conv2d_problem *p, const lanes *l, const column *c, const together *of, real *V) {
     const int64_t width = width_of(l), step = TILES * width;
     const cnnfast_activation activation = p->epilogue.activation;
-    for (int i = 0; i < of->count; i++)
-        for (int64_t j = 0; j < width; j += LANES) {
-            const int64_t c0 = c->c0 + j, there = min64(LANES, p->g.C - c0);
-            const values at = values_together(V + i * width + j);
-            if (there == LANES) input_vector(F43, of->pixel[i], c0, LANES, &at, step);
-            else if (there > 0) input_vector(F43, of->pixel[i], c0, (int)there, &at, step);
-        }
+    for (int64_t j = 0; j < width; j += LANES) {
+        const int64_t there = min64(LANES, p->g.C - c->c0 - j);
+        if (there == LANES) input_tiles(of, c->c0 + j, LANES, width, V + j);
+        else if (there > 0) input_tiles(of, c->c0 + j, (int)there, width, V + j);
+    }
     if (l->source == SPREAD) multiply(SPREAD, l->Cg, width, NULL, c->weight, V);
-    else if (l->Cg == 4) multiply(PICKED, 4, LANES, c->picks, c->weight, V);
-    else multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
+    else if (!turns(l)) multiply(PICKED, l->Cg, LANES, c->picks, c->weight, V);
+    else if (l->Cg == 2) multiply_turned(2, c->weight, V);
+    else if (l->Cg == 4) multiply_turned(4, c->weight, V);
+    else multiply_turned(8, c->weight, V);
     for (int i = 0; i < of->count; i++) {
         outputs y = of->y[i];
         y.y += c->k0;

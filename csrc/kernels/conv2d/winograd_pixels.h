@@ -9,7 +9,7 @@
 #include "winograd_ahead.h"
 #include "winograd_tiles.h"
 
-#define OUTPUT_ROWS 2 /* of a tile, that are transformed back at a time: what the registers hold */
+#define OUTPUT_ROWS 4 /* of a tile, that are transformed back at a time: some spills cost less than the sums again for two more rows */
 #define MOST_PIXELS 64 /* that a tile reads */
 
 /* Along an axis, the inputs of the tile whose outputs begin at `first`; -1: zeros. None beyond those that outputs stand on. */
@@ -48,34 +48,45 @@ INLINE int kind_of_product(tiling of, int i, int j) {
     return kind_of(of.h, of.w, i < first_of(of.h, down) ? 0 : down, j < first_of(of.w, across) ? 0 : across);
 }
 
+typedef vec halves[MOST_PRODUCTS][MOST_INPUTS]; /* [product down][column] */
+
+/* A part of B^T x, of columns [begin, end): one vector of channels. */
+INLINE void input_columns(tiling of, int part, int begin, int end, const real *const *pixel, int64_t c, int lanes, halves half) {
+#pragma GCC unroll 16
+    for (int j = begin; j < end; j++) {
+        vec column[MOST_INPUTS], to[MOST_PRODUCTS];
+#pragma GCC unroll 16
+        for (int i = 0; i < inputs(of.h); i++) {
+            const real *from = pixel[i * inputs(of.w) + j] + c;
+            column[i] = lanes == LANES ? v_load(from) : v_load_n(from, lanes);
+        }
+        input_part(of.h, part, column, to);
+#pragma GCC unroll 16
+        for (int i = part_begin(of.h, part); i < part_end(of.h, part); i++) half[i][j] = to[place(of.h, piece_of(of.h, part), i)];
+    }
+}
+
+/* And times B. */
+INLINE void input_rows(tiling of, int part, halves half, const values *V, int64_t product) {
+#pragma GCC unroll 16
+    for (int i = part_begin(of.h, part); i < part_end(of.h, part); i++) {
+        const int at = place(of.h, piece_of(of.h, part), i);
+        vec to[MOST_PRODUCTS];
+        input_transform(of.w, half[i], to);
+#pragma GCC unroll 16
+        for (int j = 0; j < products(of.w); j++)
+            v_store(V->of[kind_of_product(of, at, j)] + (at * products(of.w) + j) * product, to[j]);
+    }
+    __asm__("" ::: "memory"); /* or the compiler merges the parts' loads, and keeps them all */
+}
+
 /* One vector of channels: B^T x B. Reading the pixels again for each part costs less than keeping what all parts need. */
 INLINE void input_vector(tiling of, const real *const *pixel, int64_t c, int lanes, const values *V, int64_t product) {
 #pragma GCC unroll 8
     for (int part = 0; part < parts(of.h); part++) {
-        const int piece = piece_of(of.h, part), begin = part_begin(of.h, part), end = part_end(of.h, part);
-        vec half[MOST_PRODUCTS][MOST_INPUTS];
-#pragma GCC unroll 16
-        for (int j = 0; j < inputs(of.w); j++) {
-            vec column[MOST_INPUTS], to[MOST_PRODUCTS];
-#pragma GCC unroll 16
-            for (int i = 0; i < inputs(of.h); i++) {
-                const real *from = pixel[i * inputs(of.w) + j] + c;
-                column[i] = lanes == LANES ? v_load(from) : v_load_n(from, lanes);
-            }
-            input_part(of.h, part, column, to);
-#pragma GCC unroll 16
-            for (int i = begin; i < end; i++) half[i][j] = to[place(of.h, piece, i)];
-        }
-#pragma GCC unroll 16
-        for (int i = begin; i < end; i++) {
-            const int at = place(of.h, piece, i);
-            vec to[MOST_PRODUCTS];
-            input_transform(of.w, half[i], to);
-#pragma GCC unroll 16
-            for (int j = 0; j < products(of.w); j++)
-                v_store(V->of[kind_of_product(of, at, j)] + (at * products(of.w) + j) * product, to[j]);
-        }
-        __asm__("" ::: "memory"); /* or the compiler merges the parts' loads, and keeps them all */
+        halves half;
+        input_columns(of, part, 0, inputs(of.w), pixel, c, lanes, half);
+        input_rows(of, part, half, V, product);
     }
 }
 
@@ -128,7 +139,7 @@ INLINE void output_vector(tiling of, const values *M, int64_t next, vec bias, cn
 #pragma GCC unroll 16
             for (int i = 0; i < sums(of.h); i++)
                 column[i] = v_load(M->of[kind_of(of.h, of.w, i, j)] + k + (i * sums(of.w) + j) * next);
-            output_part(of.h, begin, end, column, sum);
+            output_part(of.h, begin, end, column, NULL, sum);
 #pragma GCC unroll 8
             for (int i = begin; i < end; i++) half[i][j] = sum[i];
         }
@@ -136,12 +147,12 @@ INLINE void output_vector(tiling of, const values *M, int64_t next, vec bias, cn
         for (int i = begin; i < end; i++) {
             if (i >= to->rows) return;
             vec sum[MOST_PRODUCTS];
-            output_part(of.w, 0, of.w.m, half[i], sum);
+            output_part(of.w, 0, of.w.m, half[i], &bias, sum);
 #pragma GCC unroll 8
             for (int j = 0; j < of.w.m; j++) {
                 if (j >= to->cols) break;
                 const int64_t at = i * to->down + j * to->across + k;
-                vec v = sum[j] + bias;
+                vec v = sum[j];
                 if (to->residual) v += lanes == LANES ? v_load(to->residual + at) : v_load_n(to->residual + at, lanes);
                 if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
                 if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));

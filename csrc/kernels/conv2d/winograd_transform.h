@@ -136,10 +136,10 @@ INLINE void piece_part(axis a, int part, bool infinity, const vec *d, vec *to) {
 INLINE void input_part(axis a, int part, const vec *d, vec *to) {
     const int piece = piece_of(a, part), stride = stride_of(a);
     const axis first = first_piece(a);
+    const int count = a.cut == PARITY && piece ? a.m : first_products(a) - piece;
     vec from[MOST_INPUTS], found[MOST_PRODUCTS];
 #pragma GCC unroll 16
-    for (int i = 0; i < (a.cut == PARITY && piece ? a.m : first_products(a) - piece); i++)
-        from[i] = d[a.cut == PARITY ? stride * i + piece : i + piece * first.r];
+    for (int i = 0; i < count; i++) from[i] = d[a.cut == PARITY ? stride * i + piece : i + piece * first.r];
     if (a.cut == PARITY && piece) {
 #pragma GCC unroll 16
         for (int i = 0; i < a.m; i++) to[place(a, piece, i)] = from[i];
@@ -155,10 +155,10 @@ INLINE void input_transform(axis a, const vec *d, vec *to) {
     for (int part = 0; part < parts(a); part++) input_part(a, part, d, to);
 }
 
-/* A^T, outputs [begin, end), of the sums. The last sum is of the last output alone. */
-INLINE void output_part(axis a, int begin, int end, const vec *d, vec *to) {
+/* A^T, outputs [begin, end), of the sums, and `bias` added to each unless it is NULL. The last sum is of the last output alone. */
+INLINE void output_part(axis a, int begin, int end, const vec *d, const vec *bias, vec *to) {
     if (!a.pairs) {
-        to[0] = d[0];
+        to[0] = bias ? d[0] + *bias : d[0];
         return;
     }
     const int zero = zeros_of(a);
@@ -177,7 +177,8 @@ INLINE void output_part(axis a, int begin, int end, const vec *d, vec *to) {
         else if (i == a.m - 1) sum = d[sums(a) - 1];
         else if (a.cut == PARITY) sum = d[first_products(a) - 1 + i - zero];
         else if (i == 0) sum = of[0], j = 1;
-        else sum = plus_scaled((vec){0}, power(point(a, 0), i), of[0]), j = 1;
+        else sum = plus_scaled(bias ? *bias : (vec){0}, power(point(a, 0), i), of[0]), j = 1;
+        if (bias && (j == 0 || i == 0)) sum += *bias;
 #pragma GCC unroll 4
         for (; j < a.pairs; j++) sum = plus_scaled(sum, power(point(a, j), i), of[j]);
         to[i] = sum;
