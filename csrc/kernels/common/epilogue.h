@@ -11,12 +11,7 @@ INLINE bool epilogue_streams(const epilogue *e, int64_t channels) {
     return channels % LANES == 0 && e->activation <= CNNFAST_RELU6;
 }
 
-INLINE void epilogue_run(const epilogue *e, real *y, int64_t count) {
-    if (e->activation == CNNFAST_NONE) return;
-    for (int64_t i = 0; i < count; i += LANES) {
-        int n = (int)min64(LANES, count - i);
-        v_store_n(y + i, v_activation(v_load_n(y + i, n), e->activation, (real)e->alpha), n);
-    }
-}
+/* Every activation is in it, so it stands in the library once for each element type and ISA. */
+void SYMBOL(epilogue_run)(const epilogue *, real *y, int64_t count);
 
 #endif

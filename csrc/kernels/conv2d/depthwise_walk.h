@@ -41,7 +41,7 @@ INLINE int64_t next_tile(int64_t i, int64_t outputs, int64_t wide, bool twice, i
 
 /* The long activations of `count` outputs: too long to stand in every kind of tile. */
 static __attribute__((noinline)) void activate(const conv2d_problem *p, const shared *d, int64_t count, int64_t step, real *y) {
-    for (int64_t i = 0; i < count; i++) epilogue_run(&p->epilogue, y + i * step + d->k0, d->k1 - d->k0);
+    for (int64_t i = 0; i < count; i++) SYMBOL(epilogue_run)(&p->epilogue, y + i * step + d->k0, d->k1 - d->k0);
 }
 
 /* Pixels narrower than this come faster one after the other along a row, as prefetchers expect, than down columns. */

@@ -95,7 +95,7 @@ INLINE vec padding_sum(const real *w, int64_t count) {
 /* The activations that are too long to stand in every kind of tile. */
 static __attribute__((noinline)) void activate(int rows, int tq, const work *k) {
     for (int i = 0; i < rows * tq; i++)
-        epilogue_run(k->epilogue, k->y + i / tq * k->y_row + i % tq * k->y_step, k->lanes->outputs);
+        SYMBOL(epilogue_run)(k->epilogue, k->y + i / tq * k->y_row + i % tq * k->y_step, k->lanes->outputs);
 }
 
 INLINE void finish(int rows, int tq, const work *k, vec acc[ROWS][TILE_Q]) {

@@ -127,7 +127,7 @@ static void put(const work *k, const real *total, int count, real *y, const real
         if (residual) v += v_load_n(residual + i, n);
         v_store_n(y + i, v, n);
     }
-    epilogue_run(k->epilogue, y, count);
+    SYMBOL(epilogue_run)(k->epilogue, y, count);
 }
 
 /* A tile's outputs, of which the first `stored` are there, from the parts of their sums. Apart from the tiles: it is most of their code. */

@@ -65,7 +65,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                 real sum = one_output(p, packed, image, row % g->P, q, k);
                 *y = residual ? sum + residual[k - at.col0] : sum;
             }
-            epilogue_run(&p->epilogue, (real *)t->y + to, at.col1 - at.col0);
+            SYMBOL(epilogue_run)(&p->epilogue, (real *)t->y + to, at.col1 - at.col0);
         }
     }
 }

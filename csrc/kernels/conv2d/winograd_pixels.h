@@ -168,7 +168,7 @@ INLINE void output_vector(tiling of, const values *M, int64_t next, vec bias, cn
 INLINE void finish_tile(const conv2d_problem *p, const outputs *to, int channels) {
     if (p->epilogue.activation <= CNNFAST_RELU6) return;
     for (int i = 0; i < to->rows; i++)
-        for (int j = 0; j < to->cols; j++) epilogue_run(&p->epilogue, to->y + i * to->down + j * to->across, channels);
+        for (int j = 0; j < to->cols; j++) SYMBOL(epilogue_run)(&p->epilogue, to->y + i * to->down + j * to->across, channels);
 }
 
 INLINE void output_tile(tiling of, const conv2d_problem *p, const panel *at, const values *M, const outputs *to) {

@@ -244,7 +244,7 @@ static void run_strip(const conv2d_problem *p, const real *packed, const real *V
         const int64_t runs = all->across == p->g.K ? 1 : to.cols; /* without gaps they are one */
         for (int a = 0; a < to.rows; a++)
             for (int64_t i = 0; i < runs; i++)
-                epilogue_run(&p->epilogue, all->y + a * all->down + (q + i) * all->across, to.cols / runs * p->g.K);
+                SYMBOL(epilogue_run)(&p->epilogue, all->y + a * all->down + (q + i) * all->across, to.cols / runs * p->g.K);
     }
 }
 

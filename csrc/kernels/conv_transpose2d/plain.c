@@ -72,7 +72,7 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
                 real sum = one_output(p, packed, image, row % g->P, q, k);
                 ((real *)t->y)[to + k] = t->residual ? sum + ((const real *)t->residual)[to + k] : sum;
             }
-            epilogue_run(&p->epilogue, (real *)t->y + to + at.col0, at.col1 - at.col0);
+            SYMBOL(epilogue_run)(&p->epilogue, (real *)t->y + to + at.col0, at.col1 - at.col0);
         }
     }
 }

@@ -105,7 +105,7 @@ typedef struct {
 
 /* Over what a tile just stored, still in L1; the activations are too long to stand in every kind of tile. */
 static __attribute__((noinline)) void activate(int rows, int64_t y_step, int64_t count, real *y, const epilogue *e) {
-    for (int i = 0; i < rows; i++) epilogue_run(e, y + i * y_step, count);
+    for (int i = 0; i < rows; i++) SYMBOL(epilogue_run)(e, y + i * y_step, count);
 }
 
 INLINE void tile_run(int m, int v, const place *t, const epilogue *e) {
