@@ -18,7 +18,7 @@ ROWS = {
     "winograd_f25": "#c8a400", "winograd_f63": "#a33b00", "fft": "#a64fd0", "depthwise": "#1f9e77",
     "grouped": "#86b817", "winograd_f35": "#7a6a00", "winograd_stem": "#d6604d", "winograd_grouped": "#00897b",
     "winograd_f47": "#8a6d3b", "narrow": "#5b2c6f", "winograd_f23s2": "#c2543d", "winograd_f33s2": "#e39c6a",
-    "phases": "#e0457b", "fused": "#12a5b8", "window": "#6a6ae0", "plain": "#8c8c8c",
+    "single": "#0f5e8c", "phases": "#e0457b", "fused": "#12a5b8", "window": "#6a6ae0", "plain": "#8c8c8c",
 }  # fmt: skip
 MORE_ROWS = ("#b8860b", "#7a5cff")
 PEERS = {"torch": "s", "onnxruntime": "D", "openvino": "^", "ncnn": "v", "litert": "P"}

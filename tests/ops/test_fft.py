@@ -122,9 +122,10 @@ def test_nan_spreads_in_its_image_alone(rng: Any) -> None:
 @pytest.mark.parametrize(
     ("size", "C", "K", "R", "keywords", "taken"),
     [
-        (56, 64, 64, 33, {}, True), (56, 64, 64, 13, {}, True), (28, 16, 16, 9, {}, True), (256, 1, 1, 31, {}, True),
+        (56, 64, 64, 33, {}, True), (56, 64, 64, 13, {}, True), (28, 16, 16, 9, {}, True), (256, 1, 8, 31, {}, True),
         (56, 64, 64, 3, {}, False), (56, 64, 64, 1, {}, False), (56, 64, 64, 13, {"stride": 2}, False),
         (56, 64, 64, 13, {"groups": 2}, False), (14, 6, 16, 5, {}, False), (28, 1, 6, 5, {}, False),
+        (256, 1, 1, 81, {}, True), (256, 1, 1, 13, {}, False),
         (56, 64, 64, 13, {"max_workspace": 2**23}, False),
     ],
 )  # fmt: skip

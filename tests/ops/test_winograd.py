@@ -151,8 +151,7 @@ def test_nan_stays_within_its_tile() -> None:
 @pytest.mark.parametrize(("inner", "outer"), [(2, 2), (3, 5), (4, 4), (5, 3), (8, 8), (2, 1), (12, 12), (9, 16)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_groups_in_a_vector(inner: int, outer: int, dtype: type, rng: np.random.Generator) -> None:
-    """Several groups a vector, or one that takes several; 1 to 25 tiles an image: runs of four beside each other, of two rows, and
-    fewer."""
+    """Several groups a vector, or one that takes several; 1 to 25 tiles an image: four in a row, of two rows, fewer."""
     groups = 7
     weight = rng.standard_normal((3, 3, inner, groups * outer)).astype(dtype)
     for size, dilation in ((3, 1), (8, 1), (11, 1), (18, 1), (17, 2)):
