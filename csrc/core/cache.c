@@ -1,6 +1,11 @@
 #include "cache.h"
 
 #include <stdio.h>
+#include <unistd.h>
+
+/* A core of no processor has more (AMD's with stacked cache: 12 MB). A virtual machine of few cores may be told of its host's
+ * whole cache, which it shares with others. */
+static const size_t MOST_OF_A_CORE = 16 << 20;
 
 static size_t last_level = 32 << 20; /* where the system does not say */
 
@@ -16,7 +21,9 @@ __attribute__((constructor)) static void at_load(void) {
         const int found = fscanf(f, "%ldK", &size);
         fclose(f);
         if (found != 1 || size <= 0) continue;
-        last_level = (size_t)size << 10;
+        const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        const size_t most = MOST_OF_A_CORE * (size_t)(cores > 0 ? cores : 1);
+        last_level = (size_t)size << 10 < most ? (size_t)size << 10 : most;
         return;
     }
 }

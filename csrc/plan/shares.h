@@ -1,4 +1,6 @@
-/* A kernel's run over a batch, in equal shares, one a thread. */
+/* A kernel's run over a batch, in equal shares, one a thread, and each share in pieces: who is done with its own share takes
+ * pieces of the others', so that a core which runs slower (another's hyperthread, an efficiency core, a virtual one that was
+ * set aside) does less instead of being waited for. */
 #ifndef CNNFAST_SHARES_H
 #define CNNFAST_SHARES_H
 
@@ -9,8 +11,9 @@ typedef struct {
     const tensors *t;
     char *workspace; /* for each thread the grain's, and a landing */
     int64_t landing; /* strips of output at a time that go past the caches by way of L2, 0: none */
-    int64_t rows;    /* these run_kernels fills in: units, and the grid of shares */
-    int row_shares, col_shares;
+    int64_t rows;    /* these run_kernels fills in: units, the grid of shares, and how many pieces of each share are taken */
+    int row_shares, col_shares, pieces;
+    struct share *shares;
 } job;
 
 /* On N images. False: stopped. */

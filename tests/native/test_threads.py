@@ -80,6 +80,21 @@ def test_same_bits_on_any_number_of_threads() -> None:
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("threads", [2, 3, 8, 70])
+@pytest.mark.parametrize(("window", "groups", "stride"), [(1, 1, 1), (3, 1, 1), (3, 1, 2), (3, 32, 1), (5, 32, 2)])
+def test_pieces_of_shares_taken_by_others(window: int, groups: int, stride: int, threads: int) -> None:
+    """More threads than cores, so that some wait for a core while others are done and take what is theirs."""
+    rng = np.random.default_rng(2)
+    x = rng.standard_normal((2, 113, 57, 32)).astype(np.float32)
+    weight = rng.standard_normal((window, window, 32 // groups, 64)).astype(np.float32)
+    plan = cnnfast.plan_conv2d(x.shape, weight, padding=window // 2, groups=groups, stride=stride)
+    cnnfast.set_num_threads(1)
+    right = plan(x)
+    cnnfast.set_num_threads(threads)
+    for _ in range(20):
+        np.testing.assert_array_equal(plan(x, out=np.full_like(right, np.nan)), right)
+
+
 def test_a_run_lets_other_threads_go_on() -> None:
     """It gives up the GIL: this thread counts while another one is in a long run."""
     weight = np.ones((7, 7, 64, 64), np.float32)
