@@ -4,6 +4,7 @@
  * neighbour's, and so on; what has no neighbour goes up as it is. So each sum has the same bits for any number of threads, and
  * errs by at most gamma(CHUNK_PIXELS + ceil(log2(chunks)) + 1) times the sum of its products' magnitudes. */
 #include "cache.h"
+#include "pieces.h"
 #include "plan.h"
 #include "verbose.h"
 
@@ -30,20 +31,22 @@ typedef struct {
     size_t each;
     int threads, chunk_shares, column_shares;
     int64_t first, count; /* the chunks of this group */
+    pieces *pieces;
 } job;
 
 static char *sums_at(const job *j, char *from, int64_t i) { return from + (size_t)(i * j->sums) * type_size(j->plan->type); }
 
-/* A share of this group's chunks, and of the columns. */
-static void run_share(void *context, int thread, parallel_watch *watch) {
+/* A share of this group's chunks, and of the columns: a chunk is a piece. */
+static void run_pieces(void *context, int thread, parallel_watch *watch) {
     const job *j = context;
     const cnnfast_plan *plan = j->plan;
-    const int64_t a = thread / j->column_shares, b = thread % j->column_shares, columns = plan->grain.columns;
-    const int64_t col0 = columns * b / j->column_shares, col1 = columns * (b + 1) / j->column_shares;
     const double cost = plan->kernel->cost(&plan->problem, j->problem->N) / (double)(j->chunks * j->column_shares);
-    const int64_t calls = max64(1, min64(col1 - col0, (int64_t)(cost / CALL)));
-    for (int64_t i = j->count * a / j->chunk_shares; i < j->count * (a + 1) / j->chunk_shares; i++) {
-        const int64_t chunk = j->first + i;
+    for (pieces_walk w = {0}; pieces_next(j->pieces, thread, &w);) {
+        const int64_t a = w.share / j->column_shares, b = w.share % j->column_shares, columns = plan->grain.columns;
+        const int64_t col0 = columns * b / j->column_shares, col1 = columns * (b + 1) / j->column_shares;
+        const int64_t calls = max64(1, min64(col1 - col0, (int64_t)(cost / CALL)));
+        const int64_t i = j->count * a / j->chunk_shares + w.piece, chunk = j->first + i;
+        if (i >= j->count * (a + 1) / j->chunk_shares) continue; /* the share has a chunk less than others */
         grad_weight_tensors t = j->t;
         if (j->chunks > 1) {
             t.of.y = sums_at(j, j->parts, i);
@@ -103,10 +106,14 @@ static void choose_grid(job *j) {
 }
 
 static bool run_groups(job *j, parallel_watch *watch) {
+    pieces cut;
+    j->pieces = &cut;
     for (j->first = 0; j->first < j->chunks; j->first += j->group) {
         j->count = min64(j->group, j->chunks - j->first);
         choose_grid(j);
-        if (!parallel_run(j->chunk_shares * j->column_shares, run_share, j, watch)) return false;
+        const int shares = j->chunk_shares * j->column_shares;
+        pieces_begin(&cut, shares, (int)ceil_div(j->count, j->chunk_shares));
+        if (!parallel_run(shares, run_pieces, j, watch)) return false;
         if (j->chunks == 1) continue;
         const int threads = j->threads;
         if (j->sums * j->count < SERIAL) j->threads = 1;

@@ -13,13 +13,6 @@ static const size_t READ_AGAIN = 512 * 1024;
 /* Of a share, where its blocks are fewer; and what a piece is worth cutting for, nominal microseconds. */
 enum { PIECES = 8 };
 static const double WORTH_A_PIECE = 40;
-/* Shares whose pieces others may take: a cache line of the stack each. */
-enum { MOST_SHARES = 64 };
-
-/* How many of a share's pieces are taken. */
-struct share {
-    _Alignas(CACHE_LINE) _Atomic int taken;
-};
 
 int64_t image_units(const cnnfast_plan *plan) {
     return plan->grain.rows_per_image ? plan->grain.rows_per_image : plan->rows_per_image;
@@ -81,7 +74,7 @@ static void run_landing(const job *j, int64_t strip, int64_t past, char *landing
     stream_end();
 }
 
-/* Piece i of n of [begin, end): of an even number of units where they are small, for kernels that do two rows at once. */
+/* [begin, end) becomes its piece i of n: of an even number of units where they are small, for kernels that do two rows at once. */
 static void cut(int64_t *begin, int64_t *end, int i, int n) {
     const int64_t from = *begin, length = *end - from, even = length >= 4 * n ? ~INT64_C(1) : ~INT64_C(0);
     *begin = from + (i ? length * i / n & even : 0);
@@ -96,40 +89,19 @@ static void run_piece(const job *j, int share, int i, int thread, parallel_watch
     if (j->landing && j->col_shares == 1) {
         const int64_t strips = j->rows / image_units(plan) * strips_of(plan);
         int64_t begin = strips * r / j->row_shares, end = strips * (r + 1) / j->row_shares;
-        cut(&begin, &end, i, j->pieces);
+        cut(&begin, &end, i, j->pieces->pieces);
         run_landing(j, begin, end, own, watch);
         return;
     }
     tile at = {j->rows * r / j->row_shares, j->rows * (r + 1) / j->row_shares, columns * c / j->col_shares,
                columns * (c + 1) / j->col_shares};
-    cut(&at.row0, &at.row1, i, j->pieces);
+    cut(&at.row0, &at.row1, i, j->pieces->pieces);
     run_blocks(plan, j->t, at, own, watch);
 }
 
-/* The next piece of a share, or -1. Of another's share only where more are left than the one that its own thread is about to
- * take: what a thread wrote and read lies in its core's cache, for the next step and the next run. */
-static int take(struct share *s, int pieces, bool own) {
-    int i = atomic_load_explicit(&s->taken, memory_order_relaxed);
-    while (i < (own ? pieces : pieces - 1))
-        if (atomic_compare_exchange_weak_explicit(&s->taken, &i, i + 1, memory_order_relaxed, memory_order_relaxed)) return i;
-    return -1;
-}
-
-/* A thread's own share first, then what is left of the others'. */
-static void run_shares(void *context, int thread, parallel_watch *watch) {
+static void run_pieces(void *context, int thread, parallel_watch *watch) {
     const job *j = context;
-    const int shares = j->row_shares * j->col_shares;
-    if (!j->shares) {
-        run_piece(j, thread, 0, thread, watch);
-        return;
-    }
-    for (int k = 0; k < shares; k++) {
-        const int share = (thread + k) % shares;
-        for (int i; (i = take(&j->shares[share], j->pieces, !k)) >= 0;) {
-            run_piece(j, share, i, thread, watch);
-            if (watch->stop) return;
-        }
-    }
+    for (pieces_walk w = {0}; !watch->stop && pieces_next(j->pieces, thread, &w);) run_piece(j, w.share, w.piece, thread, watch);
 }
 
 /* What a grid's largest share waits for, bytes a nominal microsecond: weights, which threads side by side in rows all read, mostly
@@ -169,14 +141,11 @@ static int pieces_of(const job *j, int64_t N) {
 }
 
 bool run_kernels(job j, int64_t N, int threads, parallel_watch *watch) {
-    struct share shares[MOST_SHARES];
-    j.rows = N * image_units(j.plan), j.row_shares = j.col_shares = j.pieces = 1;
+    pieces cut;
+    j.rows = N * image_units(j.plan), j.row_shares = j.col_shares = 1;
     if (threads > 1) choose_grid(&j, N, threads);
-    const int count = j.row_shares * j.col_shares;
-    if (count > 1 && count <= MOST_SHARES) j.pieces = pieces_of(&j, N);
-    if (j.pieces > 1) {
-        j.shares = shares;
-        for (int i = 0; i < count; i++) atomic_init(&shares[i].taken, 0);
-    }
-    return parallel_run(count, run_shares, &j, watch);
+    const int shares = j.row_shares * j.col_shares;
+    pieces_begin(&cut, shares, shares > 1 ? pieces_of(&j, N) : 1);
+    j.pieces = &cut;
+    return parallel_run(shares, run_pieces, &j, watch);
 }

@@ -1,9 +1,8 @@
-/* A kernel's run over a batch, in equal shares, one a thread, and each share in pieces: who is done with its own share takes
- * pieces of the others', so that a core which runs slower (another's hyperthread, an efficiency core, a virtual one that was
- * set aside) does less instead of being waited for. */
+/* A kernel's run over a batch, in equal shares, one a thread, of a few pieces each. */
 #ifndef CNNFAST_SHARES_H
 #define CNNFAST_SHARES_H
 
+#include "pieces.h"
 #include "plan.h"
 
 typedef struct {
@@ -11,9 +10,9 @@ typedef struct {
     const tensors *t;
     char *workspace; /* for each thread the grain's, and a landing */
     int64_t landing; /* strips of output at a time that go past the caches by way of L2, 0: none */
-    int64_t rows;    /* these run_kernels fills in: units, the grid of shares, and how many pieces of each share are taken */
-    int row_shares, col_shares, pieces;
-    struct share *shares;
+    int64_t rows;    /* these run_kernels fills in: units, the grid of shares, and their pieces */
+    int row_shares, col_shares;
+    pieces *pieces;
 } job;
 
 /* On N images. False: stopped. */
