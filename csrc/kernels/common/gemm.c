@@ -25,30 +25,35 @@ INLINE void addresses(int m, const gemm *g, const real *x, const real **at) {
     }
 }
 
+/* Where vector j's weights lie, or its bias. */
+INLINE ptrdiff_t in_panels(int j, ptrdiff_t beside) { return j / TILE_V * beside + j % TILE_V * LANES; }
+
 /* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
  * unroll. */
 INLINE void tiles_of(int m, int v, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
                      const real *residual, real *y) {
     const ptrdiff_t step = g->x_step, y_step = g->y_step; /* read once: y might be g, for all the compiler knows */
     const int last = channels - (v - 1) * LANES;          /* lanes of the last vector that exist */
+    const ptrdiff_t beside = v > TILE_V ? g->beside : 0;
     for (; tiles > 0; tiles--, x += m * step) {
-        vec acc[TILE_M][TILE_V];
+        vec acc[TILE_M][WIDE_V];
         const real *w = packed;
 #pragma GCC unroll 14
         for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-            for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + j * LANES);
+            for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + in_panels(j, beside));
 
         for (int64_t t = 0; t < g->taps; t++) {
             const real *at[ceil_div_constant(TILE_M, ROW_GROUP)], *later = x + g->ahead;
             addresses(m, g, x + g->tap[t], at);
             for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
-                vec weight[TILE_V];
+                vec weight[WIDE_V];
                 if (m > 1) __builtin_prefetch(later), later += m; /* a tile of one would spill a mask with sixteen registers */
+                if (v <= TILE_V)
 #pragma GCC unroll 4
-                for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j, 0, 2);
+                    for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j, 0, 2);
 #pragma GCC unroll 4
-                for (int j = 0; j < v; j++) weight[j] = v_load(w + j * LANES);
+                for (int j = 0; j < v; j++) weight[j] = v_load(w + in_panels(j, beside));
 #pragma GCC unroll 14
                 for (int i = 0; i < m; i++) {
                     vec pixel = v_splat(at[i / ROW_GROUP][i % ROW_GROUP * step]);
@@ -184,10 +189,11 @@ void SYMBOL(gemm_activate)(const gemm *g, int64_t pixels, int channels, real *y)
     }
 }
 
-/* Of at most two lines of channels each. */
 INLINE void ask_for_lines(int64_t pixels, int channels, const real *at, ptrdiff_t step) {
-    const int last = channels - 1, middle = channels > LINE ? LINE : 0;
-    for (int64_t i = 0; i < pixels; i++, at += step) ask(at), ask(at + middle), ask(at + last);
+    for (int64_t i = 0; i < pixels; i++, at += step) {
+        for (int k = 0; k < channels - 1; k += LINE) ask(at + k);
+        ask(at + channels - 1);
+    }
 }
 
 /* What the tiles' ends read and write. */
@@ -219,7 +225,9 @@ static __attribute__((noinline)) void run_tiles(const gemm *g, int m, int64_t ti
     switch ((channels + LANES - 1) / LANES) {
         VECTORS(1)
         VECTORS(2)
-#if TILE_V == 4
+#if WIDE_V == 4 && TILE_V == 2
+    case WIDE_V: switch (m) { PIXELS(1, WIDE_V) PIXELS(2, WIDE_V) PIXELS(3, WIDE_V) PIXELS(4, WIDE_V) PIXELS(5, WIDE_V) PIXELS(6, WIDE_V) } break;
+#elif TILE_V == 4
         VECTORS(3)
         VECTORS(4)
 #endif

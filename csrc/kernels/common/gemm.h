@@ -13,6 +13,16 @@
 
 #define TILE_N (TILE_V * LANES)
 
+/* Two panels of TILE_N channels at once, WIDE_M pixels: as many accumulators where registers are 32, and three instructions for
+ * two FMAs instead of four. A core whose other hyperthread is busy gets half of the instructions, and a sixth more done. */
+#if TILE_M == 14
+#define WIDE_M 6
+#define WIDE_V (2 * TILE_V)
+#else
+#define WIDE_M 0
+#define WIDE_V TILE_V
+#endif
+
 /* Where a tile has few pixels, each has an address of its own in a register, and a tile may span rows of the image.
  * Where it has many, they lie x_step apart: addresses in memory would cost a load each. */
 #define TILE_SPANS (TILE_M <= 6)
@@ -27,6 +37,7 @@ typedef struct {
     int64_t taps, len;
     ptrdiff_t x_step, y_step; /* elements from one pixel of the tile to the next */
     const ptrdiff_t *x_at;    /* TILE_SPANS: elements from x to each pixel; NULL: x_step */
+    ptrdiff_t beside;         /* of more than TILE_N channels: elements from a panel's weights to the next one's, and from bias to bias */
     ptrdiff_t ahead;          /* elements from a tile to what is asked for during it: a tile's worth, from there on; 0: what is there */
     cnnfast_activation activation;
     real alpha;
@@ -35,7 +46,7 @@ typedef struct {
 } gemm;
 
 /* y[i*y_step + k] = activation(bias[k] + sum x*w + residual), for i < pixels * tiles, pixels <= TILE_M, and k < channels <=
- * TILE_N. bias holds TILE_N values; residual may be NULL or y. With x_at, tiles is 1. */
+ * TILE_N; or pixels <= WIDE_M, k < 2 * TILE_N. bias holds TILE_N values; residual may be NULL or y. With x_at, tiles is 1. */
 void SYMBOL(gemm_tiles)(const gemm *, int pixels, int64_t tiles, int channels, const real *x, const real *w, const real *bias,
                         const real *residual, real *y);
 
@@ -55,7 +66,7 @@ INLINE bool gemm_may_stream(const gemm *g, const real *y, int64_t channels) {
  * So many at a time that a longer activation finds them in L1. */
 INLINE void gemm_row(const gemm *g, int64_t pixels, int channels, const real *x, const real *w, const real *bias,
                      const real *residual, real *y) {
-    const int64_t tiles = (pixels + TILE_M - 1) / TILE_M, larger = pixels - pixels / tiles * tiles;
+    const int64_t most = channels > TILE_N ? WIDE_M : TILE_M, tiles = (pixels + most - 1) / most, larger = pixels - pixels / tiles * tiles;
     for (int64_t i = 0, at_once; i < tiles; i += at_once) {
         const int64_t alike = i < larger ? larger - i : tiles - i, m = pixels / tiles + (i < larger);
         at_once = alike < MOST_TILES ? alike : MOST_TILES;

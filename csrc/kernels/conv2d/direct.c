@@ -225,8 +225,9 @@ static void run_block(const conv2d_problem *p, const cut *b, const real *packed,
         gemm m = describe(p, row_step, pixel_step, t->y_step, tap);
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
         m.far = t->far;
-        for (; col < end; col++) {
-            const panel of = panel_at(p, packed, col);
+        m.beside = panel_size(p);
+        for (panel of; col < end; col += panels_in(&of)) {
+            of = panels_at(p, packed, col, end, (at.p1 - at.p0) * (at.q1 - at.q0));
             run_panel(p, &m, &at, &of, x, row_step, t);
         }
     }
@@ -258,8 +259,9 @@ static void run_pointwise(const conv2d_problem *p, const cut *b, const real *pac
         m.stream = t->stream && gemm_may_stream(&m, t->y, g->K / p->groups);
         m.far = t->far;
         m.ahead = b->copied || p->groups > 1 ? 0 : PIXELS_AHEAD; /* by the first panel; the others find them in L2 */
-        for (; col < end; col++, m.ahead = 0) {
-            const panel of = panel_at(p, packed, col);
+        m.beside = panel_size(p);
+        for (panel of; col < end; col += panels_in(&of), m.ahead = 0) {
+            of = panels_at(p, packed, col, end, pixels);
             const int64_t to = first * t->y_step + of.k0;
             gemm_row(&m, pixels, of.channels, x, of.weight, of.bias, t->residual ? (const real *)t->residual + to : NULL,
                      (real *)t->y + to);

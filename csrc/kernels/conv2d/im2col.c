@@ -78,11 +78,12 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const ptrdiff_t start = 0;
     const int64_t step = row_step(p), most = block_pixels(p), last = at.row1 * g->Q;
     const gemm m = {.tap = &start, .taps = 1, .len = panel_depth(p), .x_step = step, .y_step = t->y_step,
-                    .far = t->far, .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha};
+                    .far = t->far, .activation = p->epilogue.activation, .alpha = (real)p->epilogue.alpha, .beside = panel_size(p)};
     for (int64_t first = at.row0 * g->Q; first < last; first += most) {
         int64_t pixels = min64(most, last - first), written = -1;
-        for (int64_t col = at.col0; col < at.col1; col++) {
-            panel of = panel_at(p, packed, col);
+        panel of;
+        for (int64_t col = at.col0; col < at.col1; col += panels_in(&of)) {
+            of = panels_at(p, packed, col, at.col1, pixels);
             if (of.group != written)
                 for (int64_t i = 0; i < pixels; i++)
                     write_row(p, t->x, first + i, of.group, (real *)workspace + i * step);

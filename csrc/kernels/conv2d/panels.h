@@ -33,6 +33,20 @@ INLINE panel panel_at(const conv2d_problem *p, const real *packed, int64_t colum
                    .weight = at + TILE_N};
 }
 
+/* Tiles of two panels at once ask for no weights ahead: of a call with few pixels most would come late. */
+enum { WIDE_PIXELS = 96 };
+
+/* A column's panel, and the next one's with it where both are whole and a tile may have both. */
+INLINE panel panels_at(const conv2d_problem *p, const real *packed, int64_t column, int64_t end, int64_t pixels) {
+    panel of = panel_at(p, packed, column);
+    if (!WIDE_M || pixels < WIDE_PIXELS || column + 1 == end) return of;
+    const panel next = panel_at(p, packed, column + 1);
+    if (next.group == of.group && next.channels == TILE_N) of.channels += TILE_N;
+    return of;
+}
+
+INLINE int64_t panels_in(const panel *of) { return ceil_div(of->channels, TILE_N); }
+
 /* Input channels at a time: where they or taps are neighbours in memory, a cache line of them is read once. */
 enum { PACK_CHANNELS = 16 };
 

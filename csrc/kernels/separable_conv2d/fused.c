@@ -73,15 +73,16 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const real *panels = (const real *)((const char *)packed + depthwise_packed(p));
     const ptrdiff_t start = 0;
     const gemm m = {.tap = &start, .taps = 1, .len = out->C, .x_step = pixel_step(p), .y_step = t->y_step, .far = t->far,
-                    .activation = p->pointwise.epilogue.activation, .alpha = (real)p->pointwise.epilogue.alpha};
+                    .activation = p->pointwise.epilogue.activation, .alpha = (real)p->pointwise.epilogue.alpha, .beside = panel_size(&p->pointwise)};
     for (int64_t row = at.row0, rows; row < at.row1; row += rows) {
         depthwise_rows d = {.p0 = row % out->P, .k1 = out->C, .y_step = pixel_step(p), .y = workspace, .far = t->far,
                             .image = (const real *)t->x + row / out->P * in->H * in->W * in->C};
         rows = min64(out->P - d.p0, at.row1 - row);
         d.p1 = d.p0 + rows;
         SYMBOL(depthwise_run)(&p->depthwise, packed, &d, (char *)workspace + buffer_bytes(p));
-        for (int64_t col = at.col0; col < at.col1; col++) {
-            panel of = panel_at(&p->pointwise, panels, col);
+        panel of;
+        for (int64_t col = at.col0; col < at.col1; col += panels_in(&of)) {
+            of = panels_at(&p->pointwise, panels, col, at.col1, rows * out->Q);
             int64_t to = row * out->Q * t->y_step + of.k0;
             gemm_row(&m, rows * out->Q, of.channels, workspace, of.weight, of.bias,
                      t->residual ? (const real *)t->residual + to : NULL, (real *)t->y + to);
