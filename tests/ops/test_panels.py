@@ -1,4 +1,4 @@
-"""Two panels of channels in one tile (csrc/kernels/common/gemm.h) have the bits of each alone; the oracle tests those."""
+"""Two panels in one tile (csrc/kernels/common/gemm.h) have the bits of each alone, which the oracle tests."""
 
 from typing import Any
 
