@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* A core of no processor has more (AMD's with stacked cache: 12 MB). A virtual machine of few cores may be told of its host's
- * whole cache, which it shares with others. */
+/* What is believed, for each of the machine's cores: a virtual one of few may be told of its host's whole cache, which it shares
+ * with others. */
 static const size_t MOST_OF_A_CORE = 16 << 20;
 
 static size_t last_level = 32 << 20; /* where the system does not say */

@@ -74,11 +74,13 @@ static void run_landing(const job *j, int64_t strip, int64_t past, char *landing
     stream_end();
 }
 
-/* [begin, end) becomes its piece i of n: of an even number of units where they are small, for kernels that do two rows at once. */
-static void cut(int64_t *begin, int64_t *end, int i, int n) {
-    const int64_t from = *begin, length = *end - from, even = length >= 4 * n ? ~INT64_C(1) : ~INT64_C(0);
-    *begin = from + (i ? length * i / n & even : 0);
-    *end = from + (i + 1 < n ? length * (i + 1) / n & even : length);
+/* [begin, end) becomes its piece i of n: smaller ones than a block, of four units and more, of even numbers, for kernels that do
+ * two rows at once. */
+static void cut(int64_t *begin, int64_t *end, int i, int n, int64_t block) {
+    const int64_t from = *begin, length = *end - from, each = length / n;
+    const int64_t whole = each >= 4 && each + 2 <= block ? ~INT64_C(1) : ~INT64_C(0);
+    *begin = from + (length * i / n & whole);
+    *end = from + (i + 1 < n ? length * (i + 1) / n & whole : length);
 }
 
 /* Piece i of a share, in the thread's own workspace. */
@@ -89,13 +91,13 @@ static void run_piece(const job *j, int share, int i, int thread, parallel_watch
     if (j->landing && j->col_shares == 1) {
         const int64_t strips = j->rows / image_units(plan) * strips_of(plan);
         int64_t begin = strips * r / j->row_shares, end = strips * (r + 1) / j->row_shares;
-        cut(&begin, &end, i, j->pieces->pieces);
+        cut(&begin, &end, i, j->pieces->pieces, 0);
         run_landing(j, begin, end, own, watch);
         return;
     }
     tile at = {j->rows * r / j->row_shares, j->rows * (r + 1) / j->row_shares, columns * c / j->col_shares,
                columns * (c + 1) / j->col_shares};
-    cut(&at.row0, &at.row1, i, j->pieces->pieces);
+    cut(&at.row0, &at.row1, i, j->pieces->pieces, plan->grain.block_rows);
     run_blocks(plan, j->t, at, own, watch);
 }
 
