@@ -1,4 +1,4 @@
-/* The last level of cache, bytes: an output larger than that is better stored past it. */
+/* The last level of cache, bytes, as far as the system is believed: an output larger than that is better stored past it. */
 #ifndef CNNFAST_CACHE_H
 #define CNNFAST_CACHE_H
 

@@ -106,13 +106,13 @@ static void choose_grid(job *j) {
 }
 
 static bool run_groups(job *j, parallel_watch *watch) {
-    pieces cut;
-    j->pieces = &cut;
+    pieces all;
+    j->pieces = &all;
     for (j->first = 0; j->first < j->chunks; j->first += j->group) {
         j->count = min64(j->group, j->chunks - j->first);
         choose_grid(j);
         const int shares = j->chunk_shares * j->column_shares;
-        pieces_begin(&cut, shares, (int)ceil_div(j->count, j->chunk_shares));
+        pieces_begin(&all, shares, (int)ceil_div(j->count, j->chunk_shares));
         if (!parallel_run(shares, run_pieces, j, watch)) return false;
         if (j->chunks == 1) continue;
         const int threads = j->threads;

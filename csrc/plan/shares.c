@@ -74,8 +74,8 @@ static void run_landing(const job *j, int64_t strip, int64_t past, char *landing
     stream_end();
 }
 
-/* [begin, end) becomes its piece i of n: smaller ones than a block, of four units and more, of even numbers, for kernels that do
- * two rows at once. */
+/* [begin, end) becomes its piece i of n. Pieces of four units and more that stay below a block are of an even number of them, for
+ * kernels that do two rows at once. */
 static void cut(int64_t *begin, int64_t *end, int i, int n, int64_t block) {
     const int64_t from = *begin, length = *end - from, each = length / n;
     const int64_t whole = each >= 4 && each + 2 <= block ? ~INT64_C(1) : ~INT64_C(0);
@@ -143,11 +143,11 @@ static int pieces_of(const job *j, int64_t N) {
 }
 
 bool run_kernels(job j, int64_t N, int threads, parallel_watch *watch) {
-    pieces cut;
+    pieces all;
     j.rows = N * image_units(j.plan), j.row_shares = j.col_shares = 1;
     if (threads > 1) choose_grid(&j, N, threads);
     const int shares = j.row_shares * j.col_shares;
-    pieces_begin(&cut, shares, shares > 1 ? pieces_of(&j, N) : 1);
-    j.pieces = &cut;
+    pieces_begin(&all, shares, shares > 1 ? pieces_of(&j, N) : 1);
+    j.pieces = &all;
     return parallel_run(shares, run_pieces, &j, watch);
 }

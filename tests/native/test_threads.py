@@ -83,7 +83,7 @@ def test_same_bits_on_any_number_of_threads() -> None:
 @pytest.mark.parametrize("threads", [2, 3, 8, 70])
 @pytest.mark.parametrize(("window", "groups", "stride"), [(1, 1, 1), (3, 1, 1), (3, 1, 2), (3, 32, 1), (5, 32, 2)])
 def test_pieces_of_shares_taken_by_others(window: int, groups: int, stride: int, threads: int) -> None:
-    """More threads than cores, so that some wait for a core while others are done and take what is theirs."""
+    """With more threads than cores some wait for a core while others are done and take what is theirs."""
     rng = np.random.default_rng(2)
     x = rng.standard_normal((2, 113, 57, 32)).astype(np.float32)
     weight = rng.standard_normal((window, window, 32 // groups, 64)).astype(np.float32)
