@@ -37,6 +37,18 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
+def past_line() -> Callable[..., np.ndarray]:
+    """An array of float32 that begins so many bytes past a cache line."""
+
+    def place(shape: tuple[int, ...], offset: int) -> np.ndarray:
+        raw = np.empty(4 * int(np.prod(shape)) + 128, np.uint8)
+        start = -raw.ctypes.data % 64 + offset
+        return raw[start : start + 4 * int(np.prod(shape))].view(np.float32).reshape(shape)
+
+    return place
+
+
+@pytest.fixture
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every convolution is its chain, so that ways which should agree do so to the bit."""
     monkeypatch.setenv("CNNFAST_PRECISION", "strict")

@@ -1,5 +1,6 @@
 """The depthwise row: windows, dilations, lines along rows and down columns, and large images, against the oracle."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,31 +53,37 @@ def test_windows(rng: np.random.Generator, kernel: tuple[int, int], dtype: type)
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("offset", range(0, 64, 12))
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
 @pytest.mark.parametrize("kernel", [(3, 3), (5, 5)])
-def test_first_vector_ends_at_a_cache_line(rng: np.random.Generator, kernel: tuple[int, int], offset: int) -> None:
-    """Weights are then cut anew; more channels than a block."""
-    x = np.empty(9 * 10 * 320 + 32, np.float32)
-    start = (-x.ctypes.data + offset) % 64 // 4
-    x = x[start : start + 9 * 10 * 320].reshape(1, 9, 10, 320)
-    x[...] = small_integers(rng, *x.shape)
+def test_first_vector_ends_at_a_cache_line_of_y(
+    rng: np.random.Generator, past_line: Callable[..., np.ndarray], kernel: tuple[int, int], activation: str | None
+) -> None:
+    """Weights are then read from between vectors; more channels than a block."""
+    x = small_integers(rng, 1, 9, 10, 320).astype(np.float32)
     weight = small_integers(rng, *kernel, 320, 1).astype(np.float32)
-    plan = cnnfast.plan_depthwise_conv2d(x.shape, weight, padding=1, algorithm="depthwise")
-    assert np.array_equal(plan(x), reference.depthwise_conv2d(x, weight, padding=((1, 1), (1, 1))))
+    residual = small_integers(rng, *x.shape).astype(np.float32)
+    how: dict[str, Any] = {"padding": 1 if kernel == (3, 3) else 2, "activation": activation}
+    plan = cnnfast.plan_depthwise_conv2d(x.shape, weight, algorithm="depthwise", **how)
+    pad = (how["padding"],) * 2
+    sums = reference.depthwise_conv2d(x, weight, padding=(pad, pad)) + residual
+    expected = {None: sums, "relu": np.maximum(sums, 0), "relu6": np.clip(sums, 0, 6)}[activation]
+    for offset in range(0, 64, 12):
+        y = past_line(x.shape, offset)
+        assert np.array_equal(plan(x, residual=residual, out=y), expected), offset
 
 
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize(("kernel", "dilation"), [((3, 3), 1), ((3, 3), 2), ((1, 7), 1), ((7, 1), 1)])
-def test_more_than_the_caches_hold(rng: np.random.Generator, kernel: tuple[int, int], dilation: int) -> None:
+def test_more_than_the_caches_hold(
+    rng: np.random.Generator, past_line: Callable[..., np.ndarray], kernel: tuple[int, int], dilation: int
+) -> None:
     """Bands of rows, and stores past the caches: a plan for a batch that no cache holds, run with a smaller one."""
     x = small_integers(rng, 2, 61, 50, 48).astype(np.float32)
     weight = small_integers(rng, *kernel, 48, 1).astype(np.float32)
     pad = tuple((dilation * (r // 2),) * 2 for r in kernel)
     how: dict[str, Any] = {"padding": pad, "dilation": (dilation, dilation), "activation": "relu6"}
     plan = cnnfast.plan_depthwise_conv2d((2000, *x.shape[1:]), weight, algorithm="depthwise", **how)
-    out = np.empty(x.size + 16, np.float32)
-    start = -out.ctypes.data % 64 // 4  # whole vectors of it are whole cache lines
-    y = plan(x, out=out[start : start + x.size].reshape(x.shape))
+    y = plan(x, out=past_line(x.shape, 0))  # whole vectors of it are whole cache lines
     assert np.array_equal(
         y, np.clip(reference.depthwise_conv2d(x, weight, padding=pad, dilation=(dilation, dilation)), 0, 6)
     )

@@ -7,6 +7,7 @@
 #include "depthwise.h"
 
 #include "common/cost.h"
+#include "common/head.h"
 
 #if CNNFAST_REAL
 #include "depthwise_walk.h"
@@ -53,12 +54,6 @@ size_t SYMBOL(depthwise_workspace)(const conv2d_problem *p, int64_t rows) {
     return size_add(size_add(zeros_bytes(p), table_bytes(p, rows)), copy);
 }
 
-/* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which doubles their loads. */
-static int lanes_to_line(const conv2d_problem *p, const real *x, int64_t channels) {
-    const int past = (int)((uintptr_t)x % VEC_BYTES / sizeof(real));
-    return is_fixed3x3(&p->g) && p->g.K % LANES == 0 && channels >= 4 * LANES ? LANES - past : (int)min64(LANES, channels);
-}
-
 /* Taps and steps along the rows of tiles. */
 static shared describe(const conv2d_problem *p, int64_t y_step) {
     const window *g = &p->g;
@@ -99,8 +94,9 @@ static void plan_ahead(const conv2d_problem *p, const depthwise_rows *at, int64_
 /* Rows [at->p0, at->p1), few enough to wait in L2 between columns of tiles; `table` begins at the first one's inputs. */
 static void run_band(const conv2d_problem *p, const real *packed, const depthwise_rows *at, shared *d, const pixel *table) {
     for (d->k0 = at->k0; d->k0 < at->k1; d->k0 = d->k1) {
-        d->head = (int)min64(LANES, at->k1 - d->k0);
-        if (!is_copied(p) && d->k0 == at->k0) d->head = lanes_to_line(p, at->image + d->k0, at->k1 - d->k0);
+        const int64_t channels = at->k1 - d->k0;
+        const bool first = d->k0 == at->k0 && is_fixed3x3(&p->g) && !is_copied(p); /* only such weights can be read from any channel on */
+        d->head = (int)(first ? head_to_line(at->y + d->k0, at->y_step, channels) : min64(LANES, channels));
         d->k1 = block_end(p, d->k0, d->head, at->k1);
         d->packed = packed + packed_at(p, 0, d->k0);
         /* A vector smaller than a cache line would fill it in parts, far from each other in time. */

@@ -45,14 +45,18 @@ INLINE void fetch_ahead(shared *d) {
     d->next += n;
 }
 
-INLINE void finish(const shared *d, bool stream, const real *residual, real *y, vec v, int n) {
+/* tq outputs of a row to y. What is asked of all of them is asked once: asked of each, it was half of a tile's instructions. */
+INLINE void finish(const shared *d, int tq, const real *residual, real *y, int n, vec *acc) {
+    const int64_t step = d->y_step;
     const cnnfast_activation activation = d->epilogue->activation;
-    if (residual) v += v_load_n(residual, n);
-    if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
-    if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
-    if (n < LANES) v_store_n(y, v, n);
-    else if (stream) v_stream(y, v);
-    else v_store(y, v);
+#define EACH _Pragma("GCC unroll 7") for (int b = 0; b < tq; b++)
+    if (residual) EACH acc[b] += v_load_n(residual + b * step, n);
+    if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) EACH acc[b] = v_at_least(acc[b], v_splat(0));
+    if (activation == CNNFAST_RELU6) EACH acc[b] = v_at_most(acc[b], v_splat(6));
+    if (n < LANES) EACH v_store_n(y + b * step, acc[b], n);
+    else if (d->stream) EACH v_stream(y + b * step, acc[b]);
+    else EACH v_store(y + b * step, acc[b]);
+#undef EACH
 }
 
 /* What the tile below this one reads, and this one does not, and what it writes, of the vector at k. A vector at a time, for
@@ -86,11 +90,12 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
 #pragma GCC unroll 7
         for (int b = 0; b < tq; b++) acc[a][b] = bias;
 #pragma GCC unroll 9
-    for (int i = 0; i < (tp - 1) * stride + R; i++, row += d->row)
+    for (int i = 0; i < (tp - 1) * stride + R; i++, row += d->row) {
 #pragma GCC unroll 15
         for (int j = 0; j < (tq - 1) * stride + S; j++) {
-            const real *x = row[j] + k;
-            vec v = v_keep(whole ? v_load(x) : v_load_n(x, n));
+            const real *x = row[j];
+            __asm__("" : "+r"(x)); /* or k is added to it by an instruction of its own */
+            vec v = v_keep(whole ? v_load(x + k) : v_load_n(x + k, n));
 #pragma GCC unroll 2
             for (int a = 0; a < tp; a++)
 #pragma GCC unroll 7
@@ -99,15 +104,10 @@ INLINE void fixed_vector(int stride, int tp, int tq, const shared *d, const pixe
                     if (r >= 0 && r < R && s >= 0 && s < S) acc[a][b] = v_fma(v, w[r * S + s], acc[a][b]);
                 }
         }
-#define FINISH(stream) \
-    _Pragma("GCC unroll 2") for (int a = 0; a < tp; a++) \
-        _Pragma("GCC unroll 7") for (int b = 0; b < tq; b++) { \
-            const int64_t to = a * d->y_row + b * d->y_step + k; \
-            finish(d, stream, residual ? residual + to : NULL, y + to, acc[a][b], n); \
-        }
-    if (whole && d->stream) FINISH(true)
-    else FINISH(false)
-#undef FINISH
+        const int a = (i + 1 - R) / stride; /* the row of outputs that has all of its inputs now */
+        const int64_t to = a * d->y_row + k;
+        if (i + 1 >= R && (i + 1 - R) % stride == 0) finish(d, tq, residual ? residual + to : NULL, y + to, n, acc[a]);
+    }
 }
 
 INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, const real *residual, real *y) {
@@ -131,8 +131,9 @@ INLINE void slide(int taps, int stride, int tq, const shared *d, const pixel *at
     for (int j = 0; j < (tq - 1) * every + taps; j++, at += step) {
         __asm__("" : "+r"(at)); /* one address that moves: all of them would not fit the registers */
         if (j % every >= taps) continue; /* no output reads it */
-        const real *x = at[0] + k;
-        const vec v = v_keep(n == LANES ? v_load(x) : v_load_n(x, n));
+        const real *x = at[0];
+        __asm__("" : "+r"(x));
+        const vec v = v_keep(n == LANES ? v_load(x + k) : v_load_n(x + k, n));
 #pragma GCC unroll 9
         for (int t = 0; t < taps; t++) {
             const int b = (j - t) / every;
@@ -180,11 +181,7 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
         for (; s < in->s1; s++) slide(1, 0, tq, d, at + s * d->unit, w + s * LANES, k, n, acc);
         if (s < d->S) add_to_all(tq, padding_sum(w + s * LANES, d->S - s), acc);
     }
-#pragma GCC unroll 7
-    for (int b = 0; b < tq; b++) {
-        const int64_t to = b * d->y_step + k;
-        finish(d, d->stream, residual ? residual + to : NULL, y + to, acc[b], n);
-    }
+    finish(d, tq, residual ? residual + k : NULL, y + k, n, acc);
 }
 
 INLINE void line(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {

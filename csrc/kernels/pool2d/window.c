@@ -5,6 +5,7 @@
  * average's rounding and which of +0 and -0 is kept.
  */
 #include "common/ahead.h"
+#include "common/head.h"
 #include "pool2d/strip.h"
 
 /* Vectors of channels of one output at once. */
@@ -233,13 +234,6 @@ DEFINE_ROWS(average_rows, CNNFAST_AVERAGE)
 #define average_rows NULL /* integers have none: the plan refuses it */
 #endif
 
-/* Lanes of a pixel's first vector: up to where x's vectors stop lying across two cache lines, which is worth one vector more
- * where there are many. */
-static int64_t lanes_to_line(const window *g, const void *x) {
-    const int64_t past = (int64_t)((uintptr_t)x % VEC_BYTES / sizeof(real));
-    return g->C % LANES == 0 && g->C >= 8 * LANES ? LANES - past : LANES;
-}
-
 /* Channels at a time: where rows of outputs share rows of pixels, so few that these are still in L1 for the next, unless
  * that leaves short runs, which memory is slow at. */
 static int64_t chunk_of(const window *g) {
@@ -258,7 +252,8 @@ static void run(const void *problem, const void *packed, const tensors *t, tile 
     const int64_t first = at.col0 * CHANNELS, past = min64(g->C, at.col1 * CHANNELS), chunk = chunk_of(g);
     const mask left = left_lanes(g->C);
     for (int64_t c0 = first, c1; c0 < past; c0 = c1) {
-        const int64_t head = c0 == first ? lanes_to_line(g, t->x) : LANES; /* of later chunks, which start at a line */
+        /* Later chunks start at a line then. */
+        const int64_t head = c0 == first ? head_to_line((real *)t->y + c0, t->y_step, past - c0) : LANES;
         c1 = c0 + chunk < past ? c0 + chunk + head - LANES : past;
         for (int64_t row = at.row0; row < at.row1;) {
             const int64_t h = row % g->P;
