@@ -43,6 +43,7 @@ def test_windows(rng: np.random.Generator, kernel: tuple[int, int], dtype: type)
             ((1, 1), (2, 2)),
             ((2, 2), (1, 1)),
             ((2, 1), (2, 3)),
+            ((2, 1), (2, 1)),
             ((3, 2), (1, 2)),
         ):
             size = [max(16 + i, (r - 1) * d + 2) for r, d in zip(kernel, dilation, strict=True)]
@@ -53,10 +54,10 @@ def test_windows(rng: np.random.Generator, kernel: tuple[int, int], dtype: type)
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("activation", [None, "relu", "relu6", ("leaky_relu", 0.5)])
 @pytest.mark.parametrize("kernel", [(3, 3), (5, 5)])
 def test_first_vector_ends_at_a_cache_line_of_y(
-    rng: np.random.Generator, past_line: Callable[..., np.ndarray], kernel: tuple[int, int], activation: str | None
+    rng: np.random.Generator, past_line: Callable[..., np.ndarray], kernel: tuple[int, int], activation: Any
 ) -> None:
     """Weights are then read from between vectors; more channels than a block."""
     x = small_integers(rng, 1, 9, 10, 320).astype(np.float32)
@@ -66,7 +67,7 @@ def test_first_vector_ends_at_a_cache_line_of_y(
     plan = cnnfast.plan_depthwise_conv2d(x.shape, weight, algorithm="depthwise", **how)
     pad = (how["padding"],) * 2
     sums = reference.depthwise_conv2d(x, weight, padding=(pad, pad)) + residual
-    expected = {None: sums, "relu": np.maximum(sums, 0), "relu6": np.clip(sums, 0, 6)}[activation]
+    expected = reference.activate(sums, activation if isinstance(activation, tuple) else (activation, 0.0))
     for offset in range(0, 64, 12):
         y = past_line(x.shape, offset)
         assert np.array_equal(plan(x, residual=residual, out=y), expected), offset

@@ -16,6 +16,9 @@ enum { TILE_P = 2, TILE_Q = TILE_M == 14 || TILE_V == 4 ? 7 : 4, STRIDED_Q = 4 }
 /* Outputs of a line, and the most weights beside them. */
 enum { LINE_Q = 7, LINE_TAPS = TILE_M == 14 || TILE_V == 4 ? 9 : 5 };
 
+/* Two lines at once: of windows of 5 or 7 columns, whose weights fit 32 registers beside 14 outputs. */
+#define LINE_TAPS_OF_TWO (TILE_M == 14 || TILE_V == 4 ? 7 : 0)
+
 /* What the tiles of one block share. Where lines run down columns, R and S, rows and columns change places. */
 typedef struct {
     const real *packed;   /* of channel k0: its bias, and so on (depthwise_layout.h) */
@@ -120,24 +123,29 @@ INLINE void fixed(int stride, int tp, int tq, const shared *d, const pixel *at, 
     }
 }
 
-/* `taps` taps of a row for tq outputs, all constant: each input is loaded once. `stride` 0: the call's, for one tap. */
-INLINE void slide(int taps, int stride, int tq, const shared *d, const pixel *at, const real *w, int64_t k, int n, vec acc[LINE_Q]) {
+/* `taps` taps of a row for tq outputs, all constant: each input is loaded once. `stride` 0: the call's, for one tap. `unit` 0: the
+ * call's, and one address that moves, for all of them would not fit the registers. */
+INLINE void slide(int taps, int stride, int unit, int tq, const shared *d, const pixel *at, const real *w, int64_t k, int n, vec acc[LINE_Q]) {
     vec weight[9];
     const int64_t step = stride ? d->unit : d->unit * d->stride;
     const int every = stride ? stride : 1;
 #pragma GCC unroll 9
     for (int t = 0; t < taps; t++) weight[t] = v_load(w + t * LANES);
 #pragma GCC unroll 21
-    for (int j = 0; j < (tq - 1) * every + taps; j++, at += step) {
-        __asm__("" : "+r"(at)); /* one address that moves: all of them would not fit the registers */
-        if (j % every >= taps) continue; /* no output reads it */
-        const real *x = at[0];
-        __asm__("" : "+r"(x));
-        const vec v = v_keep(n == LANES ? v_load(x + k) : v_load_n(x + k, n));
+    for (int j = 0; j < (tq - 1) * every + taps; j++) {
+        if (j % every < taps) { /* else no output reads it */
+            const real *x = unit ? at[j * unit] : at[0];
+            __asm__("" : "+r"(x));
+            const vec v = v_keep(n == LANES ? v_load(x + k) : v_load_n(x + k, n));
 #pragma GCC unroll 9
-        for (int t = 0; t < taps; t++) {
-            const int b = (j - t) / every;
-            if (j >= t && (j - t) % every == 0 && b < tq) acc[b] = v_fma(v, weight[t], acc[b]);
+            for (int t = 0; t < taps; t++) {
+                const int b = (j - t) / every;
+                if (j >= t && (j - t) % every == 0 && b < tq) acc[b] = v_fma(v, weight[t], acc[b]);
+            }
+        }
+        if (!unit) {
+            at += step;
+            __asm__("" : "+r"(at));
         }
     }
 }
@@ -154,7 +162,7 @@ INLINE void add_to_all(int tq, vec v, vec acc[LINE_Q]) {
     for (int b = 0; b < tq; b++) acc[b] += v;
 }
 
-INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *packed,
+INLINE void line_vector(int stride, int unit, int tq, const shared *d, const inside *in, const pixel *at, const real *packed,
                         const real *residual, real *y, int64_t k, int n) {
     const real *padding = packed + LANES, *w = padding + d->R * LANES;
     vec acc[LINE_Q];
@@ -168,7 +176,7 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
         }
         if (in->s0) add_to_all(tq, padding_sum(w, in->s0), acc);
         int64_t s = in->s0;
-#define SLIDE(taps) slide(taps, stride, tq, d, at + s * d->unit, w + s * LANES, k, n, acc), s += taps
+#define SLIDE(taps) slide(taps, stride, unit, tq, d, at + s * d->unit, w + s * LANES, k, n, acc), s += taps
         if (stride && tq > 1) {
             if (LINE_TAPS >= 9) {
                 while (s + 9 <= in->s1) SLIDE(9);
@@ -178,18 +186,71 @@ INLINE void line_vector(int stride, int tq, const shared *d, const inside *in, c
             if (s + 3 <= in->s1) SLIDE(3);
         }
 #undef SLIDE
-        for (; s < in->s1; s++) slide(1, 0, tq, d, at + s * d->unit, w + s * LANES, k, n, acc);
+        for (; s < in->s1; s++) slide(1, 0, 0, tq, d, at + s * d->unit, w + s * LANES, k, n, acc);
         if (s < d->S) add_to_all(tq, padding_sum(w + s * LANES, d->S - s), acc);
     }
     finish(d, tq, residual ? residual + k : NULL, y + k, n, acc);
 }
 
-INLINE void line(int stride, int tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
+INLINE void line(int stride, int unit, int tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
     const real *packed = d->packed;
     int n = d->head;
     for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), packed += d->packed_step)
-        if (n == LANES) line_vector(stride, tq, d, in, at, packed, residual, y, k, LANES);
-        else line_vector(stride, tq, d, in, at, packed, residual, y, k, n);
+        if (n == LANES) line_vector(stride, unit, tq, d, in, at, packed, residual, y, k, LANES);
+        else line_vector(stride, unit, tq, d, in, at, packed, residual, y, k, n);
 }
+
+#if LINE_TAPS_OF_TWO
+/* `taps` taps of a row of inputs for the line above, and of the row of taps before it for the line below. */
+INLINE void slide_both(int taps, int stride, const pixel *at, const real *upper, const real *lower, int64_t k, int n, vec (*acc)[LINE_Q]) {
+    vec weight[2][LINE_TAPS_OF_TWO];
+#pragma GCC unroll 7
+    for (int t = 0; t < taps; t++) weight[0][t] = v_load(upper + t * LANES), weight[1][t] = v_load(lower + t * LANES);
+#pragma GCC unroll 19
+    for (int j = 0; j < (LINE_Q - 1) * stride + taps; j++) {
+        const real *x = at[j];
+        __asm__("" : "+r"(x));
+        const vec v = v_keep(n == LANES ? v_load(x + k) : v_load_n(x + k, n));
+#pragma GCC unroll 7
+        for (int t = 0; t < taps; t++) {
+            const int b = (j - t) / stride;
+            if (j < t || (j - t) % stride || b >= LINE_Q) continue;
+            acc[0][b] = v_fma(v, weight[0][t], acc[0][b]);
+            acc[1][b] = v_fma(v, weight[1][t], acc[1][b]);
+        }
+    }
+}
+
+/* Two lines, one below the other, of windows whose columns are all inside. in: rows of inputs under the windows of both. */
+INLINE void two_lines_vector(int taps, int stride, const shared *d, const inside *in, const pixel *at, const real *packed,
+                             const real *residual, real *y, int64_t k, int n) {
+    const real *padding = packed + LANES, *w = padding + d->R * LANES;
+    const int64_t step = taps * LANES, above = stride * step;
+    vec acc[2][LINE_Q];
+    const vec bias = v_load(packed);
+#pragma GCC unroll 7
+    for (int b = 0; b < LINE_Q; b++) acc[0][b] = acc[1][b] = bias;
+    for (int64_t r = 0; r < d->R + stride; r++, at += d->row, w += step) {
+        const bool upper = r < d->R, lower = r >= stride;
+        if (r < in->r0 || r >= in->r1) {
+            if (upper) add_to_all(LINE_Q, v_load(padding + r * LANES), acc[0]);
+            if (lower) add_to_all(LINE_Q, v_load(padding + (r - stride) * LANES), acc[1]);
+        } else if (upper && lower) slide_both(taps, stride, at, w, w - above, k, n, acc);
+        else if (upper) slide(taps, stride, 1, LINE_Q, d, at, w, k, n, acc[0]);
+        else slide(taps, stride, 1, LINE_Q, d, at, w - above, k, n, acc[1]);
+        if (r + 1 == d->R) finish(d, LINE_Q, residual ? residual + k : NULL, y + k, n, acc[0]);
+    }
+    k += d->y_row;
+    finish(d, LINE_Q, residual ? residual + k : NULL, y + k, n, acc[1]);
+}
+
+INLINE void two_lines(int taps, int stride, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
+    const real *packed = d->packed;
+    int n = d->head;
+    for (int64_t k = d->k0; k < d->k1; k += n, n = (int)min64(LANES, d->k1 - k), packed += d->packed_step)
+        if (n == LANES) two_lines_vector(taps, stride, d, in, at, packed, residual, y, k, LANES);
+        else two_lines_vector(taps, stride, d, in, at, packed, residual, y, k, n);
+}
+#endif
 
 #endif

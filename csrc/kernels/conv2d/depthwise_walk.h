@@ -24,10 +24,29 @@ static __attribute__((noinline)) void fixed3x3(int64_t tp, int64_t tq, const sha
 }
 
 static __attribute__((noinline)) void any_line(int64_t tq, const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
-    if (tq == 1) line(0, 1, d, in, at, residual, y);
-    else if (d->stride == 1) line(1, LINE_Q, d, in, at, residual, y);
-    else if (d->stride == 2) line(2, LINE_Q, d, in, at, residual, y);
-    else line(0, LINE_Q, d, in, at, residual, y);
+    if (tq == 1) line(0, 0, 1, d, in, at, residual, y);
+    else if (d->stride == 1 && d->unit == 1) line(1, 1, LINE_Q, d, in, at, residual, y);
+    else if (d->stride == 1) line(1, 0, LINE_Q, d, in, at, residual, y);
+    else if (d->stride == 2 && d->unit == 1) line(2, 1, LINE_Q, d, in, at, residual, y);
+    else line(0, 0, LINE_Q, d, in, at, residual, y);
+}
+
+/* Whether lines of windows whose columns [s0, s1) are inside go two at a time. */
+static bool goes_by_two(const window *g, const shared *d, int64_t tq, const inside *in) {
+    const phases down = phases_of(g, 0);
+    return LINE_TAPS_OF_TWO && tq == LINE_Q && (d->S == 5 || d->S == 7) && in->s0 == 0 && in->s1 == d->S && d->unit == 1 &&
+           d->stride <= 2 && d->stride == down.stride && d->stride < d->R && down.step == 1;
+}
+
+static __attribute__((noinline)) void both_lines(const shared *d, const inside *in, const pixel *at, const real *residual, real *y) {
+#if LINE_TAPS_OF_TWO
+    if (d->S == 5 && d->stride == 1) two_lines(5, 1, d, in, at, residual, y);
+    else if (d->S == 5) two_lines(5, 2, d, in, at, residual, y);
+    else if (d->stride == 1) two_lines(7, 1, d, in, at, residual, y);
+    else two_lines(7, 2, d, in, at, residual, y);
+#else
+    (void)d, (void)in, (void)at, (void)residual, (void)y;
+#endif
 }
 
 /* Where one phase's next tile of a row begins, and how many outputs it has. A last tile that steps back computes some
@@ -94,6 +113,15 @@ INLINE void taps_inside(const conv2d_problem *p, int axis, int64_t from, int64_t
     if (from + (taps - 1) * dilation >= n) *t1 = max64(*t0, from >= n ? 0 : ceil_div(n - from, dilation));
 }
 
+/* Which rows under the windows of `lines` outputs of an axis, from `o` on, are inside the image. */
+INLINE void rows_inside(const conv2d_problem *p, int axis, int64_t o, int64_t lines, inside *in) {
+    const int64_t stride = p->g.stride[axis], from = o * stride - (axis ? p->g.pad[2] : p->g.pad[0]), last = from + (lines - 1) * stride;
+    int64_t end;
+    taps_inside(p, axis, from, from, &in->r0, &end);
+    if (lines > 1) taps_inside(p, axis, last, last, &(int64_t){0}, &end);
+    in->r1 = end + (last - from) / p->g.dilation[axis];
+}
+
 /* Outputs of the phase from `first` on, channels [d->k0, d->k1). `axis`: lines run along rows (1) or down columns (0). */
 static inline void run_phase(const conv2d_problem *p, const depthwise_rows *at, shared *d, const pixel *table, int axis,
                       int64_t first) {
@@ -113,13 +141,17 @@ static inline void run_phase(const conv2d_problem *p, const depthwise_rows *at, 
             taps_inside(p, axis, w0, w0 + (tq - 1) * step * g->stride[axis], &in.s0, &in.s1);
             if (in.s0 < LEAST_SKIP) in.s0 = 0;
             if (d->S - in.s1 < LEAST_SKIP) in.s1 = d->S;
-            for (int64_t o = from; o < from + beside; o++) {
-                const int64_t h0 = (begin[across] + o) * g->stride[across] - pad[across];
+            const bool by_two = goes_by_two(g, d, tq, &in);
+            for (int64_t o = from, lines; o < from + beside; o += lines) {
                 const int64_t row = axis ? o : q, column = axis ? q : o, to = o * y_of[across] + q * y_of[axis];
-                taps_inside(p, across, h0, h0, &in.r0, &in.r1);
-                any_line(tq, d, &in, table + row * g->stride[0] * table_width(p) + table_column(p, column * g->stride[1]),
-                         at->residual ? at->residual + to : NULL, at->y + to);
-                if (p->epilogue.activation > CNNFAST_RELU6) activate(p, d, tq, d->y_step, at->y + to);
+                const pixel *under = table + row * g->stride[0] * table_width(p) + table_column(p, column * g->stride[1]);
+                const real *residual = at->residual ? at->residual + to : NULL;
+                lines = by_two && o + 1 < from + beside ? 2 : 1;
+                rows_inside(p, across, begin[across] + o, lines, &in);
+                if (lines == 2) both_lines(d, &in, under, residual, at->y + to);
+                else any_line(tq, d, &in, under, residual, at->y + to);
+                for (int64_t i = 0; p->epilogue.activation > CNNFAST_RELU6 && i < lines; i++)
+                    activate(p, d, tq, d->y_step, at->y + to + i * d->y_row);
             }
         }
 }
