@@ -35,6 +35,9 @@ INLINE void v_stream(real *p, vec v) { X86(stream)(p, v); }
 INLINE void v_stream_end(void) { _mm_sfence(); }
 typedef lane_int pick_unit;
 INLINE vec v_pick(vec v, picks p) { return (vec)X86(permutexvar)((__m512i)p, v); }
+/* Lanes p[i] of v and then w. */
+#define PICKS_OF_TWO
+INLINE vec v_pick_of_two(vec v, vec w, picks p) { return (vec)X86(permutex2var)(v, (__m512i)p, w); }
 
 /* Half a vector, where no more lanes are wanted: most AVX-512 cores run twice as many of these. */
 #define HALF_LANES (LANES / 2)

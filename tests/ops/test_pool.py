@@ -132,6 +132,31 @@ def test_channels_that_come_in_chunks(
 
 
 @pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("from_y", [0, 4, 52])
+@pytest.mark.parametrize("from_x", [0, 4, 16, 60])
+@pytest.mark.parametrize("channels", [64, 83, 144])
+def test_pixels_that_do_not_start_at_a_cache_line_as_outputs_do(
+    rng: np.random.Generator, past_line: Callable[..., np.ndarray], isa: str, channels: int, from_x: int, from_y: int
+) -> None:
+    """AVX-512 makes whole lines of y from two vectors then. A NaN wherever it may be."""
+    x = past_line((1, 4, 5, channels), from_x)
+    x[...] = rng.integers(-50, 50, x.shape)
+    given: dict[str, Any] = {"kernel_size": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 1))}
+    try:
+        native.set_isa(isa)
+        for channel in (None, 0, channels // 2, channels - 17, channels - 1):
+            if channel is not None:
+                x[0, 3, 2, channel] = np.nan
+            for name in ("max_pool2d", "min_pool2d", "avg_pool2d"):
+                expected = getattr(reference, name)(x, **given)
+                y = getattr(cnnfast, name)(x, out=past_line(expected.shape, from_y), **given)
+                np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6, err_msg=f"{name} {channel}")
+            x[0, 3, 2] = 1
+    finally:
+        native.set_isa(None)
+
+
+@pytest.mark.parametrize("isa", native.isas())
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 @pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 0), (1, 1))])
 @pytest.mark.parametrize("channels", range(1, 10))

@@ -12,6 +12,12 @@ INLINE void ask(const void *line) {
     __asm__ volatile(""); /* or GCC takes a function that only asks for one without effect, and drops its calls */
 }
 
+/* Into the first level: for loops whose lines the second holds. */
+INLINE void ask_near(const void *line) {
+    __builtin_prefetch(line, 0, 3);
+    __asm__ volatile("");
+}
+
 /* Elements [at, at + n). */
 INLINE void ask_ahead(const real *at, int64_t n) {
     for (const char *line = (const char *)at; line < (const char *)(at + n); line += CACHE_LINE) ask(line);

@@ -3,6 +3,7 @@
 #ifndef CNNFAST_POOL2D_STRIP_H
 #define CNNFAST_POOL2D_STRIP_H
 
+#include "common/ahead.h"
 #include "pool2d/view.h"
 
 /* Rows or columns of pixels under a step. */
@@ -65,9 +66,23 @@ typedef struct {
     int64_t row, step;
 } target;
 
+/* Where vectors of outputs start at a cache line and those of pixels do not, every load would cross two lines. Vectors that do
+ * start at one are pooled instead, and of two is made what is stored: the last lanes of the one before, kept, and the first of this. */
+typedef enum { STORE, KEEP, STORE_OF_TWO } ending;
+typedef struct {
+    picks lanes; /* of the two */
+    vec before[2];
+} pair;
+
+/* The pixels of one window, two vectors of channels further. */
+INLINE void ask_next(shape t, const real *const *row, const ptrdiff_t *col) {
+    for (int i = 0; i < t.R; i++)
+        for (int j = 0; j < t.S; j++) ask_near(row[i] + col[j] + 2 * LANES);
+}
+
 /* One vector of channels, of n lanes, of `steps` steps. Columns joined down wait in registers for every window they are in. */
 INLINE nan_watch march(cnnfast_pool_kind kind, shape t, const real *const *row, const ptrdiff_t *col, int64_t steps, int n, real divisor,
-                       target to) {
+                       target to, ending end, pair *two) {
     vec down[2][MOST_PIXELS];
     nan_watch seen = columns(kind, t, row, col, 0, cols_kept(t), n, down);
     for (; steps > 0; steps--, col += t.tq * t.stride, to.y += t.tq * to.step) {
@@ -78,7 +93,18 @@ INLINE nan_watch march(cnnfast_pool_kind kind, shape t, const real *const *row, 
             vec all[2];
             slide(kind, t.S, t.stride, t.tq, down[a], all);
 #pragma GCC unroll 2
-            for (int b = 0; b < t.tq; b++) store(to.y + a * to.row + b * to.step, finish(kind, all[b], divisor), n);
+            for (int b = 0; b < t.tq; b++) {
+                vec v = finish(kind, all[b], divisor);
+                if (end == STORE_OF_TWO) ask_next(t, row, col + b * t.stride);
+#ifdef PICKS_OF_TWO
+                if (end != STORE) {
+                    const vec pooled = v;
+                    if (end == STORE_OF_TWO) v = v_pick_of_two(two->before[b], v, two->lanes);
+                    two->before[b] = pooled;
+                }
+#endif
+                if (end != KEEP) store(to.y + a * to.row + b * to.step, v, n);
+            }
 #pragma GCC unroll 2
             for (int j = 0; j < cols_kept(t); j++) down[a][j] = down[a][j + t.tq * t.stride];
         }
@@ -86,20 +112,45 @@ INLINE nan_watch march(cnnfast_pool_kind kind, shape t, const real *const *row, 
     return seen;
 }
 
+#ifdef PICKS_OF_TWO
+/* Vectors of outputs from which on pairs are worth one more of pixels. */
+enum { WORTH_PAIRS = 3 };
+
+INLINE picks lanes_from(int64_t first) {
+    picks p = {0};
+    for (int i = 0; i < LANES; i++) p[i] = (lane_int)(first + i);
+    return p;
+}
+#endif
+
 /* `count` channels of a strip, the first vector's `head`. */
 INLINE nan_watch strip_of(cnnfast_pool_kind kind, shape t, const real *const *rows, const ptrdiff_t *cols, int64_t steps, int64_t count,
                           int64_t head, real divisor, target to) {
     nan_watch seen = v_unwatched();
-    const real *row[MOST_PIXELS];
-#pragma GCC unroll 5
-    for (int i = 0; i < rows_under(t); i++) row[i] = rows[i];
-    for (int64_t n = head; count > 0; count -= n, to.y += n, n = min64(LANES, count)) {
-        const nan_watch of = n == LANES ? march(kind, t, row, cols, steps, LANES, divisor, to)
-                                        : march(kind, t, row, cols, steps, (int)n, divisor, to);
-        if (watched(kind)) seen = v_watch_both(seen, of);
-#pragma GCC unroll 5
-        for (int i = 0; i < rows_under(t); i++) row[i] += n;
+    pair two;
+    const real *row[MOST_PIXELS], *const x = rows[0];
+    real *const y = to.y;
+/* Pixels from channel `from` on, outputs from `c` on. */
+#define MARCH(from, n, end)                                                                      \
+    do {                                                                                         \
+        for (int i = 0; i < rows_under(t); i++) row[i] = rows[i] + (from);                       \
+        to.y = y + c;                                                                            \
+        const nan_watch of = march(kind, t, row, cols, steps, (int)(n), divisor, to, end, &two); \
+        if (watched(kind)) seen = v_watch_both(seen, of);                                        \
+    } while (0)
+    for (int64_t c = 0, n = head; c < count; n = min64(LANES, count - c)) {
+        if (n == LANES) MARCH(c, LANES, STORE);
+        else MARCH(c, n, STORE);
+        c += n;
+#ifdef PICKS_OF_TWO
+        const int64_t past = (int64_t)((uintptr_t)(x + c) % VEC_BYTES / sizeof(real));
+        if (t.R > 2 || !past || past > c || count - c < WORTH_PAIRS * LANES) continue;
+        two.lanes = lanes_from(past);
+        MARCH(c - past, LANES, KEEP);
+        for (; count - c >= 2 * LANES; c += LANES) MARCH(c - past + LANES, LANES, STORE_OF_TWO);
+#endif
     }
+#undef MARCH
     return seen;
 }
 
