@@ -74,18 +74,22 @@ typedef struct {
     vec before[2];
 } pair;
 
-/* The pixels of one window, two vectors of channels further. */
-INLINE void ask_next(shape t, const real *const *row, const ptrdiff_t *col) {
-    for (int i = 0; i < t.R; i++)
-        for (int j = 0; j < t.S; j++) ask_near(row[i] + col[j] + 2 * LANES);
+/* Rows and columns [from, past) of pixels, `ahead` elements further. Loads that cross two lines want it, where the machine does not
+ * guess them; others are slower by it. */
+INLINE void ask_pixels_near(const real *const *row, int rows, const ptrdiff_t *col, int from, int past, ptrdiff_t ahead) {
+#pragma GCC unroll 5
+    for (int j = from; j < past; j++)
+#pragma GCC unroll 5
+        for (int i = 0; i < rows; i++) ask_near(row[i] + col[j] + ahead);
 }
 
 /* One vector of channels, of n lanes, of `steps` steps. Columns joined down wait in registers for every window they are in. */
 INLINE nan_watch march(cnnfast_pool_kind kind, shape t, const real *const *row, const ptrdiff_t *col, int64_t steps, int n, real divisor,
-                       target to, ending end, pair *two) {
+                       target to, ending end, pair *two, ptrdiff_t ahead) {
     vec down[2][MOST_PIXELS];
     nan_watch seen = columns(kind, t, row, col, 0, cols_kept(t), n, down);
     for (; steps > 0; steps--, col += t.tq * t.stride, to.y += t.tq * to.step) {
+        if (t.R == 3 && t.stride == 2 && ahead) ask_pixels_near(row, rows_under(t), col, cols_kept(t), cols_under(t), ahead);
         const nan_watch of = columns(kind, t, row, col, cols_kept(t), cols_under(t), n, down);
         if (watched(kind)) seen = v_watch_both(seen, of);
 #pragma GCC unroll 2
@@ -95,7 +99,7 @@ INLINE nan_watch march(cnnfast_pool_kind kind, shape t, const real *const *row, 
 #pragma GCC unroll 2
             for (int b = 0; b < t.tq; b++) {
                 vec v = finish(kind, all[b], divisor);
-                if (end == STORE_OF_TWO) ask_next(t, row, col + b * t.stride);
+                if (end == STORE_OF_TWO) ask_pixels_near(row, t.R, col, b * t.stride, b * t.stride + t.S, ahead);
 #ifdef PICKS_OF_TWO
                 if (end != STORE) {
                     const vec pooled = v;
@@ -130,13 +134,17 @@ INLINE nan_watch strip_of(cnnfast_pool_kind kind, shape t, const real *const *ro
     pair two;
     const real *row[MOST_PIXELS], *const x = rows[0];
     real *const y = to.y;
-/* Pixels from channel `from` on, outputs from `c` on. */
-#define MARCH(from, n, end)                                                                      \
-    do {                                                                                         \
-        for (int i = 0; i < rows_under(t); i++) row[i] = rows[i] + (from);                       \
-        to.y = y + c;                                                                            \
-        const nan_watch of = march(kind, t, row, cols, steps, (int)(n), divisor, to, end, &two); \
-        if (watched(kind)) seen = v_watch_both(seen, of);                                        \
+    const bool asks = t.R == 2 || (VEC_BYTES == CACHE_LINE && (uintptr_t)(x + head) % CACHE_LINE != 0);
+    const ptrdiff_t next_strip = t.tq * t.stride * steps * (cols[2] - cols[1]) - count;
+/* Pixels from channel `from` on, outputs from `c` on. What is asked for is two vectors further, of the next strip's at last. */
+#define MARCH(from, n, end)                                                                             \
+    do {                                                                                                \
+        const ptrdiff_t on = t.R == 2 || c + 2 * LANES < count ? 0 : next_strip;                        \
+        for (int i = 0; i < rows_under(t); i++) row[i] = rows[i] + (from);                              \
+        to.y = y + c;                                                                                   \
+        const nan_watch of = march(kind, t, row, cols, steps, (int)(n), divisor, to, end, &two,         \
+                                   asks ? 2 * LANES + on : 0);                                          \
+        if (watched(kind)) seen = v_watch_both(seen, of);                                               \
     } while (0)
     for (int64_t c = 0, n = head; c < count; n = min64(LANES, count - c)) {
         if (n == LANES) MARCH(c, LANES, STORE);

@@ -192,29 +192,27 @@ static form form_of(const pool2d_problem *p, int64_t y_step) {
 
 static bool whole(const span *rows, const window *g) { return rows->taps == g->R && rows->extent == g->R; }
 
+/* Strips of one kind for one row of outputs and for two at once. Each is a function of its own: in one all of them have to share
+ * what registers there are for addresses. */
+typedef void strip(const work *k, int64_t row, int64_t q0, int64_t q1);
+typedef struct {
+    strip *of[WINDOW_3_BY_2 + 1][2];
+} strips;
+
 /* The rows of outputs done: two at once where `pair`, which share their input. */
-INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, bool pair) {
+INLINE int64_t some_rows(cnnfast_pool_kind kind, const strips *by, const work *k, int64_t row, bool pair) {
     const pool2d_problem *p = k->p;
     const window *g = &p->g;
     const form which = form_of(p, k->y_step);
     const bool borders = kind != CNNFAST_AVERAGE && which != NARROW_2_BY_2; /* a strip may lie on them */
     const int64_t q0 = borders ? 0 : p->whole_begin, q1 = borders ? g->Q : p->whole_end;
-    const bool strips = borders || whole(&k->rows[0], g);
-    pair = pair && (borders || whole(&k->rows[1], g));
-    int64_t done = 1;
-    switch (strips ? which : OTHER_WINDOW) {
-    case OTHER_WINDOW: any_row(kind, k, 0, g->Q); return 1;
-    case NARROW_2_BY_2: narrow_row(kind, k, row, q0, q1); break;
-    case WINDOW_2_BY_2: strip_rows(kind, (shape){2, 2, 2, 1, 2}, k, row, q0, q1); break;
-    case WINDOW_3_BY_1:
-        if (pair) strip_rows(kind, (shape){3, 3, 1, 2, 2}, k, row, q0, q1), done = 2;
-        else strip_rows(kind, (shape){3, 3, 1, 1, 2}, k, row, q0, q1);
-        break;
-    case WINDOW_3_BY_2:
-        if (pair) strip_rows(kind, (shape){3, 3, 2, 2, 1}, k, row, q0, q1), done = 2;
-        else strip_rows(kind, (shape){3, 3, 2, 1, 1}, k, row, q0, q1);
-        break;
+    if (which == OTHER_WINDOW || !(borders || whole(&k->rows[0], g))) {
+        any_row(kind, k, 0, g->Q);
+        return 1;
     }
+    const int64_t done = pair && by->of[which][1] && (borders || whole(&k->rows[1], g)) ? 2 : 1;
+    if (which == NARROW_2_BY_2) narrow_row(kind, k, row, q0, q1);
+    else by->of[which][done - 1](k, row, q0, q1);
     for (int64_t i = 0; i < done; i++) {
         work of = *k;
         of.rows += i, of.y += i * g->Q * k->y_step;
@@ -224,12 +222,26 @@ INLINE int64_t some_rows(cnnfast_pool_kind kind, const work *k, int64_t row, boo
     return done;
 }
 
-#define DEFINE_ROWS(name, kind) \
-    static int64_t name(const work *k, int64_t row, bool pair) { return some_rows(kind, k, row, pair); }
-DEFINE_ROWS(max_rows, CNNFAST_MAX)
-DEFINE_ROWS(min_rows, CNNFAST_MIN)
+#define DEFINE_STRIP(name, kind, ...)                                                                               \
+    static __attribute__((noinline)) void name(const work *k, int64_t row, int64_t q0, int64_t q1) {                \
+        strip_rows(kind, (shape){__VA_ARGS__}, k, row, q0, q1);                                                     \
+    }
+#define DEFINE_ROWS(name, kind)                                                                                     \
+    DEFINE_STRIP(name##_2_by_2, kind, 2, 2, 2, 1, 2)                                                                \
+    DEFINE_STRIP(name##_3_by_1, kind, 3, 3, 1, 1, 2)                                                                \
+    DEFINE_STRIP(name##_3_by_1_pair, kind, 3, 3, 1, 2, 2)                                                           \
+    DEFINE_STRIP(name##_3_by_2, kind, 3, 3, 2, 1, 1)                                                                \
+    DEFINE_STRIP(name##_3_by_2_pair, kind, 3, 3, 2, 2, 1)                                                           \
+    static int64_t name##_rows(const work *k, int64_t row, bool pair) {                                             \
+        static const strips by = {{[WINDOW_2_BY_2] = {name##_2_by_2},                                               \
+                                   [WINDOW_3_BY_1] = {name##_3_by_1, name##_3_by_1_pair},                           \
+                                   [WINDOW_3_BY_2] = {name##_3_by_2, name##_3_by_2_pair}}};                         \
+        return some_rows(kind, &by, k, row, pair);                                                                  \
+    }
+DEFINE_ROWS(max, CNNFAST_MAX)
+DEFINE_ROWS(min, CNNFAST_MIN)
 #if CNNFAST_REAL
-DEFINE_ROWS(average_rows, CNNFAST_AVERAGE)
+DEFINE_ROWS(average, CNNFAST_AVERAGE)
 #else
 #define average_rows NULL /* integers have none: the plan refuses it */
 #endif
