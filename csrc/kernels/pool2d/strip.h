@@ -87,6 +87,9 @@ INLINE void ask_pixels_near(const real *const *row, int rows, const ptrdiff_t *c
 INLINE nan_watch march(cnnfast_pool_kind kind, shape t, const real *const *row, const ptrdiff_t *col, int64_t steps, int n, real divisor,
                        target to, ending end, pair *two, ptrdiff_t ahead) {
     vec down[2][MOST_PIXELS];
+#ifndef PICKS_OF_TWO
+    (void)two;
+#endif
     nan_watch seen = columns(kind, t, row, col, 0, cols_kept(t), n, down);
     for (; steps > 0; steps--, col += t.tq * t.stride, to.y += t.tq * to.step) {
         if (t.R == 3 && t.stride == 2 && ahead) ask_pixels_near(row, rows_under(t), col, cols_kept(t), cols_under(t), ahead);
