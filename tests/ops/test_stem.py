@@ -1,5 +1,5 @@
-"""First layers of three channels at stride 2 have tiles of their own (csrc/kernels/common/gemm.c, STEM_STEP): the bits of
-`im2col`, whose tiles read copies of the pixels one after another."""
+"""First layers of three channels at stride 2 have tiles of their own (csrc/kernels/common/gemm.c, STEM_STEP): the bits
+of `im2col`, whose tiles read copies of the pixels one after another."""
 
 from typing import Any
 
