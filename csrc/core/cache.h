@@ -5,7 +5,9 @@
 #include <stddef.h>
 
 size_t cache_last_level(void);
-/* What of it other programs leave to one operation: more comes from memory. */
+/* What of it other programs leave to one operation. */
 size_t cache_share(void);
+/* An operation that passes over more asks for it ahead of time. */
+size_t cache_near(void);
 
 #endif

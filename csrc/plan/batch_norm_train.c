@@ -62,7 +62,7 @@ static cnnfast_status begin(job *j, const cnnfast_batch_norm *d) {
         repeat = step * ceil_div(LEAST_WIDTH, step * d->C);
     }
     j->piece = (batch_norm_piece){.C = planes ? 1 : d->C, .repeat = repeat, .activation = d->activation,
-                                  .far = 2 * count * j->size > cache_share(), /* x and one more array */
+                                  .far = 2 * count * j->size > cache_near(), /* x and one more array */
                                   .stream = count * j->size > cache_last_level()};
     const int64_t rows = ceil_div(d->outer, repeat);
     j->pieces = planes ? d->outer * d->C : min64(rows, max64(1, min64(MOST_PIECES, (int64_t)count / PIECE)));

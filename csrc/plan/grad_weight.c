@@ -187,7 +187,7 @@ cnnfast_status cnnfast_conv2d_grad_weight_run(const cnnfast_conv2d *d, const voi
     status = plan_choose(&plan, d->algorithm);
     if (status) return status;
     job j = {.plan = &plan, .problem = &problem, .t = {.of = {.x = x, .residual = grad_output, .y = grad_weight}, .bias = grad_bias}};
-    j.t.of.far = plan_bytes(&problem.conv.g, d->N, dtype_size(d->dtype), dtype_size(d->dtype)) > cache_share();
+    j.t.of.far = plan_bytes(&problem.conv.g, d->N, dtype_size(d->dtype), dtype_size(d->dtype)) > cache_near();
     divide(&j);
     void *memory;
     status = find_room(&j, &memory);

@@ -252,5 +252,5 @@ cnnfast_status plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void
 }
 
 cnnfast_status cnnfast_plan_run(const cnnfast_plan *plan, const cnnfast_args *args, void *workspace, size_t workspace_size) {
-    return plan_run(plan, args, workspace, workspace_size, cache_share());
+    return plan_run(plan, args, workspace, workspace_size, cache_near());
 }

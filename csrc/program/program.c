@@ -27,7 +27,7 @@ static size_t bytes_of(const cnnfast_step *steps, int count) {
 }
 
 cnnfast_status cnnfast_steps_run(const cnnfast_step *steps, int count, void *workspace, size_t workspace_size) {
-    const size_t near = bytes_of(steps, count) > cache_share() ? SECOND_LEVELS : cache_share();
+    const size_t near = bytes_of(steps, count) > cache_share() ? SECOND_LEVELS : cache_near();
     cnnfast_status status = CNNFAST_OK;
     for (int i = 0; i < count && !status; i++) status = plan_run(steps[i].plan, &steps[i].args, workspace, workspace_size, near);
     return status;

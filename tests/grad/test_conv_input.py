@@ -263,6 +263,17 @@ def test_torch_agrees(sizes: Any, keywords: Any, rng: Any, torch: Any) -> None:
     assert np.abs(got - x.grad.numpy()).max() < 6e-6 * np.abs(got).max()
 
 
+@pytest.mark.parametrize(("C", "groups"), [(64, 1), (64, 16)])
+def test_outputs_of_padding_alone_are_not_read(C: int, groups: int, rng: Any) -> None:
+    weight = rng.standard_normal((3, 3, C // groups, C), np.float32)
+    right = rng.standard_normal((1, 29, 29, C), np.float32)  # of 21 x 21, padded by 5: the outer 3 see no pixel
+    grad_output = np.full_like(right, np.nan)
+    grad_output[:, 3:26, 3:26] = right[:, 3:26, 3:26]
+    given = weight, (1, 21, 21, C)
+    found = [cnnfast.grad.conv2d_input(g, *given, padding=5, groups=groups) for g in (right, grad_output)]
+    assert np.array_equal(*found)
+
+
 def test_an_empty_batch_has_an_empty_gradient() -> None:
     weight = np.ones((3, 3, 2, 4), np.float32)
     grad = cnnfast.grad.conv2d_input(np.ones((0, 3, 4, 4), np.float32), weight, (0, 5, 6, 2))

@@ -58,7 +58,7 @@ INLINE void run_panel(tiling of, const conv2d_problem *p, const tile_grid *t, co
     const int64_t Cg = g->C / p->groups;
     const int whole = (int)ceil_div(panel->channels, LANES) * LANES; /* M has room for all lanes of the last vector */
     const real *weight = panel->weight;
-    const int64_t to_ask_for = asks_ahead(of) && worth_asking(p, io) && !io->stream ? tiles->of[0] : 0;
+    const int64_t to_ask_for = asks_ahead(of) && io->far && !io->stream ? tiles->of[0] : 0;
     for (int64_t f = 0, asked = 0; f < tile_sums(of); f++) {
         for (; asked < to_ask_for * (f + 1) / tile_sums(of); asked++)
             ask_for_outputs(of, p, origin_of(p, t, of.h.m, of.w.m, first + asked), panel->k0, panel->channels, io);

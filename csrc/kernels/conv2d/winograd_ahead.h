@@ -5,16 +5,6 @@
 #include "common/ahead.h"
 #include "conv2d/winograd_tiles.h"
 
-/* Of one image's x and y: less than that waits nearby, and asking for it costs more than it gains. */
-static const int64_t FAR_BYTES = 8 << 20;
-
-/* F(4x4, 3x3)'s outputs, and all that groups read and write; F(4x4, 3x3)'s pixels are asked for wherever they lie. */
-INLINE bool worth_asking(const conv2d_problem *p, const tensors *io) {
-    const window *g = &p->g;
-    const bool large = (g->H * g->W * g->C + g->P * g->Q * g->K) * (int64_t)sizeof(real) > FAR_BYTES;
-    return large || io->far;
-}
-
 /* A vector of a tile's pixels, but of those that its left neighbour reads: one at a time, between that one's own vectors. All
  * at once they are more lines than a core waits for, and what it then reads waits behind them. */
 INLINE void ask_for_inputs(tiling of, const real *const *pixel, int64_t c) {

@@ -227,7 +227,6 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
     const conv2d_problem *p = problem;
     const lanes l = lanes_of(p);
     const tile_grid t = grid_of(p, 4, 4);
-    const bool ask = worth_asking(p, io);
     real *zeros = workspace, *V = zeros + zeros_of_pixel(p);
     memset(zeros, 0, (size_t)(zeros_of_pixel(p) + elements_of_V(&l)) * sizeof *zeros); /* V's: where fewer tiles are left */
     together tiles[2]; /* those of now, and the next */
@@ -239,7 +238,7 @@ static void run(const void *problem, const void *packed, const tensors *io, tile
             c.bias = (const real *)packed + i * column_size(&l);
             c.picks = c.bias + LANES;
             c.weight = c.picks + l.Cg * LANES;
-            if (ask) ask_for_tiles(p, &c, &tiles[!now], io);
+            if (io->far) ask_for_tiles(p, &c, &tiles[!now], io);
             run_tiles(p, &l, &c, &tiles[now], V);
         }
     }

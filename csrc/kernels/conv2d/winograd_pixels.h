@@ -21,13 +21,26 @@ INLINE void find_inputs(axis a, const conv2d_problem *p, int h, int64_t first, i
     }
 }
 
+/* Whether all of them are pixels; outputs stand on them then, for the stride is no more than the taps. */
+INLINE bool inside(axis a, const conv2d_problem *p, int h, int64_t first, int64_t size) {
+    const int64_t from = first * stride_of(a) - p->g.pad[2 * h];
+    return from >= 0 && from + (inputs(a) - 1) * p->g.dilation[h] < size;
+}
+
 /* The pixels a tile reads, row by row. */
 INLINE void find_pixels(tiling of, const conv2d_problem *p, origin at, const real *x, const real *zeros, const real **to) {
     const window *g = &p->g;
+    x += at.n * g->H * g->W * g->C;
+    if (inside(of.h, p, 0, at.p, g->H) && inside(of.w, p, 1, at.q, g->W)) { /* as most tiles are */
+        const int64_t h = at.p * stride_of(of.h) - g->pad[0], w = at.q * stride_of(of.w) - g->pad[2];
+        const real *row = x + (h * g->W + w) * g->C;
+        for (int i = 0; i < inputs(of.h); i++, row += g->dilation[0] * g->W * g->C)
+            for (int j = 0; j < inputs(of.w); j++) *to++ = row + j * g->dilation[1] * g->C;
+        return;
+    }
     int64_t row[MOST_INPUTS], col[MOST_INPUTS];
     find_inputs(of.h, p, 0, at.p, g->H, g->P, row);
     find_inputs(of.w, p, 1, at.q, g->W, g->Q, col);
-    x += at.n * g->H * g->W * g->C;
     for (int i = 0; i < inputs(of.h); i++)
         for (int j = 0; j < inputs(of.w); j++)
             *to++ = row[i] < 0 || col[j] < 0 ? zeros : x + (row[i] * g->W + col[j]) * g->C;
@@ -125,8 +138,37 @@ INLINE outputs outputs_at(tiling of, const conv2d_problem *p, origin o, int64_t 
                      .residual = io->residual ? (const real *)io->residual + to : NULL, .y = (real *)io->y + to};
 }
 
-/* One vector of output channels: A^T M A + bias + residual, and the activations that are one instruction. `next`: from
- * one of M's sums to the next. */
+/* The first `cols` of a row's m outputs. */
+INLINE void store_row(int m, real *y, ptrdiff_t across, const vec *v, int cols, int lanes, bool stream) {
+#pragma GCC unroll 8
+    for (int j = 0; j < m && j < cols; j++, y += across) {
+        if (lanes < LANES) v_store_n(y, v[j], lanes);
+        else if (stream) v_stream(y, v[j]);
+        else v_store(y, v[j]);
+    }
+}
+
+/* A row of a tile's sums + residual, and the activations that are one instruction. What is asked is asked for the row: asked for
+ * each vector, it would be half of all instructions. */
+INLINE void output_row(int m, vec *v, cnnfast_activation activation, const outputs *to, int64_t at, int lanes) {
+    if (to->residual)
+#pragma GCC unroll 8
+        for (int j = 0; j < m && j < to->cols; j++) {
+            const real *residual = to->residual + at + j * to->across;
+            v[j] += lanes == LANES ? v_load(residual) : v_load_n(residual, lanes);
+        }
+    if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6)
+#pragma GCC unroll 8
+        for (int j = 0; j < m; j++) v[j] = v_at_least(v[j], v_splat(0));
+    if (activation == CNNFAST_RELU6)
+#pragma GCC unroll 8
+        for (int j = 0; j < m; j++) v[j] = v_at_most(v[j], v_splat(6));
+    if (to->cols < m) store_row(m, to->y + at, to->across, v, to->cols, lanes, to->stream);
+    else if (to->stream) store_row(m, to->y + at, to->across, v, m, lanes, true);
+    else store_row(m, to->y + at, to->across, v, m, lanes, false);
+}
+
+/* One vector of output channels: A^T M A + bias, and the row's end. `next`: from one of M's sums to the next. */
 INLINE void output_vector(tiling of, const values *M, int64_t next, vec bias, cnnfast_activation activation, const outputs *to, int64_t k, int lanes) {
 #pragma GCC unroll 4
     for (int begin = 0; begin < of.h.m; begin += OUTPUT_ROWS) {
@@ -143,23 +185,13 @@ INLINE void output_vector(tiling of, const values *M, int64_t next, vec bias, cn
 #pragma GCC unroll 8
             for (int i = begin; i < end; i++) half[i][j] = sum[i];
         }
+        int64_t at = begin * to->down + k;
 #pragma GCC unroll 8
-        for (int i = begin; i < end; i++) {
+        for (int i = begin; i < end; i++, at += to->down) {
             if (i >= to->rows) return;
             vec sum[MOST_PRODUCTS];
             output_part(of.w, 0, of.w.m, half[i], &bias, sum);
-#pragma GCC unroll 8
-            for (int j = 0; j < of.w.m; j++) {
-                if (j >= to->cols) break;
-                const int64_t at = i * to->down + j * to->across + k;
-                vec v = sum[j];
-                if (to->residual) v += lanes == LANES ? v_load(to->residual + at) : v_load_n(to->residual + at, lanes);
-                if (activation == CNNFAST_RELU || activation == CNNFAST_RELU6) v = v_at_least(v, v_splat(0));
-                if (activation == CNNFAST_RELU6) v = v_at_most(v, v_splat(6));
-                if (lanes == LANES && to->stream) v_stream(to->y + at, v);
-                else if (lanes == LANES) v_store(to->y + at, v);
-                else v_store_n(to->y + at, v, lanes);
-            }
+            output_row(of.w.m, sum, activation, to, at, lanes);
         }
     }
 }
