@@ -12,6 +12,7 @@ PROGRAM = """
     import os, signal, threading, time
     import numpy as np, cnnfast
     {problem}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     before = small()
     sent = []
 
