@@ -7,7 +7,7 @@
 size_t cache_last_level(void);
 /* What of it other programs leave to one operation. */
 size_t cache_share(void);
-/* An operation that passes over more asks for it ahead of time. */
+/* An operation that passes over more asks for it ahead of time; SIZE_MAX where that gains nothing. */
 size_t cache_near(void);
 
 #endif

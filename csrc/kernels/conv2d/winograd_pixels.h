@@ -21,7 +21,8 @@ INLINE void find_inputs(axis a, const conv2d_problem *p, int h, int64_t first, i
     }
 }
 
-/* Whether all of them are pixels; outputs stand on them then, for the stride is no more than the taps. */
+/* Whether all of them are pixels. Outputs stand on them then: no pad is negative here, and a stride leaves over less than an
+ * output more would read. */
 INLINE bool inside(axis a, const conv2d_problem *p, int h, int64_t first, int64_t size) {
     const int64_t from = first * stride_of(a) - p->g.pad[2 * h];
     return from >= 0 && from + (inputs(a) - 1) * p->g.dilation[h] < size;
@@ -149,7 +150,7 @@ INLINE void store_row(int m, real *y, ptrdiff_t across, const vec *v, int cols, 
 }
 
 /* A row of a tile's sums + residual, and the activations that are one instruction. What is asked is asked for the row: asked for
- * each vector, it would be half of all instructions. */
+ * each vector, it was a twelfth of a grouped tile's instructions. */
 INLINE void output_row(int m, vec *v, cnnfast_activation activation, const outputs *to, int64_t at, int lanes) {
     if (to->residual)
 #pragma GCC unroll 8
