@@ -1,6 +1,8 @@
 /* The words an ISA may do better, in portable form.
  *   v_load_n / v_store_n   the first n lanes, touching no byte beyond them; the other lanes read as zero
  *   v_fma(a, b, c)         a*b + c, in one rounding where the ISA has FMA
+ *   v_fma_in_place(a, b, c)  the same, to c's register: where many sums go on side by side the compiler would write some over a or b,
+ *                          and then move them back
  *   v_select(m, a, b)      a where m is all ones, b where it is zero
  *   v_at_least(v, lo)      v < lo ? lo : v, so NaN and -0 stay as they are
  *   v_at_most(v, hi)       v > hi ? hi : v, likewise
@@ -26,6 +28,7 @@ INLINE void v_store_n(real *p, vec v, int n) {
 }
 /* One rounding where the ISA has FMA: the build contracts it. */
 INLINE vec v_fma(vec a, vec b, vec c) { return a * b + c; }
+INLINE vec v_fma_in_place(vec a, vec b, vec c) { return v_fma(a, b, c); }
 INLINE vec v_select(mask m, vec a, vec b) { return (vec)((m & (mask)a) | (~m & (mask)b)); }
 INLINE vec v_at_least(vec v, vec lo) { return v_select(v < lo, lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return v_select(v > hi, hi, v); }

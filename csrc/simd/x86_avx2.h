@@ -4,8 +4,10 @@
 
 #if defined(CNNFAST_TYPE_f32)
 #define X86(op) _mm256_##op##_ps
+#define X86_SUFFIX "ps"
 #elif defined(CNNFAST_TYPE_f64)
 #define X86(op) _mm256_##op##_pd
+#define X86_SUFFIX "pd"
 #endif
 
 #if CNNFAST_REAL
@@ -20,6 +22,10 @@ INLINE vec v_load_n(const real *p, int n) { return (vec)X86(maskload)(p, x86_fir
 INLINE void v_store_n(real *p, vec v, int n) { X86(maskstore)(p, x86_first_n(n), v); }
 INLINE vec v_select(mask m, vec a, vec b) { return (vec)X86(blendv)(b, a, (vec)m); }
 INLINE vec v_fma(vec a, vec b, vec c) { return (vec)X86(fmadd)(a, b, c); }
+INLINE vec v_fma_in_place(vec a, vec b, vec c) {
+    __asm__("vfmadd231" X86_SUFFIX " %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
 INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }

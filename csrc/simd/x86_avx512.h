@@ -4,12 +4,14 @@
 
 #if defined(CNNFAST_TYPE_f32)
 #define X86(op) _mm512_##op##_ps
+#define X86_SUFFIX "ps"
 #define X86_HALF(op) _mm256_##op##_ps
 #define X86_FIRST(n) ((__mmask16)((1u << (n)) - 1))
 #define X86_MASK_OF(m) _mm512_movepi32_mask((__m512i)(m))
 #define X86_ORDERED(w, a, b) _mm512_mask_cmp_ps_mask(w, a, b, _CMP_ORD_Q)
 #elif defined(CNNFAST_TYPE_f64)
 #define X86(op) _mm512_##op##_pd
+#define X86_SUFFIX "pd"
 #define X86_HALF(op) _mm256_##op##_pd
 #define X86_FIRST(n) ((__mmask8)((1u << (n)) - 1))
 #define X86_MASK_OF(m) _mm512_movepi64_mask((__m512i)(m))
@@ -21,6 +23,10 @@ INLINE vec v_load_n(const real *p, int n) { return (vec)X86(maskz_loadu)(X86_FIR
 INLINE void v_store_n(real *p, vec v, int n) { X86(mask_storeu)(p, X86_FIRST(n), v); }
 INLINE vec v_select(mask m, vec a, vec b) { return (vec)X86(mask_blend)(X86_MASK_OF(m), b, a); }
 INLINE vec v_fma(vec a, vec b, vec c) { return (vec)X86(fmadd)(a, b, c); }
+INLINE vec v_fma_in_place(vec a, vec b, vec c) {
+    __asm__("vfmadd231" X86_SUFFIX " %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+    return c;
+}
 INLINE vec v_at_least(vec v, vec lo) { return (vec)X86(max)(lo, v); }
 INLINE vec v_at_most(vec v, vec hi) { return (vec)X86(min)(hi, v); }
 INLINE vec v_greater(vec v, vec best) { return (vec)X86(max)(v, best); }

@@ -12,6 +12,8 @@
 /* Steps of the reduction by which weights are asked for ahead: those of deep layers come from L3 or memory. Not where the
  * registers are sixteen: it spills. */
 #define AHEAD (TILE_SPANS ? 0 : 64)
+/* Of the reduction between two moves of the addresses. */
+#define STEPS 4
 #define LINE (CACHE_LINE / (int)sizeof(real))
 /* Whose ends are asked for at once. */
 #define FAR_TILES 2
@@ -47,6 +49,34 @@ INLINE void stem_taps(int m, int v, const gemm *g, const real *x, const real *w,
     }
 }
 
+INLINE void move(int m, int v, int steps, const real **at, const real **w) {
+#pragma GCC unroll 6
+    for (int i = 0; i < m; i += ROW_GROUP) at[i / ROW_GROUP] += steps;
+#pragma GCC unroll 2
+    for (int j = 0; j < v; j += TILE_V) w[j / TILE_V] += steps * TILE_N;
+}
+
+/* The s-th number of each pixel from `at` on, times the s-th row of weights of one panel or two. */
+INLINE void tile_step(int m, int v, int s, ptrdiff_t step, const real *const *at, const real *const *w, vec (*acc)[WIDE_V]) {
+    vec weight[WIDE_V];
+    ptrdiff_t one = step * (ptrdiff_t)sizeof(real), three = 3 * one;
+    __asm__("" : "+r"(one), "+r"(three)); /* or the compiler makes a register of each sum of a step and s */
+    __asm__ volatile("" : : : "memory"); /* or numbers of the next step are read early, and no register is left for them */
+    if (v <= TILE_V)
+#pragma GCC unroll 4
+        for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w[0] + (AHEAD + s) * TILE_N + j, 0, 2);
+#pragma GCC unroll 4
+    for (int j = 0; j < v; j++) weight[j] = v_load(w[j / TILE_V] + s * TILE_N + j % TILE_V * LANES);
+#pragma GCC unroll 14
+    for (int i = 0; i < m; i++) {
+        const int row = i % ROW_GROUP;
+        const char *from = (const char *)at[i / ROW_GROUP] + (row == 3 ? three : row * one);
+        const vec pixel = v_splat(((const real *)from)[s]);
+#pragma GCC unroll 4
+        for (int j = 0; j < v; j++) acc[i][j] = v > 1 ? v_fma_in_place(pixel, weight[j], acc[i][j]) : v_fma(pixel, weight[j], acc[i][j]);
+    }
+}
+
 /* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
  * unroll. `apart`: STEM_STEP where pixels lie so far apart, or 0. */
 INLINE void tiles_of(int m, int v, ptrdiff_t apart, const gemm *g, int64_t tiles, int channels, const real *x, const real *packed, const real *bias,
@@ -56,32 +86,28 @@ INLINE void tiles_of(int m, int v, ptrdiff_t apart, const gemm *g, int64_t tiles
     const ptrdiff_t beside = v > TILE_V ? g->beside : 0;
     for (; tiles > 0; tiles--, x += m * step) {
         vec acc[TILE_M][WIDE_V];
-        const real *w = packed;
+        const real *w[2] = {packed, packed + beside};
+        __asm__("" : "+r"(w[1])); /* or it is made from the first at each use */
 #pragma GCC unroll 14
         for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
             for (int j = 0; j < v; j++) acc[i][j] = v_load(bias + in_panels(j, beside));
 
-        if (apart) stem_taps(m, v, g, x, w, acc);
+        if (apart) stem_taps(m, v, g, x, packed, acc);
         for (int64_t t = 0; !apart && t < g->taps; t++) {
             const real *at[ceil_div_constant(TILE_M, ROW_GROUP)], *later = x + g->ahead;
             addresses(m, g, x + g->tap[t], at);
-            for (int64_t c = 0; c < g->len; c++, w += TILE_N) {
-                vec weight[WIDE_V];
-                if (m > 1) __builtin_prefetch(later), later += m; /* a tile of one would spill a mask with sixteen registers */
-                if (v <= TILE_V)
+            int64_t left = g->len;
+            for (; left >= STEPS; left -= STEPS, later += STEPS * m) {
 #pragma GCC unroll 4
-                    for (int j = 0; AHEAD && j < v * LANES; j += LINE) __builtin_prefetch(w + AHEAD * TILE_N + j, 0, 2);
+                for (int j = 0; m > 1 && j < STEPS * m; j += LINE) __builtin_prefetch(later + j); /* a tile of one would spill a mask with sixteen registers */
 #pragma GCC unroll 4
-                for (int j = 0; j < v; j++) weight[j] = v_load(w + in_panels(j, beside));
-#pragma GCC unroll 14
-                for (int i = 0; i < m; i++) {
-                    vec pixel = v_splat(at[i / ROW_GROUP][i % ROW_GROUP * step]);
-#pragma GCC unroll 4
-                    for (int j = 0; j < v; j++) acc[i][j] = v_fma(pixel, weight[j], acc[i][j]);
-                }
-#pragma GCC unroll 6
-                for (int i = 0; i < m; i += ROW_GROUP) at[i / ROW_GROUP]++;
+                for (int s = 0; s < STEPS; s++) tile_step(m, v, s, step, at, w, acc);
+                move(m, v, STEPS, at, w);
+            }
+            for (; left > 0; left--) {
+                tile_step(m, v, 0, step, at, w, acc);
+                move(m, v, 1, at, w);
             }
         }
 

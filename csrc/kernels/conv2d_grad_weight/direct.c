@@ -8,6 +8,7 @@
 #include "common/band.h"
 #include "common/cost.h"
 #include "common/gemm.h"
+#include "conv2d_grad_weight/outer.h"
 #include "conv2d_grad_weight/problem.h"
 
 #if CNNFAST_REAL
@@ -17,6 +18,7 @@ enum {
     PANELS = 2048,  /* pixels of all panels at a time: in f32 256 KB of L2 */
     TAPS = 16,      /* tables at a time */
     FEW_CHANNELS = 8,
+    STEPS = 2,      /* pixels between two moves of the addresses */
     LARGEST_BAND = 1 << 20, /* elements; a stride or dilation far beyond the kernel would copy padding alone */
     LINE = CACHE_LINE / (int)sizeof(real)
 };
@@ -80,6 +82,13 @@ static grain grain_of(const void *problem) {
                    .tile_channels = TILE_N, .workspace = workspace};
 }
 
+INLINE void tile_step(int m, int v, const place *at, const real *x, const real *ahead, const real *panel, vec (*acc)[TILE_V]) {
+    const real *const pixel = x + at->x;
+    __builtin_prefetch(pixel + m, 0, 2); /* for the next tile: pixels lie too far apart for the machine to guess */
+    __builtin_prefetch(ahead, 0, 2);
+    add_outer(m, v, pixel, panel + at->gradient, acc);
+}
+
 /* m rows x v vectors of weights, over n pixels; meanwhile asks for n cache lines from `ahead` on. With m and v constant every accumulator is a register. */
 INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int filters, const real *x, const real *ahead, const real *panel,
                     real *y, ptrdiff_t y_step) {
@@ -93,20 +102,10 @@ INLINE void tile_of(int m, int v, bool first, const place *at, int64_t n, int fi
         for (int j = 0; j < v; j++)
             acc[i][j] = first ? (vec){0} : j < v - 1 || last == LANES ? v_load(to + j * LANES) : v_load_n(to + j * LANES, last);
     }
-    for (int64_t a = 0; a < n; a++) {
-        const real *pixel = x + at[a].x, *gradient = panel + at[a].gradient;
-        __builtin_prefetch(pixel + m, 0, 2); /* for the next tile: pixels lie too far apart for the machine to guess */
-        __builtin_prefetch(ahead + a * LINE, 0, 2);
-        vec by[TILE_V];
-#pragma GCC unroll 4
-        for (int j = 0; j < v; j++) by[j] = v_load(gradient + j * LANES);
-#pragma GCC unroll 14
-        for (int i = 0; i < m; i++) {
-            const vec channel = v_splat(pixel[i]);
-#pragma GCC unroll 4
-            for (int j = 0; j < v; j++) acc[i][j] = v_fma(channel, by[j], acc[i][j]);
-        }
-    }
+    for (int64_t a = 0; a + STEPS <= n; a += STEPS, at += STEPS, ahead += STEPS * LINE)
+#pragma GCC unroll 2
+        for (int s = 0; s < STEPS; s++) tile_step(m, v, at + s, x, ahead + s * LINE, panel, acc);
+    for (int64_t a = n % STEPS; a > 0; a--, at++, ahead += LINE) tile_step(m, v, at, x, ahead, panel, acc);
 #pragma GCC unroll 14
     for (int i = 0; i < m; i++, y += y_step) {
         __asm__("" : "+r"(y));

@@ -5,8 +5,8 @@
  *     U[f][panel][tile][k]   A grad_output A^T
  *     M[f][c][k]             the sums of V[f]^T U[f], for a few channels and a panel of filters, and from there back to the weight
  */
+#include "conv2d_grad_weight/outer.h"
 #include "conv2d_grad_weight/problem.h"
-#include "simd.h"
 
 #if CNNFAST_REAL
 #include "conv2d/winograd_pixels.h"
@@ -17,6 +17,7 @@ enum {
     EDGE = 6,                         /* of a tile of x, and of its products */
     VALUES = EDGE * EDGE,
     CHANNELS = TILE_M >= 8 ? 8 : LANES < 4 ? LANES : 4, /* x TILE_V vectors of filters: the micro-kernel's accumulators */
+    STEPS = 4,                        /* tiles between two moves of the addresses */
     CHANNEL_BLOCK = 64,               /* M: in f32 288 KB */
     LEAST_BLOCK_TILES = 64,           /* fewer, and the way back from M is no longer small beside the sums */
     MOST_BLOCK_TILES = 128,
@@ -192,17 +193,10 @@ INLINE void sums_of(int v, int64_t n, const real *V, int64_t pixel, const real *
     for (int i = 0; i < CHANNELS; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < v; j++) acc[i][j] = (vec){0};
-    for (int64_t a = 0; a < n; a++, V += pixel, U += TILE_N) {
-        vec by[TILE_V];
+    for (int64_t a = 0; a + STEPS <= n; a += STEPS, V += STEPS * pixel, U += STEPS * TILE_N)
 #pragma GCC unroll 4
-        for (int j = 0; j < v; j++) by[j] = v_load(U + j * LANES);
-#pragma GCC unroll 8
-        for (int i = 0; i < CHANNELS; i++) {
-            const vec channel = v_splat(V[i]);
-#pragma GCC unroll 4
-            for (int j = 0; j < v; j++) acc[i][j] = v_fma(channel, by[j], acc[i][j]);
-        }
-    }
+        for (int s = 0; s < STEPS; s++) add_outer(CHANNELS, v, V + s * pixel, U + s * TILE_N, acc);
+    for (int64_t a = n % STEPS; a > 0; a--, V += pixel, U += TILE_N) add_outer(CHANNELS, v, V, U, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < CHANNELS; i++)
 #pragma GCC unroll 4
