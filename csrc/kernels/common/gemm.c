@@ -12,8 +12,8 @@
 /* Steps of the reduction by which weights are asked for ahead: those of deep layers come from L3 or memory. Not where the
  * registers are sixteen: it spills. */
 #define AHEAD (TILE_SPANS ? 0 : 64)
-/* Of the reduction between two moves of the addresses. */
-#define STEPS 4
+/* Of the reduction between two moves of the addresses: not where these alone fill the registers. */
+#define STEPS (TILE_SPANS ? 1 : 4)
 #define LINE (CACHE_LINE / (int)sizeof(real))
 /* Whose ends are asked for at once. */
 #define FAR_TILES 2
