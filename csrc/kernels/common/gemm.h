@@ -62,6 +62,12 @@ INLINE bool gemm_may_stream(const gemm *g, const real *y, int64_t channels) {
     return channels % LANES == 0 && g->y_step % LANES == 0 && (uintptr_t)y % VEC_BYTES == 0 && !gemm_activates_after(g);
 }
 
+/* Tiles of two panels ask for no weights ahead: of a call with few pixels most would come late. */
+enum { WIDE_PIXELS = 96 };
+
+/* Whether gemm_row takes the first two panels at once of the output channels that are left. */
+INLINE bool gemm_takes_two(int64_t pixels, int64_t channels) { return WIDE_M && pixels >= WIDE_PIXELS && channels >= 2 * TILE_N; }
+
 /* gemm_tiles over any number of pixels, cut into tiles of about equal size: first the larger ones, then those of one less.
  * So many at a time that a longer activation finds them in L1. */
 INLINE void gemm_row(const gemm *g, int64_t pixels, int channels, const real *x, const real *w, const real *bias,

@@ -33,15 +33,11 @@ INLINE panel panel_at(const conv2d_problem *p, const real *packed, int64_t colum
                    .weight = at + TILE_N};
 }
 
-/* Tiles of two panels at once ask for no weights ahead: of a call with few pixels most would come late. */
-enum { WIDE_PIXELS = 96 };
-
-/* A column's panel, and the next one's with it where both are whole and a tile may have both. */
+/* A column's panel, and the next one's with it where a tile may have both. */
 INLINE panel panels_at(const conv2d_problem *p, const real *packed, int64_t column, int64_t end, int64_t pixels) {
     panel of = panel_at(p, packed, column);
-    if (!WIDE_M || pixels < WIDE_PIXELS || column + 1 == end) return of;
-    const panel next = panel_at(p, packed, column + 1);
-    if (next.group == of.group && next.channels == TILE_N) of.channels += TILE_N;
+    const int64_t left = p->g.K / p->groups - column % panels_per_group(p) * TILE_N;
+    if (column + 1 < end && gemm_takes_two(pixels, left)) of.channels += TILE_N;
     return of;
 }
 

@@ -41,10 +41,12 @@ static grain grain_of(const void *problem) {
     return grain_of_rows(problem, rows_at_once(g) * row_bytes(g, values(g)));
 }
 
-/* A vector of zeros, then for each panel [C][TILE_N] weights, their columns [R][S][K] in order. */
+/* For each panel a bias of zeros and [C][TILE_N] weights, their columns [R][S][K] in order. */
+static int64_t panel_size(const window *g) { return (1 + g->C) * TILE_N; }
+
 static size_t packed_size(const void *problem) {
     const window *g = &((const conv2d_grad_input_problem *)problem)->conv.g;
-    return size_mul(size_mul(size_add(1, size_mul((size_t)panels(values(g)), (size_t)g->C)), TILE_N), sizeof(real));
+    return size_mul(size_mul((size_t)panels(values(g)), (size_t)panel_size(g)), sizeof(real));
 }
 
 static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void *bias, void *packed) {
@@ -57,7 +59,7 @@ static ONCE_A_PLAN void pack(const void *problem, const void *weight, const void
         for (int64_t s = 0; s < g->S; s++)
             for (int64_t k = 0; k < g->K; k++, column++) {
                 const real *from = (const real *)weight + r * p->step_r + s * p->step_s + k * p->step_k;
-                real *to = (real *)packed + (1 + column / TILE_N * g->C) * TILE_N + column % TILE_N;
+                real *to = (real *)packed + column / TILE_N * panel_size(g) + TILE_N + column % TILE_N;
                 for (int64_t c = 0; c < g->C; c++) to[c * TILE_N] = from[c * p->step_c];
             }
 }
@@ -81,13 +83,53 @@ static void add_pixel(const window *g, int64_t w, const real *from, real *y, int
         for (int64_t s = first; s < past; s++) add(y + (q + s * d) * y_step, from + s * g->K, g->K);
 }
 
+/* y += x for n runs of `whole` vectors and `rest` numbers. */
+INLINE void add_runs_of(int whole, int rest, int64_t n, const real *x, ptrdiff_t step, real *y, ptrdiff_t y_step) {
+    for (; n > 0; n--, x += step, y += y_step) {
+#pragma GCC unroll 3
+        for (int j = 0; j < whole * LANES; j += LANES) v_store(y + j, v_load(y + j) + v_load(x + j));
+        if (rest) v_store_n(y + whole * LANES, v_load_n(y + whole * LANES, rest) + v_load_n(x + whole * LANES, rest), rest);
+    }
+}
+
+static void add_runs(int64_t count, int64_t n, const real *x, ptrdiff_t step, real *y, ptrdiff_t y_step) {
+    const int rest = (int)(count % LANES);
+    switch (count / LANES) {
+    case 0: add_runs_of(0, rest, n, x, step, y, y_step); break;
+    case 1: add_runs_of(1, rest, n, x, step, y, y_step); break;
+    case 2: add_runs_of(2, rest, n, x, step, y, y_step); break;
+    case 3: add_runs_of(3, rest, n, x, step, y, y_step); break;
+    default:
+        for (; n > 0; n--, x += step, y += y_step) add(y, x, count);
+    }
+}
+
+/* Columns all of whose run is inside and lies in one piece. */
+static void inside(const window *g, int64_t y_step, int64_t to[2]) {
+    const int64_t reach = (g->S - 1) * g->dilation[1], pad = g->pad[2], stride = g->stride[1];
+    const bool whole = y_step == g->K && (g->dilation[1] == 1 || g->S == 1);
+    to[0] = min64(g->W, ceil_div(pad, stride));
+    to[1] = whole && g->Q + pad > reach ? max64(to[0], min64(g->W, (g->Q - 1 - reach + pad) / stride + 1)) : to[0];
+}
+
 /* Columns whose runs do not meet, in all rows, then the next ones: no sum is read back right after it was stored. */
 void SYMBOL(scatter_add)(const window *g, const runs *of, const real *from, real *y) {
-    const int64_t every = min64(g->W, ceil_div((g->S - 1) * g->dilation[1] + 1, g->stride[1]) + 1);
+    const int64_t every = min64(g->W, ceil_div((g->S - 1) * g->dilation[1] + 1, g->stride[1]) + 1), along = g->stride[1] * of->y_step;
+    int64_t in[2];
+    inside(g, of->y_step, in);
     for (int64_t turn = 0; turn < every; turn++)
-        for (int64_t i = 0; i < of->rows; i++)
-            for (int64_t w = turn; w < g->W; w += every)
-                add_pixel(g, w, from + i * of->row + w * of->step, y + i * of->y_row, of->y_step);
+        for (int64_t i = 0; i < of->rows; i++) {
+            const real *const x = from + i * of->row;
+            real *const to = y + i * of->y_row;
+            int64_t w = turn;
+            for (; w < in[0]; w += every) add_pixel(g, w, x + w * of->step, to, of->y_step);
+            if (w < in[1]) {
+                const int64_t n = ceil_div(in[1] - w, every);
+                add_runs(g->S * g->K, n, x + w * of->step, every * of->step, to + w * along - g->pad[2] * of->y_step, every * along);
+                w += n * every;
+            }
+            for (; w < g->W; w += every) add_pixel(g, w, x + w * of->step, to, of->y_step);
+        }
 }
 
 void SYMBOL(scatter_begin)(const window *g, const tensors *t, int64_t row, int64_t rows) {
@@ -111,14 +153,17 @@ static void add_row(const window *g, int64_t h, const real *from, real *y, int64
 
 /* Rows [p0, p1) of an image whose first output is y. */
 static void run_image(const window *g, const real *packed, const real *x, real *y, int64_t y_step, int64_t p0, int64_t p1, real *given) {
-    const gemm m = {.tap = (const ptrdiff_t[]){0}, .taps = 1, .len = g->C, .x_step = g->C, .y_step = value_step(values(g))};
+    const gemm m = {.tap = (const ptrdiff_t[]){0}, .taps = 1, .len = g->C, .x_step = g->C, .y_step = value_step(values(g)),
+                    .beside = panel_size(g)};
     const int64_t tall = (g->R - 1) * g->dilation[0], begin = max64(0, ceil_div(p0 + g->pad[0] - tall, g->stride[0]));
     const int64_t end = min64(g->H, ceil_div(p1 + g->pad[0], g->stride[0])); /* rows of x that meet one of y's */
     for (int64_t h = begin, rows; h < end; h += rows) {
         rows = min64(rows_at_once(g), end - h);
-        for (int64_t i = 0; i < panels(values(g)); i++) {
-            const int channels = (int)min64(TILE_N, values(g) - i * TILE_N);
-            gemm_row(&m, rows * g->W, channels, x + h * g->W * g->C, packed + (1 + i * g->C) * TILE_N, packed, NULL, given + i * TILE_N);
+        for (int64_t k = 0, channels; k < values(g); k += channels) {
+            const int64_t left = values(g) - k;
+            channels = gemm_takes_two(rows * g->W, left) ? 2 * TILE_N : min64(TILE_N, left);
+            const real *const panel = packed + k / TILE_N * panel_size(g);
+            gemm_row(&m, rows * g->W, (int)channels, x + h * g->W * g->C, panel + TILE_N, panel, NULL, given + k);
         }
         for (int64_t i = 0; i < rows; i++) add_row(g, h + i, given + i * g->W * value_step(values(g)), y, y_step, p0, p1);
     }
