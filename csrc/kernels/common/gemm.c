@@ -71,11 +71,14 @@ INLINE void tile_step(int m, int v, int s, ptrdiff_t step, const real *const *at
     for (int i = 0; i < m; i++) {
         const int row = i % ROW_GROUP;
         const char *from = (const char *)at[i / ROW_GROUP] + (row == 3 ? three : row * one);
-        const vec pixel = v_splat(((const real *)from)[s]);
+        vec pixel = v_splat(((const real *)from)[s]);
+        if (v > 1) pixel = v_keep(pixel); /* or it is read early, and no register is left for it */
 #pragma GCC unroll 4
         for (int j = 0; j < v; j++) acc[i][j] = v > 1 ? v_fma_in_place(pixel, weight[j], acc[i][j]) : v_fma(pixel, weight[j], acc[i][j]);
     }
 }
+
+static const real relu_limits[2] = {0, 6};
 
 /* `tiles` tiles of m pixels, one after another. With m and v constant every accumulator is a register; the loops over them
  * unroll. `apart`: STEM_STEP where pixels lie so far apart, or 0. */
@@ -121,16 +124,18 @@ INLINE void tiles_of(int m, int v, ptrdiff_t apart, const gemm *g, int64_t tiles
                 }
             residual += m * y_step;
         }
+        const real *limit = relu_limits;
+        __asm__ volatile("" : "+r"(limit)); /* or they wait in registers while the sums fill all */
         if (g->activation == CNNFAST_RELU || g->activation == CNNFAST_RELU6)
 #pragma GCC unroll 14
             for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-                for (int j = 0; j < v; j++) acc[i][j] = v_at_least(acc[i][j], v_splat(0));
+                for (int j = 0; j < v; j++) acc[i][j] = v_at_least(acc[i][j], v_splat(limit[0]));
         if (g->activation == CNNFAST_RELU6)
 #pragma GCC unroll 14
             for (int i = 0; i < m; i++)
 #pragma GCC unroll 4
-                for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(6));
+                for (int j = 0; j < v; j++) acc[i][j] = v_at_most(acc[i][j], v_splat(limit[1]));
         if (g->stream) {
 #pragma GCC unroll 14
             for (int i = 0; i < m; i++, y += y_step) {
