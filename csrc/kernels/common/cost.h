@@ -11,6 +11,12 @@
 #define NOMINAL_TILE_PIXELS 14
 #define NOMINAL_LANES 16
 
+/* Packed weights of this many bytes stay in a cache from run to run of a network; the products wait for the rest. */
+#define NEAR_WEIGHTS 16e6
+#define NOMINAL_FAR 15e3         /* bytes per microsecond */
+
+static inline double far_weights(double bytes) { return bytes > NEAR_WEIGHTS ? (bytes - NEAR_WEIGHTS) / NOMINAL_FAR : 0; }
+
 static inline double cost_max(double compute, double memory) { return compute > memory ? compute : memory; }
 
 /* Share of a tile row's FMAs that are not waiting for its loads: m pixels need m + 2 loads for 2m FMAs. */

@@ -98,9 +98,10 @@ static double cost(const void *problem, int64_t N) {
     const window *g = &p->g;
     int64_t run = conv2d_pointwise(p) ? N * g->P * g->Q : g->Q;
     double rate = NOMINAL_FLOPS * tile_efficiency(run) * lane_efficiency(g->K / p->groups);
-    double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K + (double)panel_depth(p) * g->K);
+    double weights = 4.0 * (double)panel_depth(p) * g->K;
+    double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
     const double copies = p->groups > 1 && conv2d_padded(p) ? PIXEL_COPY * (double)N * g->H * g->W * p->groups : 0;
-    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM) + copies;
+    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM) + far_weights(weights) + copies;
 }
 
 static size_t taps_bytes(const conv2d_problem *p) {

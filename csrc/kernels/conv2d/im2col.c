@@ -30,8 +30,9 @@ static double cost(const void *problem, int64_t N) {
     double pixels = (double)N * g->P * g->Q;
     double rate = NOMINAL_FLOPS * tile_efficiency(N * g->P * g->Q) * lane_efficiency(g->K / p->groups);
     double copied = 8.0 * pixels * panel_depth(p) * p->groups;
-    double bytes = 4.0 * ((double)N * g->H * g->W * g->C + pixels * g->K + (double)panel_depth(p) * g->K);
-    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM) + copied / NOMINAL_L2;
+    double weights = 4.0 * (double)panel_depth(p) * g->K;
+    double bytes = 4.0 * ((double)N * g->H * g->W * g->C + pixels * g->K) + weights;
+    return cost_max(2 * conv2d_macs(p, N) / rate, bytes / NOMINAL_DRAM) + far_weights(weights) + copied / NOMINAL_L2;
 }
 
 static grain grain_of(const void *problem) {

@@ -128,7 +128,7 @@ static double winograd_cost(const conv2d_problem *p, int64_t N, tiling of) {
     const double transforms = tiles * 7 * (double)p->groups * (in + out) * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
     const double weights = 4.0 * values * Cg * (double)g->K;
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
-    return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + (p->once ? weights / 4 * PACKING : 0);
+    return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + far_weights(weights) + (p->once ? weights / 4 * PACKING : 0);
 }
 
 #endif
