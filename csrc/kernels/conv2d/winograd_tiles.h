@@ -89,10 +89,15 @@ typedef struct {
 } blocking;
 
 static const int64_t LINE = CACHE_LINE / (int64_t)sizeof(real);
-/* V shares a 1 MB L2 with the panel of weights that streams through it; but weights that stream from farther away are worth
- * two tiles of the micro-kernel, even where V itself then comes from L3. */
+/* V shares a 1 MB L2 with the panel of weights that streams through it; but a block reads all weights, which is worth two tiles
+ * of the micro-kernel, even where V itself then comes from L3, and where they come from memory as many tiles as there may be. */
 static const int64_t V_BYTES = 512 * 1024;
 static const int64_t LEAST_BLOCK = 2 * NOMINAL_TILE_PIXELS, MOST_BLOCK = 4 * NOMINAL_TILE_PIXELS;
+
+/* Bytes, of float32: nominal, as all that `auto` goes by. */
+INLINE double winograd_weights(const conv2d_problem *p, tiling of) {
+    return 4.0 * tile_values(of) * (double)(p->g.C / p->groups) * (double)p->g.K;
+}
 
 INLINE blocking blocking_of(const conv2d_problem *p, tiling of) {
     const int values = tile_values(of), sums = tile_sums(of);
@@ -100,7 +105,8 @@ INLINE blocking blocking_of(const conv2d_problem *p, tiling of) {
     blocking b = {.zeros = max64(Cg, TILE_N), .pixel = Cg, .tile = sums * TILE_N + LINE};
     if (b.pixel * size % 2048 == 0) b.pixel += LINE; /* or a tile's pixels share a few sets of L1 */
     const int64_t fit = (asks_ahead(of) ? V_BYTES / 2 : V_BYTES) / (values * b.pixel * size) / TILE_M * TILE_M;
-    b.block = min64(MOST_BLOCK, asks_ahead(of) && fit ? fit : max64(fit, LEAST_BLOCK));
+    const int64_t near_weights = asks_ahead(of) && fit ? fit : max64(fit, LEAST_BLOCK);
+    b.block = winograd_weights(p, of) > NEAR_WEIGHTS ? MOST_BLOCK : min64(MOST_BLOCK, near_weights);
     b.product = b.block * b.pixel;
     if (b.product / LINE % 2 == 0) b.product += LINE;
     return b;
@@ -126,7 +132,7 @@ static double winograd_cost(const conv2d_problem *p, int64_t N, tiling of) {
     /* Measured: a vector costs about twice its additions. */
     const double in = values * (double)ceil_div((int64_t)Cg, NOMINAL_LANES), out = sums * (double)ceil_div((int64_t)Kg, NOMINAL_LANES);
     const double transforms = tiles * 7 * (double)p->groups * (in + out) * 2 * NOMINAL_LANES / NOMINAL_FLOPS;
-    const double weights = 4.0 * values * Cg * (double)g->K;
+    const double weights = winograd_weights(p, of);
     const double bytes = 4.0 * ((double)N * g->H * g->W * g->C + (double)N * g->P * g->Q * g->K) + weights;
     return cost_max(gemms + transforms, bytes / NOMINAL_DRAM) + far_weights(weights) + (p->once ? weights / 4 * PACKING : 0);
 }
