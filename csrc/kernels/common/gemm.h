@@ -13,8 +13,8 @@
 
 #define TILE_N (TILE_V * LANES)
 
-/* Two panels of TILE_N channels at once, WIDE_M pixels: where registers are 32, nearly as many accumulators, and 1.7 instructions
- * an FMA instead of 2. That tells on a core whose other hyperthread is busy (performance.md). */
+/* Two panels of TILE_N channels at once, WIDE_M pixels: where registers are 32, nearly as many accumulators, and 1.5 instructions
+ * an FMA instead of 1.8. That tells on a core whose other hyperthread is busy (performance.md). */
 #if TILE_M == 14
 #define WIDE_M 6
 #define WIDE_V (2 * TILE_V)
