@@ -12,7 +12,7 @@
 #define NOMINAL_LANES 16
 
 /* Packed weights of this many bytes stay in a cache from run to run of a network; the products wait for the rest. */
-#define NEAR_WEIGHTS 16e6
+#define NEAR_WEIGHTS 24e6
 #define NOMINAL_FAR 15e3         /* bytes per microsecond */
 
 static inline double far_weights(double bytes) { return bytes > NEAR_WEIGHTS ? (bytes - NEAR_WEIGHTS) / NOMINAL_FAR : 0; }
